@@ -1,0 +1,238 @@
+"""Whole pytest runs, each in a process of its own: small tests that each commit, above the same tests without a database."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .places import Place
+from .scene import Scene, scene
+from .sheet import Sheet
+
+START = "a whole run, its start included"
+STEADY = "each test after the first"
+"""From the second test to the end of the last, with the test's own INSERT and COMMIT."""
+
+CLOCK = '''"""Writes down when the second test began, and when the last ended."""
+import os, time
+class Clock:
+    begun = []
+    def pytest_runtest_logstart(self):
+        self.begun.append(time.time())
+    def pytest_runtest_logfinish(self):
+        self.ended = time.time()
+    def pytest_sessionfinish(self):
+        with open(os.environ["CLOCK"], "w") as file:
+            file.write(f"[{self.begun[1]}, {self.ended}]")
+def pytest_configure(config):
+    config.pluginmanager.register(Clock())
+'''
+TESTS = """import pytest
+{imports}
+INSERT = {statement}
+@pytest.mark.parametrize("number", range({tests}))
+def test_small(db, number):
+    db.execute(INSERT)
+    db.commit()
+"""
+DJANGO_TESTS = """import pytest
+from shop.models import T0
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range({tests}))
+def test_small(number):
+    T0.objects.create(v="x")
+"""
+NOTHING = """import pytest
+class Nothing:
+    def execute(self, statement): ...
+    def commit(self): ...
+@pytest.fixture
+def db():
+    return Nothing()
+"""
+LEFT = """import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+engine = create_engine({url!r})
+@pytest.fixture
+def db():
+    with Session(engine) as session:
+        yield session
+"""
+RECIPE = """import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+engine = create_engine({url!r})
+@pytest.fixture
+def db():
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with Session(bind=connection, join_transaction_mode="create_savepoint") as session:
+            yield session
+        outer.rollback()
+"""
+PEER = """from pathlib import Path
+from pytest_postgresql import factories
+proc = factories.postgresql_noproc(
+    host={host!r}, port={port}, user={user!r}, password={password!r}, load=[Path("schema.sql").absolute()]
+)
+db = factories.postgresql("proc")
+"""
+SETTINGS = """SECRET_KEY = "x"
+USE_TZ = True
+INSTALLED_APPS = ["shop"]
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", "NAME": "django", "HOST": {host!r}, "PORT": {port},
+    "USER": {user!r}, "PASSWORD": {password!r}}}}}
+"""
+MODELS = """from django.db import models
+for number in range({tables}):
+    fields = {{"v": models.TextField(), "n": models.IntegerField(default=0), "__module__": __name__}}
+    globals()[f"T{{number}}"] = type(f"T{{number}}", (models.Model,), fields)
+"""
+SQLALCHEMY = {"imports": "from sqlalchemy import text", "statement": "text(\"insert into t0 (v) values ('x')\")"}
+PLAIN = {"imports": "", "statement": "\"insert into t0 (v) values ('x')\""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to run the tests."""
+
+    name: str
+    does: str
+    files: Mapping[str, str]
+    plugins: Sequence[str] = ()
+    tests: int
+    needs: str = ""
+    """A module, without which it is skipped."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def measure(place: Place, tables: Sequence[int], tests: int, rounds: int, sheet: Sheet) -> None:
+    """The variants in turn, round after round, at each number of tables."""
+    for count in tables:
+        with scene(place, count, 0, project="runs") as made:
+            sheet.expect([made.column])
+            variants = [one for one in _variants(made, tests) if _there(one, sheet)]
+            folders = {variant.name: _write(made.place.root, count, variant) for variant in variants}
+            for _ in range(rounds):
+                _one_round(variants, folders, made, sheet)
+
+
+def _one_round(variants: Sequence[Variant], folders: Mapping[str, Path], made: Scene, sheet: Sheet) -> None:
+    bare, *others = variants
+    without = _run(folders[bare.name], bare, made.place)
+    for variant in others:
+        name = f"pytest: {variant.name}"
+        run = _run(folders[variant.name], variant, made.place)
+        sheet.know(name, variant.does)
+        sheet.add(name, made.column, [{what: run[what] - without[what] for what in (START, STEADY)}])
+
+
+def _variants(made: Scene, tests: int) -> list[Variant]:
+    """The first is what the others are compared to."""
+    small = TESTS.format(tests=tests, **SQLALCHEMY)
+    few = max(5, tests // (20 * max(1, made.tables // 40)))
+    admin = made.server.admin
+    login = {"host": admin.host, "port": admin.port, "user": admin.user, "password": admin.password}
+    module = next(made.folder.glob("tables_*.py"))
+    toml = f'[resources.db]\nkind = "postgres"\nschema = "{module.stem}:metadata"\nisolation = "{{}}"\n'
+    ours = {"test_small.py": small, module.name: module.read_text()}
+    schema = "".join(f"create table t{n} (id serial primary key, v text, n int default 0);" for n in range(made.tables))
+    left, recipe = (made.address(made.own(name)).url("psycopg") for name in ("left", "recipe"))
+    return [
+        Variant(name="no database", does="", files={"test_small.py": small, "conftest.py": NOTHING}, tests=tests),
+        Variant(
+            name="no isolation",
+            does=f"{tests:,} tests with a session each, whose rows stay: what a database costs without any isolation",
+            files={"test_small.py": small, "conftest.py": LEFT.format(url=left)},
+            tests=tests,
+        ),
+        *(
+            Variant(
+                name=f"Seatrial {mode}",
+                does=f"{tests:,} tests; the server and the template are there from the run before",
+                files={**ours, "seatrial.toml": toml.format(mode)},
+                plugins=["seatrial.pytest_plugin"],
+                tests=tests,
+            )
+            for mode in ("reset", "rollback")
+        ),
+        Variant(
+            name="SQLAlchemy recipe",
+            does=f"{tests:,} tests; the schema is there already",
+            files={"test_small.py": small, "conftest.py": RECIPE.format(url=recipe)},
+            tests=tests,
+        ),
+        Variant(
+            name="pytest-postgresql",
+            does=f"{few:,} tests with its `postgresql` fixture, on a server that runs already",
+            files={
+                "test_small.py": TESTS.format(tests=few, **PLAIN),
+                "conftest.py": PEER.format(**login),
+                "schema.sql": schema,
+            },
+            plugins=["pytest_postgresql.plugin"],
+            tests=few,
+            needs="pytest_postgresql",
+        ),
+        Variant(
+            name="pytest-django",
+            does=f"{few:,} tests as TransactionTestCase has them (flush), on a server that runs already",
+            files={
+                "test_small.py": DJANGO_TESTS.format(tests=few),
+                "settings.py": SETTINGS.format(**login),
+                "shop/__init__.py": "",
+                "shop/models.py": MODELS.format(tables=made.tables),
+            },
+            plugins=["pytest_django.plugin"],
+            tests=few,
+            needs="django",
+            environ={"DJANGO_SETTINGS_MODULE": "settings"},
+        ),
+    ]
+
+
+def _there(variant: Variant, sheet: Sheet) -> bool:
+    if not variant.needs or importlib.util.find_spec(variant.needs):
+        return True
+    sheet.skipped[f"pytest: {variant.name}"] = f"{variant.needs} is not installed"
+    return False
+
+
+def _write(root: Path, count: int, variant: Variant) -> Path:
+    folder = root / f"run_{count}_{variant.name.replace(' ', '_')}"
+    for name, text in {**variant.files, "_clock.py": CLOCK}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    return folder
+
+
+def _run(folder: Path, variant: Variant, place: Place) -> dict[str, float]:
+    """Milliseconds for each test: of the whole run, and of those after the first.
+
+    Raises:
+        SystemExit: a test failed, or none ran.
+    """
+    hidden = ("SEATRIAL_", "PYTEST_", "DATABASE_URL", "DJANGO_", "PYTHONDONTWRITEBYTECODE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    environ |= place.environ() | {"SEATRIAL_IDLE": "30", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environ |= {"CLOCK": str(folder / "clock"), **variant.environ}
+    plugins = [word for plugin in ("_clock", *variant.plugins) for word in ("-p", plugin)]
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, "test_small.py"]
+    before = time.time()
+    done = subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    after = time.time()
+    if done.returncode:
+        raise SystemExit(f"{variant.name}: pytest failed\n{done.stdout}{done.stderr}")
+    second, last = json.loads((folder / "clock").read_text())
+    return {START: (after - before) * 1e3 / variant.tests, STEADY: (last - second) * 1e3 / (variant.tests - 1)}

@@ -1,0 +1,115 @@
+/** What a test runner does around each test, whichever runner it is. */
+
+import { Pools } from '../pg/pools.js';
+import type { Where } from './connection.js';
+import { SeatrialError } from './errors.js';
+import { Layer } from './layer.js';
+import { type Checkin, type Isolation, Worker } from './worker.js';
+
+export interface SessionOptions {
+  /** The project's folder: where its `pg` is looked for. Default: the working directory. */
+  readonly root?: string;
+  /** How copies get back to their baseline, where it is not to be as configured. */
+  readonly isolation?: Isolation;
+  /** Keep the copies of failed tests, and tell their URLs. */
+  readonly keep?: boolean;
+}
+
+/** One process that runs tests one after the other: `begin` and `end` enclose each. */
+export class Session {
+  readonly worker: Worker;
+  readonly #pools: Pools;
+  readonly #options: SessionOptions;
+  #test: string | undefined;
+
+  private constructor(worker: Worker, pools: Pools, options: SessionOptions) {
+    this.worker = worker;
+    this.#pools = pools;
+    this.#options = options;
+  }
+
+  /** Attach a worker and export its variables: after this the app may be imported. */
+  static async open(where: Where, name: string, options: SessionOptions = {}): Promise<Session> {
+    const worker = await Worker.attach(where, name);
+    worker.export();
+    const [left] = worker.layers;
+    if (left !== undefined) await worker.lift(left); // of a process that was killed
+    const urls = Object.values(worker.resources).map((resource) => resource.url);
+    return new Session(worker, await Pools.patch(options.root ?? process.cwd(), urls), options);
+  }
+
+  /** The name of the running test, if one runs. */
+  get test(): string | undefined {
+    return this.#test;
+  }
+
+  /** A test begins, with every copy at its baseline. */
+  async begin(test: string, isolation: Isolation | undefined = this.#options.isolation): Promise<void> {
+    await this.#pools.leave(); // of a test that never ended
+    const told = await this.worker.checkout(test, isolation);
+    this.#test = test;
+    const joined = Object.entries(told.resources)
+      .filter(([name]) => (isolation ?? this.worker.resources[name]?.isolation) === 'rollback')
+      .map(([, lease]) => lease.url);
+    if (joined.length > 0) {
+      if (!this.#pools.joinable) throw nothingToJoin();
+      await this.#pools.join(joined);
+    }
+    if (Object.values(told.resources).some((lease) => lease.late !== null)) await this.#pools.refreshed();
+  }
+
+  /** The running test goes on under another isolation, from the baseline. */
+  async use(isolation: Isolation): Promise<void> {
+    const test = this.#test;
+    if (test === undefined) throw noTest();
+    await this.end({ failed: false });
+    await this.begin(test, isolation);
+  }
+
+  /** Rows for several tests are written next, between two tests: call `lay` when they are, and `lift` after the tests. */
+  async layer(name: string): Promise<Layer> {
+    const { id } = await this.worker.openLayer(name);
+    return new Layer(this.worker, id, () => this.#pools.refreshed());
+  }
+
+  /** The test is over. Rejects with what it must be told: what it left behind, or did to its database. */
+  async end(test: { failed: boolean }): Promise<void> {
+    this.#test = undefined;
+    await this.#pools.leave();
+    const told = await this.worker.checkin({ failed: test.failed, keep: (this.#options.keep ?? false) && test.failed });
+    if (Object.values(told.undone).some((undone) => undone.path === 'clone')) await this.#pools.refreshed();
+    const problems = told.told.map((problem) => new SeatrialError(problem));
+    const seen = report(told);
+    if (seen) process.stderr.write(seen);
+    if (problems.length === 1) throw problems[0];
+    if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
+  }
+
+  /** No test follows in this file: nothing of ours stays open. */
+  async release(): Promise<void> {
+    await this.#pools.leave();
+    this.worker.release();
+  }
+}
+
+function report(told: Checkin): string {
+  const kept = Object.entries(told.kept).map(([name, url]) => `seatrial: kept ${name} of ${told.test}: ${url}\n`);
+  const logs = Object.entries(told.logs).map(([name, text]) => `seatrial: log of ${name} in ${told.test}\n${text}\n`);
+  return [...logs, ...kept].join('');
+}
+
+function nothingToJoin(): SeatrialError {
+  return new SeatrialError({
+    what: 'rollback is not possible here',
+    cause: 'it joins the pools of the `pg` package, and the project does not have that package',
+    fix: 'use reset: it needs nothing of the project',
+  });
+}
+
+function noTest(): SeatrialError {
+  return new SeatrialError({
+    what: 'no test is running',
+    cause: 'the isolation of a test can be changed in the test and in its beforeEach hooks only',
+    fix: 'for a whole project: seatrial({ isolation: "clone" }) in the configuration of Vitest',
+  });
+}

@@ -1,0 +1,78 @@
+/** What we use of the `pg` package, which the project has and we don't: and how its copies are found. */
+
+import { existsSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+export interface PgResult {
+  command: string;
+  rowCount: number | null;
+  rows: unknown[];
+}
+
+/** A statement as `pg` takes it. */
+export interface PgQuery {
+  text: string;
+  values?: unknown;
+  types?: unknown;
+}
+
+export interface PgClient {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string | undefined;
+  readonly database: string | undefined;
+  connect(): Promise<unknown>;
+  end(): Promise<unknown>;
+  query(statement: unknown, values?: unknown): Promise<PgResult>;
+  on(event: string, listener: (...told: unknown[]) => void): unknown;
+  unref?(): void;
+}
+
+export type PoolCallback = (
+  error: Error | undefined,
+  client: unknown,
+  release: (error?: Error | boolean) => void,
+) => void;
+
+export interface PgPool {
+  readonly options: Record<string, unknown>;
+  readonly ending: boolean;
+  connect(callback?: PoolCallback): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+export interface Pg {
+  readonly Client: new (options: unknown) => PgClient;
+  readonly Pool: { readonly prototype: PgPool };
+}
+
+/** Packages that may bring a `pg` of their own. */
+const USERS = ['@prisma/adapter-pg', 'drizzle-orm', 'kysely', 'typeorm', 'knex', '@mikro-orm/postgresql', 'sequelize'];
+
+/** Every `pg` that the project's code can come to import, each once. Empty where it uses none. */
+export async function drivers(root: string): Promise<readonly Pg[]> {
+  const files = new Set<string>();
+  const project = createRequire(join(root, 'package.json'));
+  add(files, project);
+  for (const user of USERS) {
+    const folder = (project.resolve.paths(user) ?? []).map((path) => join(path, user)).find((path) => existsSync(path));
+    if (folder !== undefined) add(files, createRequire(join(realpathSync(folder), 'package.json')));
+  }
+  return Promise.all([...files].map(load));
+}
+
+function add(files: Set<string>, from: NodeJS.Require): void {
+  try {
+    files.add(realpathSync(from.resolve('pg')));
+  } catch {
+    // It is not installed there.
+  }
+}
+
+async function load(file: string): Promise<Pg> {
+  // Imported, not required: where Vitest runs tests in contexts of their own, this is the copy that they get.
+  const found = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as { default: Pg };
+  return found.default;
+}

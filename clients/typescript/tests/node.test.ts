@@ -1,0 +1,35 @@
+/** Without Vitest: Jest, node:test, and any other runner. */
+
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { Place } from './project.js';
+
+const place = new Place();
+afterAll(() => place.close());
+
+it('node:test: every test starts from the baseline, and nothing is left', async () => {
+  const done = await place.run(process.execPath, '--test', 'node-test/customers.mjs');
+  expect(done.text).toContain('# pass 5');
+  expect(done.status).toBe(0);
+  expect(place.servers()).toEqual([]);
+});
+
+it('the core alone: a test begins and ends, and the process ends by itself', async () => {
+  const done = await place.run(process.execPath, 'core.mjs');
+  expect(done).toEqual({ status: 0, text: '' });
+  expect(place.servers()).toEqual([]);
+});
+
+it('Jest: two files in two workers, every test from the baseline and from what its file has written', async () => {
+  const jest = new Place(join(import.meta.dirname, 'jest'));
+  jest.environ['NODE_OPTIONS'] = '--experimental-vm-modules --no-warnings';
+  try {
+    const done = await jest.run('jest', '--maxWorkers=2');
+    expect(done.text).toContain('Tests:       5 passed, 5 total');
+    expect(done.text).not.toContain('did not exit');
+    expect(done.status).toBe(0);
+    expect(jest.servers()).toEqual([]);
+  } finally {
+    await jest.close();
+  }
+});

@@ -1,0 +1,1 @@
+"""Rooms that can be booked."""

@@ -1,0 +1,1 @@
+"""Tickets, and the clerks who take them."""

@@ -1,0 +1,5 @@
+"""What is in stock when a test begins."""
+
+
+def load(client):
+    client.set("level:lamp", 3)

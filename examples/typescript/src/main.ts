@@ -1,0 +1,4 @@
+import { buildApp } from './app';
+
+const app = buildApp();
+await app.listen({ port: Number(process.env.PORT ?? 3000) });

@@ -1,0 +1,3 @@
+"""Integration tests on real dependencies; every test starts from the same state."""
+
+__version__ = "0.1.0"

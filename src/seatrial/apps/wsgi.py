@@ -1,0 +1,175 @@
+"""WSGI apps: one call of the app for each request, in the thread that made it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import weakref
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from seatrial.apps.calls.waiting import GRACE
+from seatrial.apps.calls.wsgi import RAISED, Application, WsgiCall, WsgiExchange, no_response
+from seatrial.apps.exchange import Answer, Receive, Request, Send, Socket
+from seatrial.apps.loop import Loop
+from seatrial.apps.waking import TooSlow
+from seatrial.core.wait import until
+from seatrial.errors import AppError
+
+T = TypeVar("T")
+
+
+class WsgiGateway:
+    """Calls a WSGI application. A `Gateway`; WSGI has neither a start nor an end."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self.loop = Loop()
+        """Where a server may live; the app itself is called in threads."""
+        self._announcements: Any = None
+        self._exchanges: weakref.WeakSet[WsgiExchange] = weakref.WeakSet()
+        self._answering: set[WsgiCall] = set()
+        self.state: Mapping[str, Any] = MappingProxyType({})
+
+    def open(self) -> None:
+        """Listen to Flask, where it is in use: it answers an exception with a page, and announces it by a signal."""
+        flask = sys.modules.get("flask")
+        if flask is not None and self._announcements is None:
+            self._announcements = flask.got_request_exception
+            self._announcements.connect(self._note, weak=False)
+
+    def answer(self, request: Request, timeout: float | None = None) -> Answer:  # noqa: ARG002 - see `run`
+        """One call of the app."""
+        __tracebackhide__ = True
+        call = WsgiCall(request)
+        error: BaseException | None = None
+        self._answering.add(call)
+        try:
+            call.run(self._app)
+        except Exception as raised:  # noqa: BLE001 - an answer says what the app raised
+            error = raised
+        finally:
+            self._answering.discard(call)
+        try:
+            return call.answer(error)
+        finally:
+            del error  # its traceback holds this frame: no cycle that keeps the app's objects alive
+
+    async def answer_async(self, request: Request, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - a Gateway's
+        """The same, in a worker thread of the running loop."""
+        return await _in_a_thread(lambda: self.answer(request), timeout)
+
+    def exchange(self, request: Request) -> WsgiExchange:
+        """The same, step by step."""
+        exchange = WsgiExchange(self._app, request)
+        self._exchanges.add(exchange)
+        return exchange
+
+    def socket(self, request: Request, subprotocols: Sequence[str]) -> Socket:  # noqa: ARG002 - a Gateway's
+        """WSGI has none."""
+        raise AppError(
+            f"The app can't open a WebSocket at {request.raw_path.decode('ascii', 'replace')}.",
+            cause="it is a WSGI application, and WSGI knows requests and responses only",
+            fix="let `app` name the ASGI application that serves the WebSockets",
+        )
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:  # noqa: ARG002 - a thread can't be interrupted
+        """Do a step of an exchange, in this thread: none of them ever waits for a loop."""
+        __tracebackhide__ = True
+        try:
+            work.send(None)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        raise AssertionError("a step of WSGI waits for nobody")
+
+    async def wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:  # noqa: ASYNC109 - a Gateway's
+        """The same, in a worker thread of the running loop."""
+        __tracebackhide__ = True
+        return await _in_a_thread(lambda: self.run(work), timeout)
+
+    async def hosted(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """One call by a server, in threads: the whole body first, then piece by piece."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000, "reason": "WSGI has no WebSockets"})
+            return
+        exchange = self.exchange(_request(scope, await _body(receive)))
+        exchange.hosted = True
+        answer = await self.wait(exchange.begun())
+        if answer.status is None:
+            raise answer.error or no_response(exchange.request)
+        await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+        leaving = asyncio.ensure_future(receive())  # nothing comes any more but the client's departure
+        try:
+            while not leaving.done() and (pieces := await self.wait(exchange.pieces())):
+                await send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
+        finally:
+            leaving.cancel()
+            await self.wait(exchange.leave())
+        await send({"type": "http.response.body", "body": b""})
+        error = (await self.wait(exchange.answer())).error
+        if error is not None:
+            raise error
+
+    def drop(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do a step now: it does not take long to close a response."""
+        self.run(work)
+
+    def abandon(self) -> list[str]:
+        """Close the responses that were left open. A call that runs in another thread can't be ended from here."""
+        if any(exchange.hosted for exchange in self._open()) or self._answering:
+            # A server needs a moment to see that its client has gone, and a response to end after its last byte.
+            until(lambda: not (self._open() or self._answering), timeout=GRACE / 2)
+        left, calls = self._open(), list(self._answering)
+        self._exchanges.clear()
+        self._answering.clear()  # each is named once, not with every test that follows
+        for exchange in left:
+            with contextlib.suppress(RuntimeError, ValueError):  # a thread is in it at this moment
+                self.run(exchange.leave())
+        return [str(each) for each in (*left, *calls)]
+
+    def _open(self) -> list[WsgiExchange]:
+        return [exchange for exchange in list(self._exchanges) if exchange.open]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.loop.stop()
+        announcements, self._announcements = self._announcements, None
+        if announcements is not None:
+            announcements.disconnect(self._note)
+
+    def _note(self, sender: Any, *, exception: BaseException, **_: Any) -> None:  # noqa: ARG002 - Flask's signature
+        """Flask announces an exception, in the context of the request that raised it."""
+        raised = sys.modules["flask"].request.environ.get(RAISED)
+        if raised is not None:
+            raised.append(exception)
+
+
+async def _in_a_thread(work: Callable[[], T], timeout: float | None) -> T:  # noqa: ASYNC109 - a Gateway's
+    # anyio's, if it is there: the test's loop may be trio's.
+    if "trio" in sys.modules:
+        from anyio.to_thread import run_sync
+
+        return await run_sync(work, abandon_on_cancel=True)
+    ended = asyncio.ensure_future(asyncio.to_thread(work))
+    done, _ = await asyncio.wait({ended}, timeout=timeout)
+    if not done:
+        raise TooSlow
+    return ended.result()
+
+
+async def _body(receive: Receive) -> list[bytes]:
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        pieces.append(message.get("body", b""))
+    return pieces
+
+
+def _request(scope: dict[str, Any], pieces: list[bytes]) -> Request:
+    host, port = scope["server"]
+    path = scope["raw_path"]
+    return Request(scope["method"], scope["scheme"], host, port, path, scope["query_string"], scope["headers"], pieces)

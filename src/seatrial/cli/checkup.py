@@ -1,0 +1,231 @@
+"""What would be used for a resource, from where, and whether it works: the facts that `seatrial doctor` prints."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from seatrial.core.redact import redact
+from seatrial.errors import SeatrialError
+from seatrial.events import CheckedIn, Event, ServerReady, TemplateReady
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seatrial.config.model import ResourceConfig
+    from seatrial.harness.harness import Harness
+    from seatrial.harness.plan import Plan
+    from seatrial.resources.protocol import ServerSpec
+
+SCANS = 5
+"""Tests by which the cost of a scan is measured."""
+LIMITS = (
+    "Settings, LISTENs, advisory locks and temporary tables of other processes' pooled connections: not seen from here",
+    "A sequence with CACHE > 1 lives on in the pooled connection of another process that used it",
+    "After a test that took a clone, other processes must open new connections",
+    "The order of rows without ORDER BY may change after rows were restored",
+    "Roles and settings of the database come back where the log is read; tablespaces fail a test; ALTER SYSTEM unseen",
+    "A write on a connection of its own that lands within the next test looks like that test's",
+)
+"""What no reset of a database can see or mend; the documentation tells each at length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One provider's answer: `refusal` is empty where it could serve."""
+
+    provider: str
+    refusal: str
+    taken: bool
+    change: str
+    """What to type so that this one is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the trial, with its time and what it says about itself."""
+
+    what: str
+    seconds: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Whether a test database was had. `error` is the reason where not."""
+
+    steps: tuple[Step, ...]
+    reset: str
+    """How committed changes are found and undone here, and why."""
+    grants: tuple[str, ...] = ()
+    """Statements that would make it faster."""
+    error: SeatrialError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """How a store undoes committed changes, and whether it has to look at all tables for that."""
+
+    how: str = ""
+    grants: tuple[str, ...] = ()
+    scans: bool = False
+
+
+@runtime_checkable
+class Abilities(Protocol):
+    """What a store tells about its role's rights: an empty text where it may, the reason where it may not."""
+
+    log: str
+    replica: str
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Listens to one trial."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        """Remember an event."""
+        self.events.append(event)
+
+    def of(self, resource: str) -> Iterator[Event]:
+        """The events of one resource, in their order."""
+        return (event for event in self.events if event.resource == resource)
+
+
+@dataclass(slots=True)
+class TrialTest:
+    """The one test of a trial: to the harness it is like any other."""
+
+    __test__: ClassVar[bool] = False
+    id: str = "seatrial doctor"
+    failed: bool = False
+    logs: dict[str, str] = field(default_factory=dict)
+
+    def add_cleanup(self, cleanup: Callable[[], None]) -> None:
+        """Nothing outlives this test: it is called at once."""
+        cleanup()
+
+    def log(self, title: str, text: str) -> None:
+        """Remember what a server said."""
+        self.logs[title] = text
+
+
+def offers(spec: ServerSpec, resource: ResourceConfig, taken: str) -> tuple[Offer, ...]:
+    """What each provider says to this spec. Starts nothing."""
+    from seatrial.resources import registry
+
+    if spec.program is None:
+        return ()
+    found = []
+    for name in registry.providers():
+        try:
+            refusal = registry.provider(name).probe(spec) or ""
+        except SeatrialError as error:
+            refusal = error.what
+        found.append(
+            Offer(
+                provider=name,
+                refusal=redact(refusal),
+                taken=name == taken,
+                change="" if name == taken else _change(name, resource.name, spec.program.admin(0, "").scheme),
+            )
+        )
+    return tuple(found)
+
+
+def _change(provider: str, resource: str, scheme: str) -> str:
+    if provider == "url":
+        return f"SEATRIAL_{resource.upper()}_URL={scheme}://USER:PASSWORD@HOST:PORT/DATABASE"
+    return f'provider = "{provider}" in [resources.{resource}], or SEATRIAL_{resource.upper()}_PROVIDER={provider}'
+
+
+def trial(harness: Harness, name: str, recorder: Recorder) -> Trial:
+    """Start the server, find or build the template, check out a copy, give it back at its baseline."""
+    managed = harness.resources[name]
+    reset = Reset()
+    scan: tuple[Step, ...] = ()
+    try:
+        harness.start([name])
+        if managed.failure is not None:
+            raise managed.failure
+        reset = _reset(managed.plan)
+        _one_test(harness, name)
+        steps = _steps(recorder, name)
+        if reset.scans:
+            scan = (_scan(harness, name, recorder),)
+    except SeatrialError as error:
+        return Trial(steps=_steps(recorder, name), reset=reset.how, grants=reset.grants, error=error)
+    return Trial(steps=steps + scan, reset=reset.how, grants=reset.grants)
+
+
+def _one_test(harness: Harness, name: str) -> None:
+    """A test that writes nothing. Raises what it is told at its end."""
+    harness.begin(TrialTest(), {name: "reset"}, [name])
+    complaints = harness.end(last=True)
+    if complaints:
+        raise complaints[0]
+
+
+def _scan(harness: Harness, name: str, recorder: Recorder) -> Step:
+    """What looking at all tables costs here, with this project's seed data: the median of some tests."""
+    first = len(recorder.events)
+    for _ in range(SCANS):
+        _one_test(harness, name)
+    spent = [event.milliseconds / 1000 for event in recorder.events[first:] if isinstance(event, CheckedIn)]
+    told = "after each test, also one that only reads: every table and sequence is looked at"
+    return Step(what="scan", seconds=statistics.median(spent), told=told)
+
+
+def _steps(recorder: Recorder, name: str) -> tuple[Step, ...]:
+    return tuple(step for event in recorder.of(name) if (step := _step(event)) is not None)
+
+
+def _step(event: Event) -> Step | None:
+    match event:
+        case ServerReady():
+            told = "it ran already" if event.attached else "started"
+            return Step(what="server", seconds=event.seconds, told=f"{event.kind} {event.version}, {told}")
+        case TemplateReady():
+            told = "built" if event.built else "found in the cache"
+            return Step(what="template", seconds=event.seconds, told=f"{event.key[:12]}, {told}, and copied")
+        case CheckedIn():
+            told = {"nothing": "nothing was written, nothing to undo"}.get(event.path, f"undone by {event.path}")
+            return Step(what="reset", seconds=event.milliseconds / 1000, told=told)
+        case _:
+            return None
+
+
+def _reset(plan: Plan) -> Reset:
+    """How this store would undo committed changes; empty where it says nothing about that."""
+    if plan.spec.program is None:
+        return Reset()  # no server, no rights; and one process may open such a store only once
+    store = plan.kind.open(plan.server.endpoint, plan.spec, plan.role)
+    try:
+        abilities = getattr(store, "abilities", None)
+        if not isinstance(abilities, Abilities):
+            return Reset()
+        how = "the write-ahead log tells what a test wrote, only that is undone"
+        if abilities.log:
+            how = f"the tables are scanned, which costs more the more seed data there is: {abilities.log}"
+        if abilities.replica:
+            how += f"; triggers and circles of foreign keys take a clone: {abilities.replica}"
+        grants = tuple(_grants(abilities, plan.server.endpoint.admin.user))
+        return Reset(how=how, grants=grants, scans=bool(abilities.log))
+    finally:
+        store.close()
+
+
+def _grants(abilities: Abilities, role: str) -> Iterator[str]:
+    if "GRANT" in abilities.log:
+        yield f'GRANT pg_read_server_files TO "{role}";'
+    if "GRANT" in abilities.replica:
+        yield f'GRANT SET ON PARAMETER session_replication_role TO "{role}";'
+
+
+def shown(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables as they may be printed: without passwords."""
+    return {name: redact(f"{name}={value}").removeprefix(f"{name}=") for name, value in variables.items()}

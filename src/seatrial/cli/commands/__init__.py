@@ -1,0 +1,1 @@
+"""One module a subcommand of `seatrial`, named as it is."""

@@ -1,0 +1,84 @@
+"""`seatrial adopt`: mark a database that we did not make, on confirmation, as one that may be used and lost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.cli.output import Output
+from seatrial.core.redact import redact
+from seatrial.errors import ConfigError, Refused
+
+if TYPE_CHECKING:
+    from seatrial.resources.protocol import ServerSpec, SupportsAdopt
+
+HELP = "mark a database of yours as one that tests may overwrite"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may follow `seatrial adopt`."""
+    parser.add_argument("url", metavar="URL", help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE, redis://HOST:PORT")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Say what is in it and what may happen to it, ask, and write our marker. Changes nothing else."""
+    from seatrial.resources.providers.url import Url
+
+    kind, spec = _kind(args.url)
+    server = Url().reserve(spec)
+    with out.progress("looking at it"):
+        server.start()
+        stranger = kind.stranger(server.endpoint)
+    report = {"what": stranger.what, "holds": stranger.holds, "means": stranger.means}
+    if stranger.ours:
+        out.line(f"{stranger.what} bears our marker already.")
+        out.value({**report, "adopted": False})
+        return 0
+    out.line(f"{stranger.what} holds {stranger.holds or 'nothing'}.", "bold")
+    out.line(f"Once it is adopted, {stranger.means}.")
+    if not args.yes and not _confirmed(out):
+        raise Refused(
+            f"{stranger.what} was not adopted",
+            cause="nobody confirmed it; nothing was touched",
+            fix="answer `yes`, or run it with --yes",
+        )
+    stranger.mark()
+    out.line("It bears our marker now.")
+    out.value({**report, "adopted": True})
+    return 0
+
+
+def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
+    """The first kind whose URLs look like this one."""
+    from seatrial.resources import registry
+    from seatrial.resources.protocol import SupportsAdopt
+    from seatrial.resources.providers.url import parse
+
+    scheme = parse(url, ()).scheme
+    known = []
+    for name in registry.kinds():
+        kind = registry.kind(name)
+        if not isinstance(kind, SupportsAdopt):
+            continue
+        spec = kind.spec(project=Path(), url=url)
+        own = spec.program.admin(0, "").scheme if spec.program is not None else ""
+        if own == scheme:
+            return kind, spec
+        known.append(own)
+    raise ConfigError(
+        redact(f"nothing can be adopted at {url}"),
+        cause=f"the URLs of what can be begin with {', '.join(sorted(set(known)))}",
+        fix="give its whole URL: seatrial adopt postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+    )
+
+
+def _confirmed(out: Output) -> bool:
+    if out.as_json or not sys.stdin.isatty():
+        return False
+    try:
+        return input("Adopt it? Type `yes`: ").strip() == "yes"
+    except EOFError:
+        return False

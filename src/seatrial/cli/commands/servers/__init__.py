@@ -1,0 +1,1 @@
+"""Commands about the servers of ours that run on this machine."""

@@ -1,0 +1,1 @@
+"""Which database a project runs on, and how it is told where: variables, settings classes, drivers."""

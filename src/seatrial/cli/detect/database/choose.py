@@ -1,0 +1,173 @@
+"""Which database a project runs on, and the variables by which it is told where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from seatrial.cli.detect.candidate import Candidate, Note
+from seatrial.cli.detect.database.settings import Variable
+from seatrial.cli.detect.database.variables import address_variables, part_variables, read_variables
+from seatrial.cli.detect.project import Project
+
+_SYNC = ("psycopg2", "psycopg2-binary")
+_POSTGRES = ("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000", "aiopg", "psycopg-binary")
+_MYSQL = ("pymysql", "asyncmy", "aiomysql", "mysqlclient")
+_DEPENDENCY_FILES = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
+_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(txt|in)")
+_SCHEME = re.compile(r"\b(?P<scheme>(?:postgres(?:ql)?|sqlite|mysql|mariadb)(?:\+\w+)?)://")
+_SERVERS: Mapping[str, str] = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mariadb"}
+_DOTENV = re.compile(r"\.env([\w.-]*)?|.*compose[\w.-]*\.ya?ml|.*\.env")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """`kind` and `env`, each with its evidence; `others` are variables that were not taken."""
+
+    kind: Candidate
+    env: str | Mapping[str, str]
+    env_evidence: Candidate | None
+    others: tuple[Candidate, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+def database(project: Project, *, asynchronous: bool) -> Database:
+    """The kind and the variables of this project. `asynchronous`: its sessions are AsyncSessions."""
+    variables = read_variables(project)
+    addresses = address_variables(variables)
+    drivers = dict(_dependencies(project))
+    kind = _kind(project, addresses, drivers)
+    parts = part_variables(variables)
+    if addresses:
+        # pydantic-settings often computes the address from parts: only what is really read is exported.
+        return _by_address(project, addresses, kind, asynchronous=asynchronous, drivers=drivers)
+    if parts and kind.value == "postgres":
+        template = {variable.name: "{" + part + "}" for part, variable in parts.items()}
+        first = next(iter(parts.values()))
+        why = f"the address is read in {len(parts)} parts, by {first.how.rpartition(', ')[2]}"
+        evidence = Candidate(value="env", file=first.file, line=first.line, why=why, score=0)
+        return Database(kind=kind, env=template, env_evidence=evidence)
+    return Database(kind=kind, env="", env_evidence=None, notes=tuple(_fixed_address(project)))
+
+
+def _by_address(
+    project: Project,
+    addresses: tuple[Variable, ...],
+    kind: Candidate,
+    *,
+    asynchronous: bool,
+    drivers: Mapping[str, str],
+) -> Database:
+    chosen, *rest = addresses
+    scheme, reason = _wanted_scheme(project, chosen, kind.value, asynchronous=asynchronous, drivers=drivers)
+    # Whoever reads several variables of one meaning (DATABASE_URL, ALEMBIC_URL) mostly falls back from one to the next.
+    why = f"read by {chosen.how}" + (f"; {reason}" if reason else "")
+    evidence = Candidate(value=chosen.name, file=chosen.file, line=chosen.line, why=why, score=0)
+    others = tuple(
+        Candidate(value=one.name, file=one.file, line=one.line, why=f"read by {one.how}", score=0) for one in rest
+    )
+    if scheme and "+" in scheme and kind.value == _server(scheme):
+        template = f"{scheme}://{{user}}:{{password}}@{{host}}:{{port}}/{{database}}"
+        return Database(kind=kind, env={chosen.name: template}, env_evidence=evidence, others=others)
+    return Database(kind=kind, env=chosen.name, env_evidence=evidence, others=others)
+
+
+def _wanted_scheme(
+    project: Project, variable: Variable, kind: str, *, asynchronous: bool, drivers: Mapping[str, str]
+) -> tuple[str, str]:
+    """The scheme that the app expects in its address, and how that is known."""
+    if _server(variable.scheme):
+        return variable.scheme, f"its default begins with {variable.scheme}://" if "+" in variable.scheme else ""
+    for file in project.files:
+        if _DOTENV.fullmatch(file.rpartition("/")[2]):
+            for number, line in enumerate(project.text(file).splitlines(), start=1):
+                match = _SCHEME.search(line)
+                if match and re.search(rf"\b{variable.name}\b", line) and _server(match["scheme"]) == kind:
+                    return match["scheme"], f"{file}:{number} sets it to {match['scheme']}://..."
+    if kind == "mysql" and "pymysql" in drivers and "mysqlclient" not in drivers and not asynchronous:
+        return "mysql+pymysql", f"{drivers['pymysql']} has PyMySQL and no mysqlclient"
+    if kind == "postgres" and asynchronous and not _rewrites(project):
+        driver = "asyncpg" if "asyncpg" in drivers or "psycopg" not in drivers else "psycopg"
+        return f"postgresql+{driver}", f"its engine is async, and takes the driver ({driver}) from the address"
+    if kind == "postgres" and "psycopg" in drivers and not drivers.keys() & set(_SYNC) and not asynchronous:
+        return "postgresql+psycopg", f"{drivers['psycopg']} has psycopg 3 and no psycopg2"
+    return "", ""
+
+
+def _rewrites(project: Project) -> bool:
+    """Whether the code puts the driver into the address by itself, with replace() or make_url().set()."""
+    for source in project.sources:
+        if not source.side:
+            text = project.text(source.relative)
+            if re.search(r"""(replace\(|drivername\s*=|f?["']postgresql\+asyncpg://\{)""", text) and "+asyncpg" in text:
+                return True
+    return False
+
+
+def _kind(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[str, str]) -> Candidate:
+    """The server that an address names, PostgreSQL where a driver speaks for it; SQLite only where nothing else is."""
+    for variable in addresses:
+        if server := _server(variable.scheme):
+            return _evidence(server, variable.file, variable.line, f"the default of {variable.name}")
+    for driver, place in drivers.items():
+        file, _, line = place.rpartition(":")
+        kind = "mysql" if driver in _MYSQL else "postgres"
+        return _evidence(kind, file, int(line), f"the project depends on {driver}")
+    for file, number, scheme in _addresses_in_code(project):
+        if server := _server(scheme):
+            return _evidence(server, file, number, f"an address that begins with {scheme}://")
+    for variable in addresses:
+        if variable.scheme.startswith("sqlite"):
+            return _evidence(
+                "sqlite",
+                variable.file,
+                variable.line,
+                f"the default of {variable.name}, and no driver of another database",
+            )
+    for file, number, _ in _addresses_in_code(project):
+        return _evidence("sqlite", file, number, "an address of SQLite, and no driver of another database")
+    return _evidence("postgres", "", 0, "nothing says which database it is; this is the usual one")
+
+
+def _server(scheme: str) -> str:
+    """The kind of the server that such addresses lead to: "mysql" for "mysql+pymysql"; empty for SQLite."""
+    return _SERVERS.get(scheme.partition("+")[0], "")
+
+
+def _evidence(value: str, file: str, line: int, why: str) -> Candidate:
+    return Candidate(value=value, file=file, line=line, why=why, score=0)
+
+
+def _addresses_in_code(project: Project) -> Iterator[tuple[str, int, str]]:
+    for source in project.sources:
+        if source.side:
+            continue
+        for number, line in enumerate(project.text(source.relative).splitlines(), start=1):
+            match = _SCHEME.search(line)
+            if match and not line.lstrip().startswith("#"):
+                yield source.relative, number, match["scheme"]
+
+
+def _fixed_address(project: Project) -> Iterator[Note]:
+    for file, number, scheme in _addresses_in_code(project):
+        yield Note(
+            place=f"{file}:{number}",
+            text=f"the address ({scheme}://...) is fixed in the code: read it from a variable, as in "
+            'os.environ.get("DATABASE_URL", ...), or the app will not reach the test database',
+        )
+        return
+
+
+def _dependencies(project: Project) -> Iterator[tuple[str, str]]:
+    """Drivers of PostgreSQL and MySQL among the project's requirements, with the place of each."""
+    for file in project.files:
+        name = file.rpartition("/")[2]
+        if name not in _DEPENDENCY_FILES and not _REQUIREMENTS.fullmatch(name):
+            continue
+        for number, line in enumerate(project.text(file).splitlines(), start=1):
+            for driver in (*_POSTGRES, *_MYSQL):
+                if re.search(rf"(?:^|[\s\"'\[,]){re.escape(driver)}(?![\w-])", line) and not line.lstrip().startswith(
+                    "#"
+                ):
+                    yield driver, f"{file}:{number}"

@@ -1,0 +1,82 @@
+"""How a project brings a database up to date: Alembic, Prisma, Django, files of SQL."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+
+from seatrial.cli.detect.candidate import Candidate, ranked
+from seatrial.cli.detect.project import Project
+
+_ALEMBIC, _DJANGO, _PRISMA, _SQL = 100, 90, 80, 60
+_SQL_NAMES = ("schema.sql", "structure.sql", "init.sql", "tables.sql", "ddl.sql")
+_SQL_FOLDERS = ("migrations", "sql", "db", "database", "schema")
+
+
+def migrations(project: Project) -> tuple[Candidate, ...]:
+    """What makes the schema, the way that production takes first."""
+    found = [*_alembic(project), *_django(project), *_prisma(project), *_sql(project)]
+    return ranked(found)
+
+
+def _alembic(project: Project) -> Iterator[Candidate]:
+    for file in project.named("alembic.ini"):
+        folder = file.rpartition("/")[0]
+        scripts = _script_folder(project, file)
+        prefix = "/".join(part for part in (folder, scripts) if part and part != ".")
+        revisions = [
+            name
+            for name in project.files
+            if name.startswith(f"{prefix}/") and name.endswith(".py") and "/versions/" in f"/{name}"
+        ]
+        revisions = [name for name in revisions if not name.endswith("__init__.py")]
+        if revisions:
+            many = "1 revision" if len(revisions) == 1 else f"{len(revisions)} revisions"
+            why = f"Alembic, with {many} in {prefix}: tests then run on what production runs on"
+            yield Candidate(value=file, file=file, line=1, why=why, score=_ALEMBIC - file.count("/"))
+
+
+def _script_folder(project: Project, file: str) -> str:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(project.text(file))
+        location = parser.get("alembic", "script_location", fallback="alembic")
+    except configparser.Error:
+        return "alembic"
+    return location.replace("%(here)s/", "").replace("%(here)s", "").removeprefix("./").strip("/")
+
+
+def _django(project: Project) -> Iterator[Candidate]:
+    for file in project.named("manage.py"):
+        if "django" in project.text(file):
+            why = "Django's migrations, those of all installed apps"
+            yield Candidate(value="django", file=file, line=1, why=why, score=_DJANGO)
+
+
+def _prisma(project: Project) -> Iterator[Candidate]:
+    scripts = [name for name in project.files if name.endswith("/migration.sql")]
+    for script in scripts[:1]:
+        folder = script.rsplit("/", 2)[0]
+        why = f"{len(scripts)} migrations of Prisma, run as the SQL that they are"
+        yield Candidate(value=folder, file=folder, line=0, why=why, score=_PRISMA + 1)
+    for file in project.named("schema.prisma"):
+        why = "a Prisma schema"
+        yield Candidate(value="prisma migrate deploy", file=file, line=1, why=why, score=_PRISMA)
+
+
+def _sql(project: Project) -> Iterator[Candidate]:
+    for file in project.files:
+        folder, _, name = file.rpartition("/")
+        if not name.endswith(".sql") or name == "migration.sql":
+            continue
+        text = project.text(file).upper()
+        if "CREATE TABLE" not in text:
+            continue
+        siblings = [one for one in project.files if one.rpartition("/")[0] == folder and one.endswith(".sql")]
+        if name in _SQL_NAMES or len(siblings) == 1:
+            line = text[: text.index("CREATE TABLE")].count("\n") + 1
+            score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
+            yield Candidate(value=file, file=file, line=line, why="SQL that creates tables", score=score)
+        elif folder.rpartition("/")[2] in _SQL_FOLDERS:
+            why = f"a folder of {len(siblings)} files of SQL, run in the order of their names"
+            yield Candidate(value=folder, file=folder, line=0, why=why, score=_SQL + 5 - folder.count("/"))

@@ -1,0 +1,101 @@
+"""The folders from which a project's own modules are imported: src layouts, `pythonpath`, packages in a subfolder."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+
+def import_roots(root: Path, trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
+    """Relative folders, "" for the root itself, what the project declares before what its imports imply."""
+    found = dict.fromkeys(_declared(root))
+    if (root / "src").is_dir() and not (root / "src" / "__init__.py").exists():
+        found["src"] = None
+    found.update(dict.fromkeys(_implied(trees, tuple(found))))
+    found[""] = None
+    return tuple(found)
+
+
+def pythonpath(root: Path) -> tuple[str, ...]:
+    """What pytest's configuration adds to the import path."""
+    pytest = _pyproject(root).get("tool", {}).get("pytest", {})
+    value = (pytest.get("ini_options") or {}).get("pythonpath", "") if isinstance(pytest, dict) else ""
+    if not value:
+        for name, section in (("pytest.ini", "pytest"), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+            value = value or _ini(root / name, section, "pythonpath")
+    many = value if isinstance(value, list) else str(value).split()
+    return tuple(Path(str(one)).as_posix() for one in many)
+
+
+def installable(root: Path) -> bool:
+    """Whether the project is built and installed as a package, so that its modules are importable by that."""
+    return "build-system" in _pyproject(root) or (root / "setup.py").exists()
+
+
+def _declared(root: Path) -> Iterator[str]:
+    for folder in (*pythonpath(root), *_package_folders(_pyproject(root))):
+        clean = folder.strip("/")
+        if clean not in (".", "") and (root / clean).is_dir():
+            yield clean
+
+
+def _package_folders(pyproject: Mapping[str, object]) -> Iterator[str]:
+    """Where the common build backends are told to find packages."""
+    tool = pyproject.get("tool")
+    if not isinstance(tool, dict):
+        return
+    setuptools = _table(tool, "setuptools")
+    package_dir = _table(setuptools, "package-dir").get("")
+    if isinstance(package_dir, str):
+        yield package_dir
+    where = _table(_table(setuptools, "packages"), "find").get("where")
+    yield from (one for one in where if isinstance(one, str)) if isinstance(where, list) else ()
+    packages = _table(tool, "poetry").get("packages")
+    for one in packages if isinstance(packages, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("from"), str):
+            yield one["from"]
+
+
+def _implied(trees: Mapping[str, ast.Module], known: tuple[str, ...]) -> Iterator[str]:
+    """Folders whose packages are imported by their bare name, though the root does not hold them."""
+    imported = {name for tree in trees.values() for name in _imported(tree)}
+    tops = {relative.partition("/")[0].removesuffix(".py") for relative in trees}
+    for relative in trees:
+        parts = relative.split("/")
+        for depth in range(1, len(parts)):
+            folder, package = "/".join(parts[:depth]), parts[depth].removesuffix(".py")
+            inside_package = f"{folder}/__init__.py" in trees
+            if package in imported and package not in tops and folder not in known and not inside_package:
+                yield folder
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _pyproject(root: Path) -> dict[str, dict[str, object]]:
+    try:
+        return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def _table(table: Mapping[str, object], key: str) -> Mapping[str, object]:
+    below = table.get(key)
+    return below if isinstance(below, dict) else {}
+
+
+def _ini(path: Path, section: str, key: str) -> str:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, "utf-8")
+        return parser.get(section, key, fallback="")
+    except (configparser.Error, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,1 @@
+"""From what was found in a project to the configuration that is proposed for it."""

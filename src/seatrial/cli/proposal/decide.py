@@ -1,0 +1,137 @@
+"""The configuration that is proposed for a project: each value with its evidence, and what was not taken."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from seatrial.cli.detect.apps import apps
+from seatrial.cli.detect.candidate import Candidate, Note
+from seatrial.cli.detect.conftests import Pattern, patterns
+from seatrial.cli.detect.database.choose import Database, database
+from seatrial.cli.detect.migrations import migrations
+from seatrial.cli.detect.models import is_flask, models
+from seatrial.cli.detect.project import Project
+from seatrial.cli.detect.roots import installable, pythonpath
+from seatrial.cli.detect.sessions import sessions
+
+RESOURCE = "db"
+_INJECTING = ("FastAPI", "")
+"""Frameworks whose dependencies `override` can replace; an app that was not found may be one of them."""
+_DB = f"resources.{RESOURCE}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One key that is written. `key` is dotted: "resources.db.schema"."""
+
+    key: str
+    value: str | Mapping[str, str]
+    place: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What `seatrial init` writes, and what it says about it."""
+
+    entries: tuple[Entry, ...]
+    others: Mapping[str, tuple[Candidate, ...]]
+    """Candidates that were not taken, by key."""
+    missing: tuple[str, ...]
+    """Keys that are left for the user to fill in."""
+    notes: tuple[Note, ...]
+    replaced: tuple[Pattern, ...]
+    """Fixtures of the project that can be deleted."""
+
+    def value(self, key: str) -> str | Mapping[str, str]:
+        """The value of a key; empty where it is not proposed."""
+        return next((entry.value for entry in self.entries if entry.key == key), "")
+
+
+def decide(project: Project) -> Proposal:
+    """Look at everything, and take the best of each."""
+    found_apps, found_sessions = apps(project), sessions(project)
+    found_schema = _schemas(project)
+    data = database(project, asynchronous=bool(found_sessions) and found_sessions[0].is_async)
+    chosen: dict[str, tuple[Candidate, ...]] = {
+        "app": found_apps,
+        f"{_DB}.kind": (data.kind,),
+        f"{_DB}.schema": found_schema,
+        f"{_DB}.override": found_sessions,
+    }
+    entries = [_entry(key, candidates[0]) for key, candidates in chosen.items() if candidates]
+    if data.env and data.env_evidence and data.env != "DATABASE_URL":
+        evidence = data.env_evidence
+        entries.append(Entry(key=f"{_DB}.env", value=data.env, place=evidence.place, why=evidence.why))
+    others = {key: candidates[1:] for key, candidates in chosen.items() if len(candidates) > 1}
+    if data.others:
+        others[f"{_DB}.env"] = data.others
+    framework = found_apps[0].library if found_apps else ""
+    wanted = ("app", f"{_DB}.schema") if framework not in _INJECTING else ("app", f"{_DB}.schema", f"{_DB}.override")
+    return Proposal(
+        entries=tuple(entries),
+        others=others,
+        missing=tuple(key for key in wanted if not chosen[key]),
+        notes=tuple(_notes(project, chosen, data)),
+        replaced=patterns(project),
+    )
+
+
+def _entry(key: str, candidate: Candidate) -> Entry:
+    return Entry(key=key, value=candidate.value, place=candidate.place, why=candidate.why)
+
+
+def _schemas(project: Project) -> tuple[Candidate, ...]:
+    """Migrations before metadata: what production runs on is what tests should run on."""
+    return (*migrations(project), *models(project))
+
+
+def _notes(project: Project, chosen: Mapping[str, tuple[Candidate, ...]], data: Database) -> Iterator[Note]:
+    yield from data.notes
+    version = ".".join(map(str, sys.version_info[:2]))
+    for file, line in project.unparsed:
+        yield Note(place=f"{file}:{line}", text=f"does not parse with Python {version}; nothing in it was seen")
+    yield from _import_notes(project, chosen["app"])
+    if data.env_evidence and data.env == "DATABASE_URL":
+        text = "DATABASE_URL is read here; it is what Seatrial exports by default, so `env` is not written"
+        yield Note(place=data.env_evidence.place, text=f"{text} ({data.env_evidence.why})")
+    yield from _framework_notes(project, chosen["app"])
+    schema = chosen[f"{_DB}.schema"]
+    if schema and schema[0].why.startswith("Alembic") and len(schema) > 1:
+        yield Note(
+            place=schema[0].place,
+            text=f"the migrations are preferred to {schema[1].value}: they hold what metadata does not "
+            "(extensions, triggers, data), and the tests then prove them too",
+        )
+
+
+def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterator[Note]:
+    flask = is_flask(project)
+    if flask:
+        yield Note(
+            place=flask.place,
+            text="Flask-SQLAlchemy takes its address from app.config['SQLALCHEMY_DATABASE_URI']: set it from the "
+            "variable; its sessions need no `override`",
+        )
+    if found_apps and found_apps[0].library == "Django":
+        yield Note(
+            place=found_apps[0].place,
+            text="Django: beside pytest-django our fixtures step aside. Its `db`, `transactional_db` and `client` keep "
+            "their meaning, ours are `seatrial_db` and `seatrial_client`. Where the settings do not read the exported "
+            "variable, the database `default` is led to the resource",
+        )
+
+
+def _import_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterator[Note]:
+    """What it takes for the app's module to be importable under the name that was written."""
+    for app in found_apps[:1]:
+        folder = max((root for root in project.roots if root and app.file.startswith(f"{root}/")), key=len, default="")
+        declared = pythonpath(project.root)
+        if folder and folder not in declared and not installable(project.root):
+            yield Note(
+                place=app.file,
+                text=f'`{app.value}` is imported from {folder}/: add pythonpath = ["{folder}"] to '
+                "[tool.pytest.ini_options], or install the project",
+            )

@@ -1,0 +1,101 @@
+"""The proposal as TOML, added to a project's file without touching what stands there."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seatrial.cli.proposal.decide import RESOURCE, Proposal
+from seatrial.config import SHARED, STANDALONE
+from seatrial.errors import ConfigError
+
+_HINTS: Mapping[str, str] = {
+    "app": '# app = "app.main:app"  # fill in: or a factory, "app.main:create_app()"',
+    f"resources.{RESOURCE}.schema": '# schema = "alembic.ini"  # or "app.database:Base", or a file of SQL',
+    f"resources.{RESOURCE}.override": '# override = "app.database:get_db"  # what yields a session, if any',
+}
+_ORDER = ("kind", "schema", "override", "env")
+
+
+def target(root: Path) -> Path:
+    """The file to write: `pyproject.toml` where there is one, a `seatrial.toml` otherwise.
+
+    Raises:
+        ConfigError: the project is configured already, or its pyproject.toml is no TOML.
+    """
+    standalone, shared = root / STANDALONE, root / SHARED
+    if standalone.exists():
+        raise _configured(standalone)
+    if not shared.exists():
+        return standalone
+    from seatrial.config.read import configures
+
+    if configures(shared):
+        raise _configured(shared)
+    return shared
+
+
+def text(proposal: Proposal, file: Path) -> str:
+    """The tables to write, with a commented line for each key that is still to be filled in."""
+    above = "tool.seatrial" if file.name == SHARED else ""
+    lines = [f"[{above}]"] if above else []
+    lines += _line("app", proposal.value("app"), proposal.missing, "app")
+    lines += ["", f"[{above}.resources.{RESOURCE}]" if above else f"[resources.{RESOURCE}]"]
+    for key in _ORDER:
+        full = f"resources.{RESOURCE}.{key}"
+        lines += _line(key, proposal.value(full), proposal.missing, full)
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def write(file: Path, tables: str) -> None:
+    """Add `tables` at the end of `file`; every byte that stood there stays.
+
+    Raises:
+        ConfigError: the file can't take a table at its end, or can't be written. It is unchanged then.
+    """
+    try:
+        before = file.read_bytes() if file.exists() else b""
+        newline = b"\r\n" if b"\r\n" in before else b"\n"
+        gap = b"" if not before else newline if before.endswith(b"\n") else newline * 2
+        after = before + gap + tables.encode().replace(b"\n", newline)
+        tomllib.loads(after.decode("utf-8"))
+        file.write_bytes(after)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{file} can't take another table at its end",
+            cause=str(error),
+            fix=f"add these lines by hand where they fit, or write them to {STANDALONE}:\n{tables}",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{file} can't be written", cause=str(error.strerror), fix="check its permissions") from error
+
+
+def literal(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_bare(key)} = {literal(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else repr(value)
+
+
+def _bare(key: str) -> str:
+    return key if key.replace("_", "a").replace("-", "a").isalnum() and key.isascii() else literal(key)
+
+
+def _line(key: str, value: object, missing: tuple[str, ...], full: str) -> list[str]:
+    if value:
+        return [f"{key} = {literal(value)}"]
+    return [_HINTS[full]] if full in missing else []
+
+
+def _configured(file: Path) -> ConfigError:
+    return ConfigError(
+        f"{file} already configures Seatrial",
+        fix="edit it, or remove its tables and run `seatrial init` again; `seatrial doctor` checks it",
+    )

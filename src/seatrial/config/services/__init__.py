@@ -1,0 +1,1 @@
+"""The tables `[tool.seatrial.services.NAME]`."""

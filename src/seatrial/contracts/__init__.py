@@ -1,0 +1,1 @@
+"""What components promised each other, compared with what they do."""

@@ -1,0 +1,40 @@
+"""OpenAPI 3.0 writes a few things in its own way: its schemas as JSON Schema, which 3.1 uses as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+OWN = "3.0"
+
+
+def as_json_schema(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with JSON Schemas in it. One of 3.1 and later is returned as it is."""
+    if not str(description.get("openapi", "")).startswith(OWN):
+        return dict(description)
+    converted: dict[str, Any] = _converted(description)
+    return converted
+
+
+def _converted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_converted(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    plain = {key: _converted(each) for key, each in value.items()}
+    for bound, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if plain.get(bound) is True and limit in plain:
+            plain[bound] = plain.pop(limit)
+        elif isinstance(plain.get(bound), bool):
+            del plain[bound]
+    if plain.get("nullable") is True:
+        del plain["nullable"]
+        return _or_null(plain)
+    return plain
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kind = schema.get("type")
+    if isinstance(kind, str) and "enum" not in schema:
+        return {**schema, "type": [kind, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}

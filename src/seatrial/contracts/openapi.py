@@ -1,0 +1,169 @@
+"""Compares the responses of an app with its own OpenAPI description: status, media type, schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from seatrial.contracts.dialect import as_json_schema
+from seatrial.errors import ContractError
+from seatrial.events import Exchange
+
+DOCUMENT = "urn:seatrial:openapi"
+METHODS_OF_CLIENTS = ("OPTIONS", "HEAD", "TRACE")
+"""Answered by frameworks and servers themselves; described by nobody."""
+JSON_ENDINGS = ("/json", "+json")
+LONGEST = 160
+
+
+class OpenApi:
+    """One app's description.
+
+    Args:
+        description: the document, as plain values.
+
+    Raises:
+        ContractError: jsonschema-rs is not installed.
+    """
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self._document = as_json_schema(description)
+        self._paths: Mapping[str, Any] = self._document.get("paths") or {}
+        self._checker = _checker()
+        self._registry = self._checker.Registry([(DOCUMENT, self._document)])
+        self._validators: dict[str, Any] = {}
+
+    def contradiction(self, exchange: Exchange) -> str:
+        """In what a response contradicts the description, in one line; empty where it does not.
+
+        What is not described at all (a path that no operation has) contradicts nothing.
+        """
+        method, route, status, media_type = exchange.method, exchange.route, exchange.status, exchange.media_type
+        operation = self._operation(method, route)
+        if operation is None or not status:
+            return ""
+        responses: Mapping[str, Any] = operation.get("responses") or {}
+        described = next((each for each in (str(status), f"{status // 100}XX", "default") if each in responses), None)
+        if described is None:
+            return f"answered {status}, which is not described (described: {', '.join(responses) or 'nothing'})"
+        response, place = self._resolved(responses[described], self._place(method, route, "responses", described))
+        content: Mapping[str, Any] = response.get("content") or {}
+        if not content or not exchange.body:
+            return ""
+        accepted = _accepting(media_type, content)
+        if accepted is None:
+            return f"answered {status} as {media_type or 'nothing'}, described as {', '.join(content)}"
+        is_json = media_type.endswith(JSON_ENDINGS)
+        if "schema" not in content[accepted] or not is_json:
+            return ""
+        return self._invalid(f"{place}/content/{_escaped(accepted)}/schema", status, exchange.body)
+
+    def _operation(self, method: str, route: str) -> Mapping[str, Any] | None:
+        if not route or method in METHODS_OF_CLIENTS:
+            return None
+        path = self._paths.get(_spelled(route, self._paths)) or {}
+        operation: Mapping[str, Any] | None = path.get(method.lower())
+        return operation
+
+    def _place(self, method: str, route: str, *parts: str) -> str:
+        steps = ("paths", _spelled(route, self._paths), method.lower(), *parts)
+        return "#/" + "/".join(_escaped(step) for step in steps)
+
+    def _resolved(self, value: Mapping[str, Any], place: str) -> tuple[Mapping[str, Any], str]:
+        """What a reference within the document leads to, and where that stands."""
+        while isinstance(value.get("$ref"), str) and value["$ref"].startswith("#/"):
+            place = value["$ref"]
+            found: Any = self._document
+            for step in place[2:].split("/"):
+                found = found[step.replace("~1", "/").replace("~0", "~")]
+            value = found
+        return value, place
+
+    def _invalid(self, place: str, status: int, body: bytes) -> str:
+        try:
+            value = json.loads(body)
+        except ValueError as error:
+            return f"answered {status} with a body that is no JSON: {error}"
+        validator = self._validators.get(place)
+        if validator is None:
+            schema = {"$ref": f"{DOCUMENT}{place}"}
+            validator = self._validators[place] = self._checker.Draft202012Validator(schema, registry=self._registry)
+        wrong = next(validator.iter_errors(value), None)
+        if wrong is None:
+            return ""
+        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.instance_path)
+        return f"answered {status} with a body that is not as described: body{where}: {_short(wrong.message)}"
+
+
+def description_of(target: Any) -> Mapping[str, Any] | None:
+    """The OpenAPI document of an app, of whatever framework has a way to tell it; None where none is found."""
+    seen: set[int] = set()
+    while target is not None and id(target) not in seen:
+        seen.add(id(target))
+        for tell in (_by_fastapi, _by_litestar):
+            description = tell(target)
+            if description is not None:
+                return description
+        target = getattr(target, "app", None)
+    return None
+
+
+def _by_fastapi(target: Any) -> Mapping[str, Any] | None:
+    """FastAPI, and whoever offers the same method."""
+    tell = getattr(target, "openapi", None)
+    if not callable(tell) or not hasattr(target, "openapi_url"):
+        return None
+    found = tell()
+    return found if isinstance(found, Mapping) else None
+
+
+def _by_litestar(target: Any) -> Mapping[str, Any] | None:
+    if getattr(target, "openapi_config", None) is None or not hasattr(type(target), "openapi_schema"):
+        return None
+    found: Mapping[str, Any] = target.openapi_schema.to_schema()
+    return found
+
+
+def _checker() -> Any:
+    try:
+        import jsonschema_rs
+    except ModuleNotFoundError:
+        raise ContractError(
+            "Responses can't be compared with the app's OpenAPI description.",
+            cause="jsonschema-rs is not installed",
+            fix="pip install 'seatrial[contracts]'",
+        ) from None
+    return jsonschema_rs
+
+
+def _spelled(route: str, paths: Mapping[str, Any]) -> str:
+    """The route as the description writes it: "/users/{id:int}", "/users/<int:id>" and "/users/{id}" are one."""
+    if route in paths:
+        return route
+    plain = _plain(route)
+    return next((path for path in paths if _plain(path) == plain), route)
+
+
+def _plain(route: str) -> str:
+    """With the names of parameters taken out, and what frameworks say of their types."""
+    return re.sub(r"\{[^}]*\}|<[^>]*>", "{}", route).rstrip("/") or "/"
+
+
+def _accepting(media_type: str, content: Mapping[str, Any]) -> str | None:
+    top = media_type.partition("/")[0]
+    described = {key.split(";", 1)[0].strip().lower(): key for key in content}
+    return next((described[each] for each in (media_type, f"{top}/*", "*/*") if each in described), None)
+
+
+def _escaped(step: str) -> str:
+    """A step of a JSON pointer, in a URI's fragment."""
+    from urllib.parse import quote
+
+    return quote(step.replace("~", "~0").replace("/", "~1"), safe="~")
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."

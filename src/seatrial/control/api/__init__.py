@@ -1,0 +1,1 @@
+"""What the HTTP API says: its messages, its endpoints, and their description."""

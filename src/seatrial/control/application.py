@@ -1,0 +1,159 @@
+"""The HTTP side of the API: who may ask, what a request says, and what an error becomes."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from seatrial.control.api.decode import MOST_BYTES, Decoder, encode
+from seatrial.control.api.description import MOST_SINCE
+from seatrial.control.api.endpoints import ENDPOINTS, PATTERNS, Endpoint
+from seatrial.control.api.messages import Problem
+from seatrial.control.api.problems import RequestError, status_of
+from seatrial.control.service import Service
+from seatrial.core.redact import redact
+from seatrial.errors import SeatrialError
+
+JSON = "application/json"
+_STREAM: Mapping[str, str] = {"Cache-Control": "no-store", "Connection": "close"}
+"""Of a response that is held: its end is the end of the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, read and checked."""
+
+    request: Request
+    path: Mapping[str, str]
+    body: Any
+    """The message that the endpoint takes; None where it takes none."""
+    query: Mapping[str, int]
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+def application(service: Service, handlers: Mapping[str, Handler], token: str) -> Starlette:
+    """The ASGI application: a handler for each endpoint, by its name.
+
+    Args:
+        service: is told of each request, so that it knows when it is idle.
+        handlers: what each endpoint does.
+        token: what a request must bear.
+    """
+    routes = [
+        Route(endpoint.path, _endpoint(service, endpoint, handlers[endpoint.name], token), methods=[endpoint.method])
+        for endpoint in ENDPOINTS
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_path})
+
+
+def _endpoint(
+    service: Service, endpoint: Endpoint, handler: Handler, token: str
+) -> Callable[[Request], Awaitable[Response]]:
+    decoder = Decoder(endpoint.takes) if endpoint.takes is not None else None
+
+    async def answer(request: Request) -> Response:
+        with service.request():
+            try:
+                if not endpoint.public:
+                    _authorize(request, token)
+                call = Call(
+                    request=request,
+                    path=_path(request),
+                    body=await _body(request, decoder),
+                    query=_query(request, endpoint),
+                )
+                told = await handler(call)
+            except SeatrialError as error:
+                return failure(error)
+            except ClientDisconnect:
+                return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client must be told in three parts
+                return failure(_unexpected(error))
+        if endpoint.streams:
+            return StreamingResponse(told, media_type="text/event-stream", headers=_STREAM)
+        if told is None:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Response(encode(told), status_code=endpoint.status, media_type=JSON)
+
+    return answer
+
+
+def failure(error: SeatrialError) -> Response:
+    """The response that tells an error."""
+    status = status_of(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return Response(encode(Problem.of(error)), status_code=status, media_type=JSON, headers=headers)
+
+
+def _authorize(request: Request, token: str) -> None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise RequestError(
+            401,
+            "the token is wrong" if given else "there is no token",
+            cause="every run of `seatrial serve` makes a new one, and prints it when it is ready",
+            fix="send the header `Authorization: Bearer TOKEN`",
+        )
+
+
+def _path(request: Request) -> Mapping[str, str]:
+    for name, value in request.path_params.items():
+        if not re.fullmatch(PATTERNS[name].strip("^$"), value):
+            raise RequestError(422, f'"{value[:40]}" can\'t be a {name}', fix=f"write it in the form {PATTERNS[name]}")
+    return request.path_params
+
+
+async def _body(request: Request, decoder: Decoder | None) -> Any:
+    if decoder is None:
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise RequestError(413, f"the body has more than {MOST_BYTES} bytes", fix="send one small JSON object")
+    kind = request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+    if body and kind != JSON:
+        raise RequestError(415, f"the body is {kind[:40] or 'of no type'}", fix=f"send {JSON}")
+    return decoder.decode(body)
+
+
+def _query(request: Request, endpoint: Endpoint) -> Mapping[str, int]:
+    found = {}
+    for name in request.query_params:
+        if name not in endpoint.query:
+            continue  # what we don't know may be a client's own business, as `?cache=no` is
+        text = request.query_params[name]
+        if not re.fullmatch("[0-9]{1,16}", text) or int(text) > MOST_SINCE:
+            raise RequestError(422, f'{name} is "{text[:40]}"', fix="send a number of bytes")
+        found[name] = int(text)
+    return found
+
+
+def _unexpected(error: Exception) -> SeatrialError:
+    return SeatrialError(
+        f"{type(error).__name__}: {redact(str(error)).strip()}",
+        cause="Seatrial did not expect this:\n" + redact("".join(traceback.format_exception(error))),
+        fix="this is a bug of Seatrial's: please report it with the text above",
+    )
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = SeatrialError(
+        f"{request.method} {request.url.path[:200]}: {HTTPStatus(error.status_code).phrase}",
+        fix="GET /v1/openapi.json lists every endpoint",
+    )
+    return Response(encode(Problem.of(told)), status_code=error.status_code, media_type=JSON, headers=error.headers)

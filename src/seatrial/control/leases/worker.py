@@ -1,0 +1,237 @@
+"""One worker of a test run elsewhere: a harness of its own in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
+
+from seatrial import events
+from seatrial.control.api import messages
+from seatrial.control.api.problems import RequestError
+from seatrial.control.leases.lane import Lane
+from seatrial.control.leases.layers import WorkerLayers
+from seatrial.control.leases.lease import Lease
+from seatrial.harness.harness import Harness
+
+T = TypeVar("T")
+_LONGEST = 14
+"""Characters of a worker's name that fit into a database's, beside the longest name of a resource."""
+
+
+def database_suffix(worker: str) -> str:
+    """What stands for the worker in the names of its copies: no other kind of copy begins with "w"."""
+    if len(worker) < _LONGEST:
+        return f"w{worker}"
+    return f"w{hashlib.sha256(worker.encode()).hexdigest()[: _LONGEST - 1]}"
+
+
+class RemoteTest:
+    """A `TestContext` for a test that runs elsewhere."""
+
+    def __init__(self, test: str) -> None:
+        self.id = test
+        self.failed = False
+        self.logs: dict[str, str] = {}
+
+    def add_cleanup(self, cleanup: Callable[[], None]) -> None:
+        """Its runner cleans up by itself, before it checks in."""
+        raise NotImplementedError("a test that runs elsewhere takes no cleanup from here")
+
+    def log(self, title: str, text: str) -> None:
+        """What a server has logged."""
+        self.logs[title.rpartition(" of ")[2]] = text
+
+
+class Worker:
+    """The copies of one worker. Every method runs in the worker's lane, in the order of the requests.
+
+    Args:
+        name: as the runner calls it.
+        compose: makes the harness, given who is to be told what happens.
+        lease: whether it is still wanted.
+    """
+
+    def __init__(self, name: str, compose: Callable[[events.Emit], Harness], lease: Lease) -> None:
+        self.name = name
+        self.lease = lease
+        self.gone = asyncio.Event()
+        self._lane = Lane(f"worker {name}")
+        self._compose = compose
+        self._harness: Harness | None = None
+        self._keys: dict[str, str] = {}
+        self._heard: list[events.Event] = []
+        self._test: RemoteTest | None = None
+        self._layers = WorkerLayers(name)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The ids of its layers, the lowest first."""
+        return self._layers.ids()
+
+    async def open(self) -> messages.Worker:
+        """Have a copy of each resource. Raises what keeps the first of them from it."""
+        return await self._lane.run(self._open)
+
+    async def checkout(self, test: str, isolations: Mapping[str, str]) -> messages.Checkout:
+        """A test begins."""
+        return await self._lane.run(lambda: self._checkout(test, isolations))
+
+    async def checkin(self, *, failed: bool, keep: bool) -> messages.Checkin:
+        """The test is over."""
+        return await self._lane.run(lambda: self._checkin(failed=failed, keep=keep))
+
+    async def next(
+        self, test: str, isolations: Mapping[str, str], *, failed: bool, keep: bool
+    ) -> tuple[messages.Checkin | None, messages.Checkout]:
+        """The test is over, and the next begins."""
+
+        def both() -> tuple[messages.Checkin | None, messages.Checkout]:
+            done = self._checkin(failed=failed, keep=keep) if self._test is not None else None
+            return done, self._checkout(test, isolations)
+
+        return await self._lane.run(both)
+
+    async def open_layer(self, name: str) -> messages.Layer:
+        """Rows for several tests come next."""
+        return await self._lane.run(lambda: self._layers.open(self._between_tests(), name))
+
+    async def lay(self, number: str) -> messages.Layer:
+        """They are written."""
+        return await self._lane.run(lambda: self._layers.lay(self._between_tests(), number))
+
+    async def lift(self, number: str) -> messages.Layer:
+        """Their tests are over."""
+        return await self._lane.run(lambda: self._lift(number))
+
+    async def close(self) -> None:
+        """Drop the copies. Whoever holds them sees the end of that."""
+        self.gone.set()
+        await self._lane.run(self._close)
+        self._lane.close()
+
+    def _open(self) -> messages.Worker:
+        if self._harness is None:
+            self._harness = self._compose(self._hear)
+            self._harness.start(self._harness.resources)
+        harness = self._harness
+        failures = [managed.failure for managed in harness.resources.values() if managed.failure is not None]
+        if failures:
+            raise failures[0]
+        plans = {name: managed.plan for name, managed in harness.resources.items()}
+        return messages.Worker(
+            worker=self.name,
+            env={variable: value for plan in plans.values() for variable, value in plan.variables.items()},
+            resources={
+                name: messages.Ready(
+                    url=plan.address.url(), isolation=_isolation(plan.isolation), template=self._keys[name]
+                )
+                for name, plan in plans.items()
+            },
+            layers=self.layers,
+        )
+
+    def _lift(self, number: str) -> messages.Layer:
+        if self._test is not None:  # it never ended: its process was killed
+            self._checkin(failed=False, keep=False)
+        return self._layers.lift(self._ready(), number)
+
+    def _between_tests(self) -> Harness:
+        harness = self._ready()
+        if self._test is not None:
+            raise RequestError(
+                409,
+                f'worker {self.name} is running the test "{self._test.id}"',
+                cause="a worker has one copy of each resource, so one test at a time can have it",
+                fix="check that test in first; for tests that run at once take a clone each: POST /v1/clones",
+            )
+        return harness
+
+    def _checkout(self, test: str, isolations: Mapping[str, str]) -> messages.Checkout:
+        harness = self._between_tests()
+        for name in isolations:
+            if name not in harness.resources:
+                known = ", ".join(harness.resources)
+                raise RequestError(404, f'there is no resource "{name[:40]}"', fix=f"the resources are: {known}")
+        self._heard.clear()
+        running = RemoteTest(test)
+        try:
+            harness.begin(running, isolations, harness.resources)
+        except BaseException:
+            harness.end()  # some of the resources may have been handed out by then
+            raise
+        self._test = running
+        late = {event.resource: event for event in self._heard if isinstance(event, events.LateWrite)}
+        return messages.Checkout(
+            test=test,
+            resources={
+                event.resource: messages.Leased(
+                    url=harness.url(event.resource),
+                    isolation=_isolation(event.isolation),
+                    reason=event.reason,
+                    late=_late(late.get(event.resource)),
+                )
+                for event in self._heard
+                if isinstance(event, events.CheckedOut)
+            },
+        )
+
+    def _checkin(self, *, failed: bool, keep: bool) -> messages.Checkin:
+        harness, test = self._ready(), self._test
+        if test is None:
+            raise RequestError(
+                409,
+                f"worker {self.name} runs no test",
+                cause="it was checked in already, or never checked out",
+                fix=f"POST /v1/workers/{self.name}/checkout comes first",
+            )
+        test.failed = failed
+        if failed:
+            harness.explain_failure(test)
+        self._heard.clear()
+        self._test = None
+        told = harness.end(keep=keep)
+        return messages.Checkin(
+            test=test.id,
+            told=tuple(messages.Problem.of(error) for error in told),
+            undone={event.resource: _undone(event) for event in self._heard if isinstance(event, events.CheckedIn)},
+            kept={event.resource: event.url for event in self._heard if isinstance(event, events.Kept)},
+            logs=test.logs,
+        )
+
+    def _close(self) -> None:
+        harness, self._harness = self._harness, None
+        if harness is not None:
+            if self._test is not None:
+                harness.end(recover=False)  # what the test changed of the whole server is put back; no test follows
+            harness.close()
+
+    def _ready(self) -> Harness:
+        if self._harness is None:
+            raise RequestError(404, f"worker {self.name} is gone", fix="POST /v1/workers opens it again")
+        return self._harness
+
+    def _hear(self, event: events.Event) -> None:
+        if isinstance(event, events.TemplateReady):
+            self._keys[event.resource] = event.key
+        else:
+            self._heard.append(event)
+
+
+def _isolation(name: str) -> messages.Isolation:
+    return cast("messages.Isolation", name)  # the configuration and the request were both checked
+
+
+def _late(event: events.LateWrite | None) -> messages.Late | None:
+    return messages.Late(test=event.test, tables=event.tables) if event is not None else None
+
+
+def _undone(event: events.CheckedIn) -> messages.Undone:
+    return messages.Undone(
+        path=event.path,
+        tables=event.tables,
+        rows=event.rows,
+        milliseconds=round(event.milliseconds, 3),
+        reason=event.reason,
+    )

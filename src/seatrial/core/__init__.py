@@ -1,0 +1,1 @@
+"""What everything above needs of the machine, with the standard library alone: folders, locks, ports, processes."""

@@ -1,0 +1,157 @@
+"""Where we keep things: a cache that lasts, and folders for running servers, in memory where there is room."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.core.locks import is_held
+from seatrial.errors import ProviderError
+
+SOCKET_PATH = 103
+"""The longest path of a unix socket, in bytes: 104 on macOS, 108 on Linux, with a zero at the end."""
+
+ROOM = 512 * 1024 * 1024
+"""Bytes that must be free before a server's data goes to memory; containers often have 64 MB in all."""
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - our folders in it are made private, and checked to be ours
+_OWNER = "cache"
+"""The file that tells which cache a folder of running servers belongs to."""
+_SOCKET_NAME = len("/12345678/.s.PGSQL.65535")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A folder of ours, and why it is there and not in a better place (empty where it is in the best)."""
+
+    path: Path
+    reason: str = ""
+
+
+def cache() -> Place:
+    """The folder that lasts from run to run: $SEATRIAL_CACHE, or the user's cache folder, or a temporary one.
+
+    Raises:
+        ProviderError: none of them can be written.
+    """
+    reasons: list[str] = []
+    for path in _caches():
+        reason = _prepare(path)
+        if not reason:
+            return Place(path=path, reason="; ".join(reasons))
+        reasons.append(f"{path}: {reason}")
+    raise ProviderError(
+        "there is no folder to keep servers and templates in",
+        cause="; ".join(reasons),
+        fix="set SEATRIAL_CACHE to a folder that can be written",
+    )
+
+
+def running(store: Path) -> list[Path]:
+    """The folders that may hold the folders of servers of the cache `store`, the best first; none need exist.
+
+    Servers of different caches never meet.
+    """
+    tag = f"seatrial-{_uid()}-{digest(str(store), 6)}"
+    memory = [_MEMORY / tag] if sys.platform == "linux" else []
+    disk = [store / "run", Path(tempfile.gettempdir()) / tag]
+    # Root's servers run as another user, who may not enter root's home.
+    return [*memory, *(reversed(disk) if _uid() == 0 else disk)]
+
+
+def instance(store: Path, key: str) -> Place:
+    """The folder of the server `key` (8 characters): where it is already, or the best place for a new one. Makes it.
+
+    Raises:
+        ProviderError: it can be made nowhere.
+    """
+    reasons: list[str] = []
+    roots = running(store)
+    for root in roots:
+        if (root / key).is_dir() and not _prepare(root):
+            return Place(path=root / key)
+    for root in roots:
+        if not root.exists():
+            _tidy(root.parent)
+        reason = _unfit(root) or _prepare(root)
+        if not reason:
+            (root / _OWNER).write_text(str(store), encoding="utf-8")
+            path = root / key
+            path.mkdir(mode=0o700, exist_ok=True)
+            return Place(path=path, reason="; ".join(reasons))
+        reasons.append(f"{root}: {reason}")
+    raise ProviderError(
+        "there is no folder to run a server in",
+        cause="; ".join(reasons),
+        fix="set SEATRIAL_CACHE to a short path of a folder that can be written",
+    )
+
+
+def digest(text: str, length: int = 8) -> str:
+    """A short name for `text`, fit for a file."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _tidy(top: Path) -> None:
+    """Delete what our caches left outside themselves when they were deleted, unless something still runs there."""
+    for root in top.glob(f"seatrial-{_uid()}-*"):
+        with suppress(FileNotFoundError):  # another process tidies at the same time
+            if not root.is_symlink() and root.stat().st_uid == _uid() and _is_deserted(root):
+                shutil.rmtree(root, ignore_errors=True)
+
+
+def _is_deserted(root: Path) -> bool:
+    cache = Path((root / _OWNER).read_text(encoding="utf-8"))
+    held = (*root.glob("*.lock"), *root.glob("*/running"))
+    return not cache.is_dir() and not any(map(is_held, held))
+
+
+def _caches() -> list[Path]:
+    fallback = Path(tempfile.gettempdir()) / f"seatrial-{_uid()}"
+    named = os.environ.get("SEATRIAL_CACHE", "")
+    if named:
+        return [Path(named).expanduser().absolute(), fallback]
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither HOME nor an entry in the password file
+        return [fallback]
+    if sys.platform == "darwin":
+        return [home / "Library" / "Caches" / "seatrial", fallback]
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return [(Path(base) if Path(base).is_absolute() else home / ".cache") / "seatrial", fallback]
+
+
+def _prepare(path: Path) -> str:
+    """Make a folder that only we can enter; why it can't be, or nothing."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != _uid():
+            return "it belongs to another user"
+        if path.is_symlink() and path.lstat().st_uid != _uid():
+            return "it is another user's link"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(path, os.W_OK | os.X_OK) else "it can't be written"
+
+
+def _unfit(root: Path) -> str:
+    if len(os.fsencode(root)) + _SOCKET_NAME > SOCKET_PATH:
+        return "its path is too long for a unix socket"
+    if root.parent == _MEMORY:
+        try:
+            free = shutil.disk_usage(root.parent).free
+        except OSError:
+            return "this machine has no shared memory"
+        if free < ROOM:
+            return f"only {free // 2**20} MB of memory are free there, and {ROOM // 2**20} are wanted"
+    return ""
+
+
+def _uid() -> int:
+    return os.geteuid()

@@ -1,0 +1,118 @@
+"""From "package.module:attribute" in a configuration to the object; where that fails, whose mistake it is."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import traceback
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from seatrial.core.redact import redact
+from seatrial.errors import AppError, ConfigError
+
+_REFERENCE = re.compile(
+    r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(?:\.[^\W\d]\w*)*)(?P<call>\(\))?"
+)
+_FRAMES = 8
+
+
+def import_object(reference: str, root: Path) -> Any:
+    """What "package.module:attribute" names, or what the factory "package.module:attribute()" returns.
+
+    The project's root goes first on `sys.path`, and its folder `src` after it, if it has one.
+
+    Raises:
+        ConfigError: the reference is malformed, or there is no such module or attribute; with the nearest name.
+        AppError: the project's own code raised; with its traceback, shortened to the project's frames.
+    """
+    match = _REFERENCE.fullmatch(reference.strip())
+    if match is None:
+        raise ConfigError(f'"{reference}" does not name an object', fix='write it as "package.module:attribute"')
+    add_root(root)
+    found: Any = _module(match["module"], reference, root)
+    for name in match["attribute"].split("."):
+        found = _attribute(found, name, reference)
+    if not match["call"]:
+        return found
+    if not callable(found):
+        raise ConfigError(
+            f'"{reference}" can\'t be called: it is a {type(found).__name__}',
+            fix=f'write "{reference.removesuffix("()")}"',
+        )
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        raise _own_error(f'the factory "{reference}" failed', error, root) from error
+
+
+def add_root(root: Path) -> None:
+    """Make the project's modules importable, before all others."""
+    for folder in (root / "src", root):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+
+
+def shortened(error: BaseException, root: Path) -> str:
+    """The traceback of `error` with the frames in the project's own files only (or the last, if none is)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _belongs(frame.filename, root)]
+    lines = traceback.format_list((own or list(frames[-1:]))[-_FRAMES:]) if not isinstance(error, SyntaxError) else []
+    return redact("".join([*lines, *traceback.format_exception_only(error)]).rstrip())
+
+
+def _module(name: str, reference: str, root: Path) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name != missing and not name.startswith(f"{missing}."):
+            raise _own_error(f'"{reference}" could not be imported', error, root) from error
+        close = get_close_matches(name, _modules(root), n=1, cutoff=0.5)
+        raise ConfigError(
+            f'"{reference}": there is no module {missing}',
+            cause=f"it was looked for in {root}, and among the installed packages",
+            fix=f'write "{close[0]}:{reference.partition(":")[2]}"'
+            if close
+            else "correct the path, or install the package",
+        ) from None
+    except (Exception, SystemExit) as error:
+        raise _own_error(f'"{reference}" could not be imported', error, root) from error
+
+
+def _attribute(owner: Any, name: str, reference: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        known = [known for known in dir(owner) if not known.startswith("_")]
+        close = get_close_matches(name, known, n=1)
+        what = f"the module {owner.__name__}" if isinstance(owner, ModuleType) else f"a {type(owner).__name__}"
+        raise ConfigError(
+            f'"{reference}": {what} has no "{name}"',
+            cause="" if known else "it is empty",
+            fix=f'write "{reference.replace(name, close[0])}"' if close else "name something that it defines",
+        ) from None
+
+
+def _own_error(what: str, error: BaseException, root: Path) -> AppError:
+    fix = "mend the error above; `python -c 'import ...'` in the project's root shows all of it"
+    if isinstance(error, ModuleNotFoundError):
+        fix = f"install what brings the module {error.name}, in the environment that runs the tests: {sys.prefix}"
+    return AppError(what, cause=shortened(error, root), fix=fix)
+
+
+def _belongs(filename: str, root: Path) -> bool:
+    path = Path(filename)
+    return path.is_relative_to(root) and not {"site-packages", ".venv", "venv"} & set(path.relative_to(root).parts)
+
+
+def _modules(root: Path) -> list[str]:
+    """The names of the project's modules, three folders deep."""
+    found = []
+    for top in (root, root / "src"):
+        for pattern in ("*.py", "*/*.py", "*/*/*.py"):
+            found += [".".join(path.relative_to(top).with_suffix("").parts) for path in top.glob(pattern)]
+    return [name.removesuffix(".__init__") for name in found]

@@ -1,0 +1,35 @@
+"""Waiting with a time-out, on a clock that tests cannot freeze.
+
+freezegun puts fakes in the place of `time.time`, `monotonic`, `perf_counter` and their `_ns` forms, in every module
+that holds them; time-machine patches `time.time` and, for CLOCK_REALTIME only, `clock_gettime` in C.
+Both leave `clock_gettime(CLOCK_MONOTONIC)` alone (freezegun 1.5.5 and time-machine 3.6.0, read and tried).
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+
+
+def now() -> float:
+    """Seconds of a clock that only goes forward; comparable between processes of one boot."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def pause(seconds: float) -> None:
+    """Sleep, even where a test has replaced `time.sleep`."""
+    select.select((), (), (), max(seconds, 0))
+
+
+def until(check: Callable[[], bool], *, timeout: float, every: float = 0.005) -> bool:
+    """Ask `check` every `every` seconds until it is true; False if `timeout` seconds go by first.
+
+    It is asked at least once, and once more after the time is up.
+    """
+    deadline = now() + timeout
+    while not check():
+        if now() >= deadline:
+            return check()
+        pause(every)
+    return True

@@ -1,0 +1,73 @@
+"""The isolation of one resource's running test, where the configuration says "auto": chosen, told and learnt from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from seatrial.errors import SeatrialError, ServerLost
+from seatrial.isolation.choose import AUTO, Chooser
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import Undone
+
+
+class Choosing:
+    """What was chosen for the running test. Without "auto" it costs nothing, and no history is read.
+
+    Args:
+        resource: its name in the configuration.
+        open_chooser: called at the first test whose isolation is "auto".
+    """
+
+    def __init__(self, resource: str, open_chooser: Callable[[], Chooser]) -> None:
+        self._resource = resource
+        self._open = open_chooser
+        self._chooser: Chooser | None = None
+        self._chosen = False
+
+    def choose(
+        self, test: str, isolation: str, reason: str, traits: Collection[str], *, joinable: bool
+    ) -> tuple[str, str]:
+        """The isolation that the test gets, and why; what it was told to have, unless that is "auto"."""
+        self._chosen = isolation == AUTO
+        if not self._chosen:
+            return isolation, reason
+        self._chooser = self._chooser or self._open()
+        choice = self._chooser.choose(test, traits, joinable=joinable)
+        return choice.isolation, choice.reason
+
+    def why(self, lease: Lease | None) -> str:
+        """The isolation of the running test and its reason, where it was chosen."""
+        return f"{self._resource} {lease.isolation}: {lease.reason}" if self._chosen and lease is not None else ""
+
+    def rerun(self, lease: Lease | None) -> str:
+        """How to run the test under `reset`, where something else was chosen; empty where not."""
+        if not self._chosen or lease is None or lease.isolation == "reset":
+            return ""
+        return (
+            f"{self._resource} ran in {lease.isolation}, which Seatrial chose ({lease.reason}). To see whether the "
+            f"test fails because of that:\n"
+            f"  pytest {shlex.quote(lease.test)} --seatrial-set {self._resource}.isolation=reset"
+        )
+
+    def learn(
+        self, lease: Lease, undone: Undone, told: list[SeatrialError], milliseconds: float, *, failed: bool
+    ) -> Undone:
+        """Take down what the test did. What only the choice is to blame for fails no test: `told` is emptied then."""
+        if not self._chosen or self._chooser is None:
+            return undone
+        refused = ""
+        if lease.isolation == "rollback" and told and not any(isinstance(error, ServerLost) for error in told):
+            refused = told[0].what
+            undone = replace(undone, notes=(f"rollback was chosen, and could not hold it: {refused}",))
+            if not failed:
+                told.clear()
+        seen = replace(undone, path="rollback", notes=()) if refused else undone
+        self._chooser.learn(lease.test, lease.isolation, seen, milliseconds, failed=failed, past_rollback=refused)
+        return undone
+
+    def close(self) -> None:
+        """Keep what was learnt for the next run."""
+        if self._chooser is not None:
+            self._chooser.save()

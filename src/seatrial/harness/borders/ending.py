@@ -1,0 +1,35 @@
+"""The end of a test's own sessions: what they complain of, and what breaks, as errors that the test is told."""
+
+from __future__ import annotations
+
+from seatrial.core.redact import redact
+from seatrial.errors import IsolationError, SeatrialError
+from seatrial.sessions.protocol import Sessions
+
+
+def end_sessions(sessions: Sessions, resource: str, told: list[SeatrialError]) -> tuple[str, ...]:
+    """End them, whatever they raise; returns complaints, which are in `told` as well."""
+    try:
+        complaints = sessions.end()
+    except SeatrialError as error:
+        told.append(error)
+        return ()
+    except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
+        told.append(
+            IsolationError(
+                f"a connection of the test's broke: {redact(str(error)).splitlines()[0]}",
+                cause="the server was restarted, or somebody ended the connection",
+                fix="see the server's log; the next test starts with new connections",
+            )
+        )
+        sessions.invalidate()
+        return ()
+    told.extend(
+        IsolationError(
+            complaint,
+            cause="in rollback mode the whole test is one transaction, and the test or its app left it",
+            fix=f'mark the test with @pytest.mark.seatrial({resource}="reset")',
+        )
+        for complaint in complaints
+    )
+    return complaints

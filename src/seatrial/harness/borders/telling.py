@@ -1,0 +1,72 @@
+"""What happened to one resource at the borders of tests, told as events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from seatrial import events
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import Ended, Undone
+
+
+class Teller:
+    """Tells what a test left behind, and what it took to undo it.
+
+    Args:
+        resource: its name in the configuration.
+        emit: who is told.
+    """
+
+    def __init__(self, resource: str, emit: events.Emit) -> None:
+        self._resource = resource
+        self._emit = emit
+
+    def late(self, test: str, late: Undone) -> None:
+        """After its check-in `test` has written, or was still at work when the next test began."""
+        if late.tables:
+            self._emit(events.LateWrite(resource=self._resource, test=test, tables=late.tables))
+        self.ended(test, late.ended)
+
+    def ended(self, test: str, connections: Sequence[Ended]) -> None:
+        """The fence has ended these connections, which `test` left at work."""
+        for one in connections:
+            self._emit(
+                events.ConnectionEnded(
+                    resource=self._resource,
+                    test=test,
+                    pid=one.pid,
+                    application=one.application,
+                    query=one.query,
+                    state=one.state,
+                )
+            )
+
+    def disturbed(self, lease: Lease, held: Collection[int]) -> None:
+        """Of the server processes `held`, which earlier tests hold, those that worked during this test."""
+        for one in lease.copy.used_since_checkout(()):
+            if one.pid in held:
+                self._emit(
+                    events.Disturbed(
+                        resource=self._resource,
+                        test=lease.test,
+                        pid=one.pid,
+                        application=one.application,
+                        query=one.query,
+                    )
+                )
+
+    def checked_in(self, lease: Lease, undone: Undone, milliseconds: float, complaints: Sequence[str]) -> None:
+        """The copy is back at its baseline."""
+        self._emit(
+            events.CheckedIn(
+                resource=self._resource,
+                test=lease.test,
+                isolation=lease.isolation,
+                path=undone.path,
+                tables=undone.tables,
+                rows=undone.rows,
+                milliseconds=milliseconds,
+                reason="; ".join((*undone.notes, *complaints)),
+                read=undone.read,
+            )
+        )

@@ -1,0 +1,36 @@
+"""The variables that apps read: exported before any of the project's modules is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from seatrial.resources.protocol import Address
+
+
+def variables(templates: Mapping[str, str], address: Address) -> dict[str, str]:
+    """What to export for a resource at `address`: each template with its fields filled in."""
+    fields = address.fields()
+    return {name: template.format_map(fields) for name, template in templates.items()}
+
+
+class Environment:
+    """Changes to this process's environment, which can be taken back."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, str | None] = {}
+
+    def export(self, values: Mapping[str, str]) -> None:
+        """Set variables; a value of the shell's is replaced for the run."""
+        for name, value in values.items():
+            self._before.setdefault(name, os.environ.get(name))
+            os.environ[name] = value
+
+    def restore(self) -> None:
+        """Every variable is as it was before the first `export`."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._before.clear()

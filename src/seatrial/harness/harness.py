@@ -1,0 +1,322 @@
+"""One run of one worker: resources up, leases out, everything down again; front ends only talk to this."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+from seatrial import events
+from seatrial.apps.protocol import App
+from seatrial.core.redact import redact
+from seatrial.errors import SeatrialError
+from seatrial.harness.asked.checks import Checks
+from seatrial.harness.asked.seen import Exchanges, Statements
+from seatrial.harness.asked.watch import Watch
+from seatrial.harness.environment import Environment
+from seatrial.harness.loans import Loans
+from seatrial.harness.managed import Managed
+from seatrial.harness.plan import Plan
+from seatrial.harness.protocol import TestContext
+from seatrial.harness.services import Services
+from seatrial.patches.protocol import Patch
+
+APP = "app"
+"""What the project's app is called where it asks or answers."""
+
+
+class Harness:
+    """The resources and the app of one worker, for as long as its tests run.
+
+    Args:
+        plans: what `compose` made of the configuration.
+        load_app: imports the project's app; None where the configuration names none.
+        watch: takes down what each test asks; None where that is not to be seen from this process.
+        checks: what is made of that.
+        services: apps besides the one of `load_app`.
+        loans: servers that are lent to suites written for other tools.
+        patches: changes to other libraries that hold while the harness does.
+        keep: whether the copies of failed tests are kept (or, if none fails, the last test's).
+        emit: who is told what happened.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        *,
+        load_app: Callable[[], App] | None,
+        watch: Watch | None = None,
+        checks: Checks | None = None,
+        loans: Loans | None = None,
+        services: Services | None = None,
+        patches: Sequence[Patch] = (),
+        keep: bool = False,
+        emit: events.Emit = events.ignore,
+    ) -> None:
+        self.resources = {plan.name: Managed(plan, emit) for plan in plans}
+        self.patches = patches
+        self._watch = watch or Watch({})
+        self._checks = checks or Checks(lambda _: None)
+        self._loans = loans
+        self.services = services or Services((), self._watch, _no_client)
+        self._load_app = load_app
+        self._keep = keep
+        self._kept = False
+        self._app: App | None = None
+        self._test: TestContext | None = None
+        self._failed = False
+        """Whether a test before the running one, with which it shares its leases, has failed."""
+        self._environment = Environment()
+
+    def open(self) -> None:
+        """Export the environment and apply the patches. Starts only what an app needs while it is imported."""
+        for managed in self.resources.values():
+            self._environment.export(managed.plan.variables)
+        self._environment.export(self.services.variables())
+        for patch in self.patches:
+            patch.apply()
+        for managed in self.resources.values():
+            if managed.plan.early:
+                _attempt(managed, managed.await_import)
+
+    def start(self, names: Iterable[str]) -> None:
+        """Have these resources ready, side by side; what fails is kept, and told to each test that asks."""
+        waiting = [self.resources[name] for name in names if not self.resources[name].started]
+        waiting = [managed for managed in waiting if managed.failure is None]
+        asleep = [managed for managed in waiting if not managed.serving]
+        if len(asleep) > 1:
+            with ThreadPoolExecutor(len(asleep)) as pool:
+                list(pool.map(lambda managed: _attempt(managed, managed.serve), asleep))
+        else:
+            for managed in asleep:
+                _attempt(managed, managed.serve)
+        for managed in waiting:
+            if managed.failure is None:
+                _attempt(managed, managed.prepare)
+
+    def require(self, names: Sequence[str]) -> None:
+        """Have these resources ready; raises what kept one from it."""
+        self.start(names)
+        for name in names:
+            failure = self.resources[name].failure
+            if failure is not None:
+                raise failure
+
+    def build(self) -> dict[str, str]:
+        """Have the templates of all resources, and no copies; returns their keys, by resource.
+
+        May be called again and again: a failure is raised, and not remembered.
+        """
+        keys = {}
+        for name, managed in self.resources.items():
+            managed.serve()
+            keys[name] = managed.build()
+        return keys
+
+    def begin(
+        self, test: TestContext, isolations: Mapping[str, str], needs: Iterable[str], traits: Collection[str] = ()
+    ) -> None:
+        """A test's own part starts: it gets a lease on each resource that it needs, and on each that runs already.
+
+        Args:
+            test: the test.
+            isolations: by resource, where the test asks for another than the configured one.
+            needs: resources that the test uses; they are started now if they are not.
+            traits: names of its markers, by which an isolation of "auto" is chosen.
+        """
+        self.require(list(needs))
+        self._test = test
+        for name, managed in self.resources.items():
+            if managed.started and managed.failure is None:
+                asked = isolations.get(name)
+                reason = "the test's marker" if asked else "the configuration"
+                managed.begin(test.id, asked or managed.plan.isolation, reason, traits)
+        self._watch.begin(test.id)
+        self._checks.begin(test.id)
+
+    @property
+    def in_test(self) -> bool:
+        """Whether a test runs, and has its leases."""
+        return self._test is not None
+
+    def pause(self) -> list[SeatrialError]:
+        """The test is over, and keeps its leases for the next, which shares an open transaction with it."""
+        return self._end_watch()
+
+    def carry_on(self, test: TestContext) -> None:
+        """`test` goes on with the leases of the test that was paused."""
+        self._failed = self._failed or (self._test is not None and self._test.failed)
+        self._test = test
+        self._watch.begin(test.id)
+        self._checks.begin(test.id)
+
+    def begin_app(self, *, wanted: bool, services: Iterable[str] = ()) -> None:
+        """The running test's own fixtures come next: the app's overrides until now are the project's, and stay.
+
+        Args:
+            wanted: whether the test asks for a client of ours: the app is then imported now, if it was not.
+            services: those whose clients it asks for; they run afterwards, and so does what they need.
+        """
+        if self._app is None and self._load_app is not None and wanted:
+            self._app = self._load_app()
+        if self._app is not None:
+            self._app.begin()
+            self._override(self._app)
+        self.services.begin(services, {name: self._replacements(managed) for name, managed in self.resources.items()})
+
+    def end_app(self) -> None:
+        """The test's own fixtures are gone: its clients are closed, its overrides taken back."""
+        try:
+            if self._app is not None:
+                self._app.restore()
+        finally:
+            self.services.restore()
+
+    def explain_failure(self, test: TestContext) -> None:
+        """The running test has failed: show with it what it asked, and what its servers logged meanwhile."""
+        if self.exchanges:
+            test.log("exchanges of this test", self.exchanges.told())
+        self.services.explain_failure(test)
+        for managed in self.resources.values():
+            if managed.leased:
+                text = managed.log_of_test()
+                if text:
+                    test.log(f"log of the {managed.plan.kind.name} server of {managed.plan.name}", text)
+                rerun = managed.rerun()
+                if rerun:
+                    test.log(f"isolation of {managed.plan.name}", rerun)
+
+    def idle_ports(self) -> dict[str, int]:
+        """The ports of the resources that were not started, by name: an app may know them all the same."""
+        return {name: each.plan.address.port for name, each in self.resources.items() if not each.serving}
+
+    def why(self) -> str:
+        """Why the running test has its isolation, where we chose it; empty where we did not."""
+        return "; ".join(filter(None, (managed.why() for managed in self.resources.values())))
+
+    def before_layer(self) -> None:
+        """A fixture of wider scope than one test is going to be set up."""
+        for managed in self.resources.values():
+            managed.before_layer()
+
+    def lay(self, owner: object, name: str, uses: Collection[str]) -> tuple[str, ...]:
+        """The fixture `owner`, called `name`, is set up: what it wrote is the baseline of the tests inside it.
+
+        `uses` are the resources that it asked for. Returns those that it wrote to.
+        """
+        resources = self.resources.items()
+        return tuple([each for each, managed in resources if managed.lay(owner, name, asks=each in uses)])
+
+    def lift(self, owner: object) -> tuple[str, ...]:
+        """The fixture is torn down: what it wrote is gone. Raises `IsolationError` where that can't be.
+
+        Returns the resources that it had written to.
+        """
+        return tuple([name for name, managed in self.resources.items() if managed.lift(owner)])
+
+    def end(self, *, last: bool = False, keep: bool = False, recover: bool = True) -> list[SeatrialError]:
+        """The test is over: everything that it had is back at its baseline. Returns what it must be told.
+
+        Args:
+            last: no test follows in this worker.
+            keep: keep the copies of this test, whatever else is kept.
+            recover: start a server again that has died meanwhile: there are tests to follow.
+        """
+        test, self._test = self._test, None
+        told = self._end_watch()
+        failed = self._failed or (test is not None and test.failed)
+        self._failed = False
+        keep = keep or (self._keep and (failed or (last and not self._kept)))
+        for managed in self.resources.values():
+            if managed.leased:
+                told.extend(managed.end(keep=keep, failed=failed, recover=recover))
+                self._kept = self._kept or keep
+        if test is not None:
+            # When all are back: what a test changed of the whole server is undone with one of them.
+            for managed in self.resources.values():
+                told.extend(managed.audit(test.id))
+        return told
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """What the running test has asked by HTTP: a list that grows."""
+        return Exchanges(lambda: self._watch.exchanges)
+
+    def statements(self, name: str) -> Statements:
+        """What drivers sent to a resource while the test ran: a list that grows."""
+        return Statements(name, lambda: self._watch.statements)
+
+    def session(self, name: str) -> Any:
+        """The running test's own session on a resource; before its own part, that of fixtures of wider scope."""
+        self.require([name])
+        return self.resources[name].sessions.session()
+
+    def url(self, name: str) -> str:
+        """The URL of this worker's copy: the same from the first test to the last."""
+        return self.resources[name].plan.address.url()
+
+    def client(self) -> Any:
+        """The running test's HTTP client of the app."""
+        return self.app().client()
+
+    def app(self) -> App:
+        """The app; the configuration names it, and `begin_app` has imported it."""
+        assert self._app is not None, "begin_app was told that no client is wanted"
+        return self._app
+
+    def close(self) -> None:
+        """The run is over: the app's lifespan ends, copies are dropped, servers are let go, patches undone."""
+        try:
+            if self._app is not None:
+                self._app.close()
+        finally:
+            self._app = None
+            self.services.close()
+            for managed in self.resources.values():
+                managed.close()
+            if self._loans is not None:
+                self._loans.close()
+            for patch in reversed(self.patches):
+                patch.undo()
+            self._environment.restore()
+
+    def _end_watch(self) -> list[SeatrialError]:
+        apps = {**self.services.apps, **({APP: self._app.target} if self._app is not None else {})}
+        told = self._checks.end(self._watch.exchanges, apps)
+        self._watch.end()
+        return [*told, *self.services.end()]
+
+    def _override(self, app: App) -> None:
+        replacements: dict[Callable[..., Any], Callable[..., Any]] = {}
+        for managed in self.resources.values():
+            replacements |= self._replacements(managed)
+        if replacements:
+            app.override(replacements)
+
+    @staticmethod
+    def _replacements(managed: Managed) -> dict[Callable[..., Any], Callable[..., Any]]:
+        """The dependency of the app that stands for a resource, and what takes its place in this test."""
+        if managed.leased and managed.plan.override is not None:
+            replacement = managed.sessions.dependency()
+            if replacement is not None:
+                return {managed.plan.override(): replacement}
+        return {}
+
+
+def _no_client() -> ModuleType:
+    raise AssertionError("there is no service to make a client of")
+
+
+def _attempt(managed: Managed, step: Callable[[], None]) -> None:
+    try:
+        step()
+    except SeatrialError as error:
+        managed.failure = error
+    except Exception as error:  # noqa: BLE001 - whatever it is, each test that needs the resource must be told
+        managed.failure = SeatrialError(
+            f"{managed.plan.name}: {type(error).__name__}: {redact(str(error)).strip()}",
+            cause="Seatrial did not expect this:\n" + redact("".join(traceback.format_exception(error))),
+            fix="this is a bug of Seatrial's: please report it with the text above",
+        )

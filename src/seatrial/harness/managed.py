@@ -1,0 +1,391 @@
+"""One resource of one worker: from its plan to a server, a template, a copy, and a lease for each test."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from seatrial import events
+from seatrial.core import wait
+from seatrial.errors import IsolationError, SeatrialError, ServerLost
+from seatrial.harness.borders.choosing import Choosing
+from seatrial.harness.borders.ending import end_sessions
+from seatrial.harness.borders.telling import Teller
+from seatrial.harness.plan import Plan
+from seatrial.isolation import restore, template
+from seatrial.isolation.layers import Layers
+from seatrial.isolation.protocol import Lease, Strategy
+from seatrial.resources.protocol import (
+    Copy,
+    Ended,
+    Store,
+    SupportsKeep,
+    SupportsRecycle,
+    SupportsTidy,
+    SupportsVacant,
+    Undone,
+)
+from seatrial.sessions.protocol import Sessions
+
+_RESTARTS = 3
+_RESTART_SECONDS = 2.0
+"""How long a server that refuses us may take to show that it is gone."""
+_NOT_JOINABLE = "rollback needs sessions that can join one transaction (SQLAlchemy); reset is as safe"
+
+
+class Managed:
+    """One resource while a run lasts. `prepare` is called once; `begin` and `end` enclose each test's own part."""
+
+    def __init__(self, plan: Plan, emit: events.Emit) -> None:
+        self.plan = plan
+        self.failure: SeatrialError | None = None
+        self._emit = emit
+        self._store: Store | None = None
+        self._copy: Copy | None = None
+        self._key = ""
+        self._strategies: Mapping[str, Strategy] = {}
+        self._sessions: Sessions | None = None
+        self._lease: Lease | None = None
+        self._log_mark = 0
+        self._last_test = ""
+        self._teller = Teller(plan.name, emit)
+        self._choosing = Choosing(plan.name, plan.chooser)
+        self._layers: Layers | None = None
+        self._lost: dict[object, str] = {}
+        """Fixtures that are still there, though the server has died with what they wrote."""
+        self._audit = plan.audit() if plan.audit is not None else None
+        self._at_work: Sequence[Ended] = ()
+        self._held: frozenset[int] = frozenset()
+        """Server processes of connections that the test before has not given back to their pools."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a copy is checked out for this worker."""
+        return self._copy is not None
+
+    @property
+    def serving(self) -> bool:
+        """Whether its server runs, or ran when it was last needed."""
+        return self._store is not None
+
+    @property
+    def leased(self) -> bool:
+        """Whether a test has it now."""
+        return self._lease is not None
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of the running test."""
+        assert self._sessions is not None, f"resource {self.plan.name} is not started"
+        return self._sessions
+
+    def serve(self) -> None:
+        """Have the server run. May be called from a thread, beside other resources."""
+        before = time.perf_counter()
+        attached = self.plan.server.start()
+        endpoint = self.plan.server.endpoint
+        self._emit(
+            events.ServerReady(
+                resource=self.plan.name,
+                kind=endpoint.kind,
+                provider=endpoint.provider,
+                version=endpoint.version,
+                attached=attached,
+                seconds=time.perf_counter() - before,
+            )
+        )
+
+    def await_import(self) -> None:
+        """Have a database, empty as yet, at the address that an app connects to while it is imported."""
+        self.serve()
+        self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+        if isinstance(self._store, SupportsVacant):
+            self._store.vacant(self.plan.copy_name)
+
+    def build(self) -> str:
+        """Have the template, and no copy of it; returns its key. May be called again: sources may have changed."""
+        try:
+            self._ensure_template()
+        finally:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+        return self._key
+
+    def prepare(self) -> None:
+        """Have the template, and this worker's copy of it. Imports the project where the schema needs it."""
+        built = self._ensure_template()
+        self._check_out_copy()
+        if built or self.plan.early:
+            # Steps may have run in this process, on the app's own engines: their connections lead nowhere now.
+            self.sessions.invalidate()
+
+    def _ensure_template(self) -> bool:
+        """Whether it was made now."""
+        before = time.perf_counter()
+        if self._store is None:
+            self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+        self._key, built = template.ensure(self._store, self.plan.migrators(), self.plan.copy_name)
+        self._emit(
+            events.TemplateReady(
+                resource=self.plan.name, key=self._key, built=built, seconds=time.perf_counter() - before
+            )
+        )
+        return built
+
+    def begin(self, test: str, isolation: str, reason: str, traits: Collection[str] = ()) -> None:
+        """A test gets the copy, at its baseline. `traits`: names of its markers, to choose its isolation by."""
+        if not self.plan.server.alive():
+            self._recover()
+        self._refuse_lost_layers()
+        joinable = self.sessions.joinable
+        isolation, reason = self._choosing.choose(test, isolation, reason, traits, joinable=joinable)
+        if isolation == "rollback" and not joinable:
+            isolation, reason = "reset", _NOT_JOINABLE
+        strategy = self._strategies[isolation]
+        try:
+            self._lease = strategy.checkout(test, reason)
+        except ServerLost:
+            self._recover()
+            self._refuse_lost_layers()
+            self._lease = self._strategies[isolation].checkout(test, reason)
+        self._late(self._lease.late)
+        self._last_test = test
+        self._log_mark = self.plan.server.log_size()
+        self.sessions.begin(joined=self._lease.joined)
+        self._emit(
+            events.CheckedOut(
+                resource=self.plan.name, test=test, isolation=self._lease.isolation, reason=self._lease.reason
+            )
+        )
+
+    def end(self, *, keep: bool = False, failed: bool = False, recover: bool = True) -> list[SeatrialError]:
+        """The test gives its copy back; returns what it must be told. The baseline holds afterwards.
+
+        Args:
+            keep: set the copy aside as the test left it, and go on with a fresh one.
+            failed: whether the test has failed.
+            recover: whether a server that has died is started again.
+        """
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return []
+        before = time.perf_counter()
+        told: list[SeatrialError] = []
+        if self._audit is not None:
+            self._at_work = self._who_was_at_work(lease)
+        complaints = end_sessions(self.sessions, self.plan.name, told)
+        held, self._held = self._held, frozenset(self.plan.held())
+        if held:
+            self._teller.disturbed(lease, held)
+        undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
+        undone = self._choosing.learn(lease, undone, told, (time.perf_counter() - before) * 1000, failed=failed)
+        if undone.path == "clone" or undone.ended:
+            self.sessions.invalidate()
+        self._teller.ended(lease.test, undone.ended)
+        milliseconds = (time.perf_counter() - before) * 1000
+        self._teller.checked_in(lease, undone, milliseconds, complaints)
+        self._tidy()
+        return told
+
+    def audit(self, test: str) -> list[SeatrialError]:
+        """Compare the whole copy with its baseline, where that is asked for; returns what the test must be told."""
+        if self._audit is None or self._copy is None or self.failure is not None:
+            return []
+        before = time.perf_counter()
+        leak = self._audit.check(test, self._at_work)
+        self._emit(
+            events.Audited(
+                resource=self.plan.name,
+                test=test,
+                equal=leak is None,
+                milliseconds=(time.perf_counter() - before) * 1000,
+            )
+        )
+        if leak is None:
+            return []
+        restore.renew(self._copy)  # one test fails of it, not all that follow
+        self.sessions.invalidate()
+        return [leak]
+
+    def before_layer(self) -> None:
+        """A fixture of wider scope is going to be set up: what a test has written late is no part of its layer."""
+        if self._copy is not None and not self.leased:
+            self._late(restore.late(self._copy))
+
+    def lay(self, owner: object, name: str, *, asks: bool) -> bool:
+        """The fixture is set up: what it has written is the baseline of the tests inside it. Whether it wrote anything.
+
+        Args:
+            owner: the fixture; `lift` is called with the same.
+            name: what it is called, for people.
+            asks: whether it asked for this resource.
+        """
+        if self._layers is None:
+            return False
+        if self.leased:
+            if asks:
+                text = (
+                    f"the fixture {name} was first asked for in the middle of a test: what it wrote ends with that test"
+                )
+                self._emit(events.Note(resource=self.plan.name, text=text))
+            return False
+        self.sessions.settle(owner)
+        laid = self._layers.lay(owner, name)
+        if laid:
+            self.sessions.invalidate()
+        return laid
+
+    def lift(self, owner: object) -> bool:
+        """The fixture is torn down: what it has written is gone. Whether there was anything.
+
+        Raises:
+            IsolationError: another fixture's layer lies on it.
+        """
+        self._lost.pop(owner, None)
+        if self._layers is None or self.leased:
+            return False
+        self.sessions.leave(owner)
+        lifted = self._layers.lift(owner)
+        if lifted:
+            self.sessions.invalidate()
+        return lifted
+
+    def why(self) -> str:
+        """The running test's isolation and its reason, where we chose it; empty where we did not."""
+        return self._choosing.why(self._lease)
+
+    def rerun(self) -> str:
+        """How to run the test under `reset`, where we chose something else; empty where we did not."""
+        return self._choosing.rerun(self._lease)
+
+    def log_of_test(self) -> str:
+        """What the server has logged since the running test began."""
+        return self.plan.server.log_tail(self._log_mark)
+
+    def close(self) -> None:
+        """Drop this worker's copy and let go of the server."""
+        try:
+            self._choosing.close()
+            if self._sessions is not None:
+                self._sessions.close()
+            if self._copy is not None:
+                self._copy.close()
+            if self._store is not None and (self._copy is not None or self.plan.early):
+                self._store.drop(self.plan.copy_name)
+        except ServerLost:
+            pass  # nothing is left to drop: the next run sweeps
+        finally:
+            self._release_quietly()
+            self._sessions = None
+            self.plan.server.release()
+
+    def _check_out_copy(self) -> None:
+        assert self._store is not None
+        self._copy = self._store.checkout(self._key, self.plan.copy_name)
+        self._strategies = self.plan.strategies(self._copy, self._own_backends)
+        if self._layers is not None:
+            self._lost.update(self._layers.owners())
+        self._layers = Layers(self._copy, self._audit)
+        if self._sessions is None:
+            self._sessions = self.plan.sessions(self._copy)
+        else:
+            self._sessions.invalidate()
+        if self._audit is not None:
+            self._audit.start()
+
+    def _own_backends(self) -> Sequence[int]:
+        return self.sessions.backends()
+
+    @staticmethod
+    def _who_was_at_work(lease: Lease) -> Sequence[Ended]:
+        """Asked while the test's own connections are as it left them."""
+        try:
+            return lease.copy.used_since_checkout(())
+        except ServerLost:
+            return ()
+
+    def _late(self, late: Undone | None) -> None:
+        if late is not None:
+            self._teller.late(self._last_test, late)
+            if late.path == "clone" or late.ended:
+                self.sessions.invalidate()
+
+    def _refuse_lost_layers(self) -> None:
+        if self._lost:
+            raise IsolationError(
+                f"the server was restarted, and with it went what {', '.join(self._lost.values())} wrote",
+                cause="fixtures of wider scope are set up once, and this test is inside them",
+                fix="run the tests again; the server's log tells why it died",
+            )
+
+    def _check_in(self, lease: Lease, told: list[SeatrialError], *, recover: bool) -> Undone:
+        try:
+            return self._strategies[lease.isolation].checkin(lease)
+        except ServerLost as error:
+            told.append(error)
+            try:
+                if recover:
+                    self._recover()
+                else:
+                    self._release_quietly()
+                    self.failure = error
+            except SeatrialError as worse:
+                told.append(worse)
+                self.failure = worse
+        except IsolationError as error:
+            told.append(error)
+        return Undone(path="clone", notes=(told[-1].what,))
+
+    def _tidy(self) -> None:
+        """What is due between two tests, and counts for neither."""
+        if isinstance(self._copy, SupportsTidy):
+            self._copy.tidy()
+        if self.plan.recycle and isinstance(self._copy, SupportsRecycle) and self._copy.end_idle(()):
+            self.sessions.invalidate()
+
+    def _set_aside(self, lease: Lease) -> Undone:
+        """Keep the copy under a name of its own, for a look at it."""
+        store = self._store
+        if not isinstance(store, SupportsKeep):
+            return Undone(path="clone", notes=(f"{self.plan.kind.name} can't keep a database",))
+        assert self._copy is not None
+        kept = f"{self.plan.name}_kept_{secrets.token_hex(3)}"
+        if self._layers:
+            address = store.keep(self.plan.copy_name, kept)
+            restore.renew(self._copy)  # with the layers that lie on it
+        else:
+            self._copy.close()
+            address = store.keep(self.plan.copy_name, kept)
+            self._check_out_copy()
+        self._emit(events.Kept(resource=self.plan.name, test=lease.test, url=address.url()))
+        return Undone(path="clone", notes=("the test's database was kept",))
+
+    def _recover(self) -> None:
+        """The server died: have it run again, and start from a fresh copy at the same address."""
+        self._release_quietly()
+        self._store = self._reopened()
+        if not self._store.find(self._key):
+            self._key, _ = template.ensure(self._store, self.plan.migrators(), self.plan.copy_name)
+        self._check_out_copy()
+
+    def _reopened(self) -> Store:
+        """The server's store, once it answers again: it may be restarting by itself, or be gone for good."""
+        for _ in range(_RESTARTS):
+            self.plan.server.start()
+            try:
+                return self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+            except ServerLost:
+                wait.until(lambda: not self.plan.server.alive(), timeout=_RESTART_SECONDS)
+        self.plan.server.start()
+        return self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+
+    def _release_quietly(self) -> None:
+        for part in (self._copy, self._store):
+            try:
+                if part is not None:
+                    part.close()
+            except SeatrialError:
+                continue  # its connections died with the server
+        self._copy = self._store = None

@@ -1,0 +1,240 @@
+"""The services of one worker: each an app of this process or a process of its own, with an address for each caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from seatrial.apps.observe.seen import Seen, told
+from seatrial.errors import AppError, SeatrialError
+from seatrial.harness.asked.watch import TEST, Watch
+from seatrial.harness.protocol import TestContext
+from seatrial.services.edge import HOST, Call, Edge, Reply
+from seatrial.services.forward import forward
+from seatrial.services.order import needed, rounds
+
+if TYPE_CHECKING:
+    from seatrial.apps.inprocess import InProcess
+    from seatrial.apps.process import Process
+
+Replacements = Mapping[Callable[..., Any], Callable[..., Any]]
+
+PATIENCE = 30.0
+"""Seconds that a test's client waits for a service which is not called directly, where the test says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePlan:
+    """What `compose` made of one service's configuration; nothing is started or imported."""
+
+    name: str
+    needs: tuple[str, ...]
+    resources: tuple[str, ...]
+    variables: Callable[[Mapping[str, str]], dict[str, str]]
+    """Its variables, given the URLs of the services that it needs."""
+    load: Callable[[], InProcess] | None = None
+    """Imports the app of one that runs in this process."""
+    process: Callable[[Mapping[str, str]], Process] | None = None
+    """Makes the process of one that does not, given its variables."""
+    direct: bool = False
+    """Whether calls from this process to it need no socket."""
+
+
+class Services:
+    """All of them. They start when a test first needs them, and last until `close`.
+
+    Args:
+        plans: what `compose` made.
+        watch: takes down who asked whom.
+        library: makes clients: httpx or httpx2.
+    """
+
+    def __init__(self, plans: Sequence[ServicePlan], watch: Watch, library: Callable[[], ModuleType]) -> None:
+        self._plans = {plan.name: plan for plan in plans}
+        self._needs = {plan.name: plan.needs for plan in plans}
+        self._watch = watch
+        self._library = library
+        self._edges = {
+            (caller, name): Edge(caller, name, self._answer(caller, name))
+            for name in self._plans
+            for caller in (TEST, *(plan.name for plan in plans if name in plan.needs))
+        }
+        self._inner: dict[str, InProcess] = {}
+        self._outer: dict[str, Process] = {}
+        self._marks: dict[str, int] = {}
+        self._running: set[str] = set()
+        """Those that the running test uses."""
+        self._clients: list[Any] = []
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the configuration."""
+        return tuple(self._plans)
+
+    @property
+    def apps(self) -> dict[str, Any]:
+        """The apps that were imported into this process, by name."""
+        return {name: app.target for name, app in self._inner.items()}
+
+    @property
+    def bridges(self) -> dict[tuple[str, int], Callable[[ModuleType], Any]]:
+        """Host and port of each address whose service can be reached without a socket, and the way to it."""
+        return {
+            (HOST, edge.port): self._bridge(edge.answerer)
+            for edge in self._edges.values()
+            if self._plans[edge.answerer].direct
+        }
+
+    def resources(self, name: str) -> tuple[str, ...]:
+        """The resources that a service uses, and those that it needs use."""
+        names = needed([name], self._needs)
+        return tuple(dict.fromkeys(each for other in names for each in self._plans[other].resources))
+
+    def variables(self) -> dict[str, str]:
+        """What those of this process read: to be exported before any of them is imported."""
+        found: dict[str, str] = {}
+        for plan in self._plans.values():
+            if plan.load is not None:
+                found |= plan.variables(self._urls(plan))
+        return found
+
+    def begin(self, wanted: Iterable[str], replacements: Mapping[str, Replacements]) -> None:
+        """A test begins that uses these services: they run, and so does what they need.
+
+        Args:
+            wanted: their names.
+            replacements: by resource, the dependency of an app that is overridden, and by what.
+
+        Raises:
+            AppError: one does not start; nothing of it runs then.
+        """
+        self._running = needed(wanted, self._needs)
+        for edge in self._edges.values():
+            if edge.answerer in self._running:
+                edge.open()
+        for names in rounds(self._running, self._needs):
+            self._import(names)
+            outer = [name for name in names if name in self._outer]
+            with ThreadPoolExecutor(max(len(outer), 1)) as pool:
+                for _ in pool.map(lambda name: self._outer[name].serve(), outer):
+                    pass  # the first error is raised when all are through
+        for name in self._running & set(self._outer):
+            self._marks[name] = self._outer[name].log_size()
+        for name in self._running & set(self._inner):
+            app = self._inner[name]
+            app.begin()
+            for resource in self._plans[name].resources:
+                if replacements.get(resource):
+                    app.override(replacements[resource])
+
+    def client(self, name: str) -> Any:
+        """The running test's HTTP client of a service."""
+        if self._plans[name].direct:
+            return self._inner[name].client()
+        client = self._library().Client(base_url=self._edges[TEST, name].url, follow_redirects=True, timeout=PATIENCE)
+        self._clients.append(client)
+        return client
+
+    def restore(self) -> None:
+        """The test's own fixtures are gone: clients are closed, overrides taken back."""
+        while self._clients:
+            self._clients.pop().close()
+        for name in self._running & set(self._inner):
+            self._inner[name].restore()
+
+    def explain_failure(self, test: TestContext) -> None:
+        """The running test has failed: show with it what each process has printed meanwhile."""
+        for name in sorted(self._running & set(self._outer)):
+            text = self._outer[name].log_tail(self._marks.get(name, 0))
+            if text:
+                test.log(f"log of the service {name}", text)
+
+    def end(self) -> list[SeatrialError]:
+        """The test is over; returns what it must be told: a process has ended meanwhile."""
+        found: list[SeatrialError] = []
+        for name in sorted(self._running & set(self._outer)):
+            try:
+                self._outer[name].check()
+            except AppError as error:
+                found.append(error)
+        self._running = set()
+        return found
+
+    def close(self) -> None:
+        """The run is over: apps and processes end, those that need others before these."""
+        self.restore()
+        for names in reversed(list(rounds(self._plans, self._needs))):
+            for name in names:
+                for running in (self._inner.pop(name, None), self._outer.pop(name, None)):
+                    if running is not None:
+                        running.close()
+        for edge in self._edges.values():
+            edge.close()
+
+    def _urls(self, plan: ServicePlan) -> dict[str, str]:
+        return {name: self._edges[plan.name, name].url for name in plan.needs}
+
+    def _import(self, names: Sequence[str]) -> None:
+        """Import the apps of a round, one after the other, and make its processes."""
+        for name in names:
+            plan = self._plans[name]
+            if plan.load is not None and name not in self._inner:
+                self._inner[name] = plan.load()
+            elif plan.process is not None and name not in self._outer:
+                self._outer[name] = plan.process(plan.variables(self._urls(plan)))
+
+    def _bridge(self, name: str) -> Callable[[ModuleType], Any]:
+        def bridge(http: ModuleType) -> Any:
+            return self._inner[name].bridge(http)  # looked up late: the app is imported when a test needs it
+
+        return bridge
+
+    def _answer(self, caller: str, name: str) -> Callable[[Call], Reply]:
+        def answer(call: Call) -> Reply:
+            if self._plans[name].load is not None:
+                with self._watch.on_behalf_of(caller):
+                    return self._ask_inner(name, call)
+            return self._ask_outer(caller, name, call)
+
+        return answer
+
+    def _ask_inner(self, name: str, call: Call) -> Reply:
+        if name not in self._inner:
+            raise ConnectionError(f"{name} does not run in this test")
+        http: Any = self._library()
+        request = http.Request(call.method, f"{self._edges[TEST, name].url}{call.target}", content=call.body)
+        request.headers = http.Headers(list(call.headers))
+        response = self._inner[name].bridge(http).handle_request(request)
+        headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw]
+        return Reply(status=response.status_code, headers=headers, body=list(response.iter_raw()))
+
+    def _ask_outer(self, caller: str, name: str, call: Call) -> Reply:
+        path, _, query = call.target.partition("?")
+        seen = Seen(call.method, path, query)
+        ticket = self._watch.opened(name, seen, caller)
+
+        def over() -> None:
+            seen.ends()
+            if ticket is not None:
+                self._watch.closed(ticket)
+
+        try:
+            reply = forward(HOST, self._outer[name].port if name in self._outer else 0, call)
+        except OSError as error:
+            seen.error = told(error)
+            over()
+            raise
+        seen.starts(reply.status, reply.headers)
+
+        def pieces() -> Iterable[bytes]:
+            try:
+                for piece in reply.body:
+                    seen.keep(piece)
+                    yield piece
+            finally:
+                over()
+
+        return Reply(status=reply.status, headers=reply.headers, body=pieces())

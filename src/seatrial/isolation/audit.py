@@ -1,0 +1,69 @@
+"""The audit: after each check-in the whole copy is compared with its baseline, and a difference fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seatrial.errors import IsolationError
+from seatrial.resources.protocol import Auditor, Difference, Ended
+
+SHOWN = 5
+"""How many differences, and how many connections, a message names one by one."""
+
+
+class Audit:
+    """What one copy must equal, now and when the layers on it are gone.
+
+    Args:
+        resource: its name in the configuration, for the marker in the message.
+        auditor: reads the copy.
+    """
+
+    def __init__(self, resource: str, auditor: Auditor) -> None:
+        self._resource = resource
+        self._auditor = auditor
+        self._baselines: list[Any] = []
+
+    def start(self) -> None:
+        """The copy is fresh, and has no layer on it: what is in it now is the baseline."""
+        self._baselines = [self._auditor.baseline()]
+
+    def push(self) -> None:
+        """A layer was laid: what is in the copy now is the baseline."""
+        self._baselines.append(self._auditor.baseline())
+
+    def pop(self) -> None:
+        """The layer is gone: the baseline is what it was before."""
+        self._baselines.pop()
+
+    def check(self, test: str, at_work: Sequence[Ended]) -> IsolationError | None:
+        """What the test is to be told where the copy is not at its baseline.
+
+        `at_work` are the connections that were used during the test.
+        """
+        try:
+            found = self._auditor.differences(self._baselines[-1])
+        except IsolationError as error:
+            return error
+        return leak(test, self._resource, found, at_work) if found else None
+
+
+def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequence[Ended] = ()) -> IsolationError:
+    """The error that fails the test which left something behind: table, row and writer, as far as they are known."""
+    names = ", ".join(f"{one.kind} {one.name}" for one in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    lines = [f"After {test} the database {resource} does not equal its baseline: {names}{more}"]
+    lines += map(str, found[:SHOWN])
+    if at_work:
+        lines.append("in the test were at work: " + "; ".join(map(_who, at_work[:SHOWN])))
+    return IsolationError(
+        "\n".join(lines),
+        cause="the test, or something that it started, wrote this, and its isolation did not undo it",
+        fix=f'mark it with @pytest.mark.seatrial({resource}="clone"), and report this: an undo must leave nothing',
+    )
+
+
+def _who(one: Ended) -> str:
+    name = f" ({one.application})" if one.application else ""
+    return f"pid {one.pid}{name}, which last ran: {one.query[:200]}"

@@ -1,0 +1,67 @@
+"""The way back to the baseline that all strategies share, by what a copy can do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.protocol import (
+    Copy,
+    SupportsClone,
+    SupportsFence,
+    SupportsReady,
+    SupportsReset,
+    SupportsRollback,
+    Undone,
+)
+
+
+def impossible(copy: Copy, isolation: str) -> IsolationError:
+    """The error for a copy that can't do what `isolation` asks; it names what the copy can do."""
+    names = (("reset", SupportsReset), ("clone", SupportsClone), ("rollback", SupportsRollback))
+    able = [name for name, capability in names if isinstance(copy, capability)]
+    return IsolationError(
+        f'isolation = "{isolation}" is not possible with this resource',
+        cause=f"its copies can {' and '.join(able)}" if able else "its copies can't be brought back to a baseline",
+        fix=f'write isolation = "{able[0]}"' if able else "take another kind of resource",
+    )
+
+
+def undo(copy: Copy) -> Undone:
+    """Undone in place, or a fresh clone where that is the only way: the reason is then in the notes."""
+    if not isinstance(copy, SupportsReset):
+        return renew(copy)
+    try:
+        return copy.undo()
+    except NeedsClone as reason:
+        return replace(renew(copy), notes=(reason.what,))
+
+
+def renew(copy: Copy) -> Undone:
+    """A fresh clone. Every connection to the copy is stale afterwards."""
+    if not isinstance(copy, SupportsClone):
+        raise impossible(copy, "clone")
+    copy.renew()
+    return Undone(path="clone")
+
+
+def ready(copy: Copy) -> Undone | None:
+    """Have the copy at its baseline, and mark that a test begins. Returns what `late` does."""
+    if isinstance(copy, SupportsReady) and copy.ready():
+        return None
+    undone = late(copy)
+    copy.mark()
+    return undone
+
+
+def late(copy: Copy) -> Undone | None:
+    """Undo what was written since the last check-in; `tables` of the result names where. None if nothing was.
+
+    Whoever is still in a transaction is ended first: it would reach into the next test.
+    """
+    ended = copy.settle() if isinstance(copy, SupportsFence) else ()
+    tables = copy.late_writes() if isinstance(copy, SupportsReset) else ()
+    if not tables:
+        return Undone(path="nothing", ended=ended) if ended else None
+    undone = undo(copy)
+    return replace(undone, tables=tables, ended=(*ended, *undone.ended))

@@ -1,0 +1,61 @@
+"""Rollback: one outer transaction holds the whole test; the app's commits are savepoints in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from seatrial.errors import IsolationError
+from seatrial.isolation import restore
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import Copy, Ended, SupportsRollback, Undone
+
+
+class RollbackStrategy:
+    """Nothing is ever committed; a test that did commit is told so, and what it committed is undone.
+
+    Args:
+        copy: what the tests get.
+        resource: its name in the configuration, for the marker in the message.
+        own: the server processes of the test's own sessions, which may be in use.
+    """
+
+    name: ClassVar[str] = "rollback"
+
+    def __init__(self, copy: Copy, *, resource: str = "db", own: Callable[[], Sequence[int]] = tuple) -> None:
+        self._copy = copy
+        self._resource = resource
+        self._own = own
+
+    def checkout(self, test: str, reason: str) -> Lease:
+        """Hand out the copy at its baseline; the sessions join one transaction, which the lease says."""
+        if not isinstance(self._copy, SupportsRollback):
+            raise restore.impossible(self._copy, self.name)
+        late = restore.ready(self._copy)
+        return Lease(test=test, copy=self._copy, isolation=self.name, reason=reason, joined=True, late=late)
+
+    def checkin(self, lease: Lease) -> Undone:
+        """The sessions have rolled back by now: make sure that nothing else was committed.
+
+        Raises `IsolationError`, after the baseline is restored, where something was.
+        """
+        if isinstance(lease.copy, SupportsRollback) and lease.copy.uncommitted_only():
+            # No rollback takes a sequence back.
+            return replace(restore.undo(lease.copy), path="rollback")
+        others = lease.copy.used_since_checkout(self._own())
+        restore.undo(lease.copy)
+        raise IsolationError(
+            "this test committed to the database in rollback mode; what it committed was undone",
+            cause=f"{_who(others)} wrote past the one transaction that holds the test",
+            fix=f'this test needs reset: mark it with @pytest.mark.seatrial({self._resource}="reset")',
+        )
+
+
+def _who(others: Sequence[Ended]) -> str:
+    if not others:
+        return "a second connection, or a raw COMMIT,"
+    first = others[0]
+    name = f' ("{first.application}")' if first.application else ""
+    last = f", last with: {first.query}," if first.query else ""
+    return f"a second connection, process {first.pid} of the server{name}{last}"

@@ -1,0 +1,133 @@
+"""From a string of `schema` or `seed` to the step that it means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from seatrial.errors import ConfigError
+from seatrial.migrators import sql
+from seatrial.migrators.alembic import Alembic
+from seatrial.migrators.command import Command, find_program, split
+from seatrial.migrators.django.step import DjangoMigrations
+from seatrial.migrators.metadata import Metadata
+from seatrial.migrators.prisma import is_prisma, prisma
+from seatrial.migrators.seed import Seed
+from seatrial.resources.protocol import Migrator
+
+_IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
+_FILE_ENDINGS = (".sql", ".ini", ".toml", ".prisma", ".py")
+
+
+def _ignore(text: str) -> None:
+    """A `note` for those who do not listen."""
+    del text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What steps need to know of the resource that they are for."""
+
+    root: Path
+    """The project's root."""
+    scheme: str
+    """Of the resource's address: "postgresql", "sqlite"."""
+    drivers: Mapping[str, str]
+    """SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}."""
+    inputs: Sequence[str] = ()
+    """Globs of files that a command or a seed depends on."""
+    run: str = ""
+    """A name of this run, the same for all of its workers."""
+    note: Callable[[str], None] = _ignore
+    """Told what the user should know."""
+
+
+def choose(text: str, setting: Setting, *, key: str) -> Migrator:
+    """The step that `text` means, where it was written for `key`, which is "schema" or "seed".
+
+    Raises `ConfigError` where it means nothing: with all that it might have meant.
+    """
+    text = text.strip()
+    if text == DjangoMigrations.label and key == "schema":
+        return DjangoMigrations(root=setting.root)
+    if _IMPORT.fullmatch(text):
+        if key == "seed":
+            return Seed(text, root=setting.root, drivers=dict(setting.drivers), inputs=setting.inputs)
+        driver = setting.drivers["sync"]
+        return Metadata(text, root=setting.root, scheme=setting.scheme, driver=driver, note=setting.note)
+    path = setting.root / text
+    if path.is_dir():
+        return _folder(text, path, setting, key)
+    if path.is_file():
+        step = _file(text, path, setting)
+        if step is not None:
+            return step
+    elif _looks_like_a_file(text):
+        raise _no_such_file(text, setting.root, key)
+    words = split(text)
+    if not words or find_program(words[0], setting.root) is None:
+        raise _nothing(text, setting.root, key)
+    return Command(text, root=setting.root, inputs=setting.inputs, run=setting.run, note=setting.note)
+
+
+def _file(text: str, path: Path, setting: Setting) -> Migrator | None:
+    if path.suffix == ".sql":
+        return sql.SQLFiles(text, [path], root=setting.root)
+    if path.suffix in (".ini", ".toml"):
+        return Alembic(path, root=setting.root, driver=setting.drivers["sync"])
+    if path.suffix == ".prisma":
+        raise ConfigError(
+            f'"{text}" is a schema of Prisma, from which only Prisma makes SQL',
+            fix='name its migrations, as in schema = "prisma/migrations", or the command "prisma db push"',
+        )
+    if path.suffix == ".py" and find_program(text, setting.root) is None:
+        module = text.removesuffix(".py").strip("./").replace("/", ".")
+        raise ConfigError(
+            f'"{text}" is a file of Python',
+            fix=f'name what is in it, as in "{module}:NAME", or run it: "python {text}"',
+        )
+    return None
+
+
+def _folder(text: str, path: Path, setting: Setting, key: str) -> Migrator:
+    if is_prisma(path):
+        return prisma(path, root=setting.root, label=text)
+    if (path / "env.py").is_file():
+        raise ConfigError(
+            f'"{text}" is a folder of Alembic', cause="its settings are elsewhere", fix=f'write {key} = "alembic.ini"'
+        )
+    return sql.folder(path, root=setting.root, label=text)
+
+
+def _looks_like_a_file(text: str) -> bool:
+    return text.endswith(_FILE_ENDINGS) and not re.search(r"\s", text)
+
+
+def _no_such_file(text: str, root: Path, key: str) -> ConfigError:
+    suffix = Path(text).suffix
+    known = [
+        path.relative_to(root).as_posix() for level in ("", "*/", "*/*/") for path in root.glob(f"{level}*{suffix}")
+    ]
+    close = get_close_matches(text, known, n=1, cutoff=0.5) or [
+        each for each in known if Path(each).name == Path(text).name
+    ]
+    return ConfigError(
+        f'{key} = "{text}": there is no such file',
+        cause=f"it is relative to {root}",
+        fix=f'write {key} = "{close[0]}"' if close else "correct the path",
+    )
+
+
+def _nothing(text: str, root: Path, key: str) -> ConfigError:
+    word = text.partition(" ")[0]
+    python = "tests.seed:load" if key == "seed" else "app.database:Base"
+    return ConfigError(
+        f'{key} = "{text}" means nothing that we know',
+        cause=f"there is no file or folder of that name in {root}; it is not written as an import path "
+        f'("{python}"); and there is no program {word or "in it"} to run as a command',
+        fix=f"correct the name, or write an import path, a .sql file, a folder of them, "
+        f"{'alembic.ini, ' if key == 'schema' else ''}or a command",
+    )

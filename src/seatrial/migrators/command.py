@@ -1,0 +1,134 @@
+"""A step that is a command of the project's: "prisma migrate deploy", "python manage.py migrate"."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seatrial.core.redact import redact
+from seatrial.errors import ConfigError, TemplateError
+from seatrial.migrators import content
+from seatrial.resources.protocol import Target
+
+_LINES = 20
+_SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
+
+
+class Command:
+    """Runs in the project's root, without a shell; finds the database by the variables that are exported.
+
+    Args:
+        text: the command line.
+        root: the project's root.
+        inputs: globs of the files that it depends on, relative to the root.
+        run: a name of this run, the same for all of its workers; empty for one of this object's own.
+        note: told that the step runs again in each run, where there are no `inputs`.
+    """
+
+    def __init__(
+        self, text: str, *, root: Path, inputs: Sequence[str] = (), run: str = "", note: Callable[[str], None]
+    ) -> None:
+        self.label = text
+        self._root = root
+        self._inputs = inputs
+        self._run = run or secrets.token_hex(8)
+        self._note = note
+        self._argv = split(text)
+
+    def hash(self) -> str:
+        """A key of the command and its inputs. Without inputs: of this run, since nothing tells what it depends on."""
+        if not self._inputs:
+            self._note(f"`{self.label}` runs again in each run: `inputs` (globs of the files it reads) would save that")
+            return content.key(self.label, self._run)
+        return content.key(self.label, of_inputs(self._inputs, self._root))
+
+    def migrate(self, target: Target) -> None:
+        """Run it to its end. Raises `TemplateError` with the end of its output."""
+        del target  # its address is what the environment says
+        program = find_program(self._argv[0], self._root)
+        if program is None:
+            raise ConfigError(
+                f"`{self.label}`: there is no program {self._argv[0]}",
+                cause=f"it is neither on PATH, nor beside {sys.executable}, nor in node_modules/.bin",
+                fix=f"install {self._argv[0]}, or correct the name",
+            )
+        try:
+            done = subprocess.run(
+                [program, *self._argv[1:]],
+                cwd=self._root,
+                env=os.environ | {"PATH": _path(self._root)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            raise TemplateError(
+                f"`{self.label}` could not be run: {error.strerror}", fix=f"look at {program}: is it a program?"
+            ) from error
+        if done.returncode:
+            lines = done.stdout.strip().splitlines()[-_LINES:]
+            raise TemplateError(
+                f"`{self.label}` failed with status {done.returncode}",
+                cause=redact("\n".join(lines)) or "it printed nothing",
+                fix=f"to see it alone: seatrial run -- {self.label}",
+            )
+
+
+def split(text: str) -> list[str]:
+    """The words of a command line. Raises `ConfigError` for what only a shell understands."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"`{text}` is no command: {error}", fix="close the quotation") from None
+    if any(_SHELL.fullmatch(word) for word in words):
+        raise ConfigError(
+            f"`{text}` needs a shell, and commands run without one",
+            fix=f'write a list of commands, one a step, or say so: "sh -c {shlex.quote(text)}"',
+        )
+    if words and _ASSIGNMENT.fullmatch(words[0]):
+        raise ConfigError(f"`{text}` begins with a variable, as in a shell", fix=f'write "env {text}"')
+    return words
+
+
+def find_program(name: str, root: Path) -> str | None:
+    """Where a program is: in the project, beside this Python, on PATH, or among the project's node modules."""
+    if "/" in name:
+        path = root / name
+        return str(path) if os.access(path, os.X_OK) and path.is_file() else None
+    return shutil.which(name, path=_path(root))
+
+
+def of_inputs(globs: Sequence[str], root: Path) -> str:
+    """A key of the files that globs name. Raises `ConfigError` for a glob that names none."""
+    files: list[Path] = []
+    for pattern in globs:
+        found = [path for path in root.glob(pattern) if path.is_file()]
+        if not found:
+            raise ConfigError(
+                f'inputs: "{pattern}" matches no file',
+                cause=f"it is relative to {root}",
+                fix="correct it; a whole folder is written as folder/**/*",
+            )
+        files += found
+    return content.of_files(files, root)
+
+
+def _path(root: Path) -> str:
+    # "python" in a command is the one that runs the tests, whether or not its environment was activated.
+    folders = [
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH", os.defpath),
+        str(root / "node_modules" / ".bin"),
+    ]
+    return os.pathsep.join(folders)

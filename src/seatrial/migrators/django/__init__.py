@@ -1,0 +1,1 @@
+"""A schema that Django makes: its settings are found, its migrations applied."""

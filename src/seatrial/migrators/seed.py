@@ -1,0 +1,61 @@
+"""Seed data from a function of the project's: "tests.seed:load"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seatrial.core.importing import import_object, shortened
+from seatrial.errors import ConfigError, SeatrialError, TemplateError
+from seatrial.migrators import content
+from seatrial.migrators.command import of_inputs
+from seatrial.migrators.django.access import access
+from seatrial.migrators.source.modules import Modules
+from seatrial.migrators.supply import call
+from seatrial.resources.protocol import Target
+
+
+class Seed:
+    """Calls the function with what its parameter asks for: a session, a connection, the URL, or nothing.
+
+    Args:
+        reference: "tests.seed:load".
+        root: the project's root.
+        drivers: SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}.
+        inputs: globs of the files that it reads, relative to the root.
+    """
+
+    def __init__(self, reference: str, *, root: Path, drivers: dict[str, str], inputs: Sequence[str] = ()) -> None:
+        self.label = reference
+        self._root = root
+        self._drivers = drivers
+        self._inputs = inputs
+
+    def hash(self) -> str:
+        """A key of the module's source, of all that it imports of the project, and of the inputs."""
+        files = Modules(self._root).closure([self.label.partition(":")[0]])
+        if not files:
+            import_object(self.label, self._root)  # says what is wrong with the name
+        of_inputs_ = of_inputs(self._inputs, self._root) if self._inputs else ""
+        return content.key(self.label, content.of_files(files.values(), self._root), of_inputs_)
+
+    def migrate(self, target: Target) -> None:
+        """Call it, and commit what it left open. Raises `TemplateError` with its own traceback, shortened."""
+        function: Callable[..., Any] = import_object(self.label, self._root)
+        if not callable(function):
+            raise ConfigError(
+                f'"{self.label}" can\'t be called: it is a {type(function).__name__}',
+                fix='name a function, as in seed = "tests.seed:load"',
+            )
+        try:
+            with access():
+                call(function, target, self._drivers)
+        except SeatrialError:
+            raise
+        except Exception as error:
+            raise TemplateError(
+                f'the seed "{self.label}" failed',
+                cause=shortened(error, self._root),
+                fix="mend the function; it runs on the schema alone, in the order of the configuration",
+            ) from error

@@ -1,0 +1,111 @@
+"""Sees each connection that a test opens to a host beyond this machine, and refuses it where that is asked."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+Tell = Callable[[str, int], bool]
+"""Called with host and port of a connection that leads beyond; whether it is to be refused."""
+
+LOCAL = ("localhost", "ip6-localhost")
+LOCAL_ENDINGS = (".localhost",)
+CONNECTS = ("connect", "connect_ex")
+
+
+class Guard:
+    """Looks at `socket.socket.connect` and `connect_ex`: what Python's own clients and asyncio's loops come down to.
+
+    Not seen: what connects in C by itself (libpq, uvloop), and other processes. A `Patch`.
+
+    Args:
+        tell: asked of each connection that leads beyond this machine to a host that is not allowed.
+        allowed: hosts, with * for anything: "api.example.org", "*.example.org", "10.0.0.*"; with ":443" for one port.
+    """
+
+    name = "sockets: connections beyond this machine are seen"
+
+    def __init__(self, tell: Tell, allowed: Iterable[str] = ()) -> None:
+        self._tell = tell
+        self._allowed = tuple(pattern.lower() for pattern in allowed)
+        self._names: dict[str, str] = {}
+        """Address -> the name that was asked for it, as far as it went through `getaddrinfo`."""
+        self._undo: list[Callable[[], None]] = []
+
+    def apply(self) -> None:
+        """Look from now on, at sockets that exist as well."""
+        if self._undo:
+            return
+        kind: Any = socket.socket
+        for method in CONNECTS:
+            before = vars(kind).get(method)  # None: inherited from the socket in C, and no other guard looks
+            setattr(kind, method, self._looking(getattr(kind, method)))
+            self._undo.append(partial(setattr, kind, method, before) if before else partial(delattr, kind, method))
+        resolve = socket.getaddrinfo
+
+        def resolving(host: Any, port: Any = 0, *args: Any, **options: Any) -> Any:
+            try:
+                found = resolve(host, port, *args, **options)
+            except socket.gaierror:
+                # A name that nobody knows here is asked for all the same: a machine without a network tells it too.
+                if isinstance(host, str) and self._is_beyond(host, _number(port)):
+                    self._tell(host, _number(port))
+                raise
+            if isinstance(host, str):
+                for *_, address in found:
+                    self._names[str(address[0])] = host.lower()
+            return found
+
+        socket.getaddrinfo = resolving
+        self._undo.append(partial(setattr, socket, "getaddrinfo", resolve))
+
+    def undo(self) -> None:
+        """Look no longer."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _looking(self, connect: Callable[..., Any]) -> Callable[..., Any]:
+        def looking(self_: socket.socket, address: Any) -> Any:
+            if self_.family != socket.AF_UNIX and isinstance(address, tuple) and self_.type == socket.SOCK_STREAM:
+                host, port = str(address[0]), int(address[1])
+                if self._is_beyond(host, port) and self._tell(self._names.get(host, host), port):
+                    raise ConnectionRefusedError(
+                        errno.ECONNREFUSED,
+                        f"seatrial refused the connection to {self._names.get(host, host)}:{port}: it is not allowed",
+                    )
+            return connect(self_, address)
+
+        return looking
+
+    def _is_beyond(self, host: str, port: int) -> bool:
+        name = self._names.get(host, host.lower())
+        if name in LOCAL or name.endswith(LOCAL_ENDINGS) or is_loopback(host):
+            return False
+        return not any(_fits(pattern, each, port) for pattern in self._allowed for each in (name, host.lower()))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, not a name, is one of this machine alone."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback or address.is_unspecified
+
+
+def _number(port: Any) -> int:
+    """A port as `getaddrinfo` takes it: a number, a service's name, or none."""
+    return int(port) if str(port).isdigit() else 0
+
+
+def _fits(pattern: str, host: str, port: int) -> bool:
+    name, colon, number = pattern.rpartition(":")
+    if colon and number.isdigit() and "]" not in number and name.count(":") == 0:
+        return port == int(number) and fnmatchcase(host, name)
+    return fnmatchcase(host, pattern.strip("[]"))

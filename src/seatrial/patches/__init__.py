@@ -1,0 +1,1 @@
+"""The only changes that are made to other libraries: each named, reversible, and shown in the report header."""

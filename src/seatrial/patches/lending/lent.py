@@ -1,0 +1,103 @@
+"""A connection that a pool of the app has lent is put back into its first state at check-in, where it is idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+SECONDS = 2.0
+"""How long a loop that runs in another thread gets for it."""
+
+
+class Lent:
+    """One connection of a pool. Called at check-in, on the harness's thread; raises nothing.
+
+    Args:
+        restore: puts it back. For an async driver it returns a coroutine.
+        idle: whether it is in its pool: who still holds it is the fence's affair.
+        spoil: sees to it that the pool replaces it instead of lending it again.
+        pid: the server's process behind it.
+        loop: the loop of an async driver's connection.
+    """
+
+    def __init__(
+        self,
+        restore: Callable[[], Awaitable[Any] | None],
+        *,
+        idle: Callable[[], bool],
+        spoil: Callable[[], object],
+        pid: int = 0,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._restore = restore
+        self._idle = idle
+        self._spoil = spoil
+        self.pid = pid
+        self._loop = loop
+
+    def __call__(self) -> bool:
+        """Put it back; where that can't be done its pool opens another one when it is next asked.
+
+        Returns whether it was in its pool.
+        """
+        idle = done = False
+        with suppress(Exception):  # whatever the driver raises, a new connection is the answer
+            idle = self._idle()
+            done = idle and self._put_back()
+        if not done:
+            with suppress(Exception):  # it is closed already
+                self._spoil()
+        return idle
+
+    def _put_back(self) -> bool:
+        if self._loop is None:
+            self._restore()
+            return True
+        if self._loop.is_closed() or _is_running_here(self._loop):
+            return False
+        if self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._waited(), self._loop).result(SECONDS)
+        else:
+            self._loop.run_until_complete(asyncio.wait_for(self._waited(), SECONDS))
+        return True
+
+    async def _waited(self) -> None:
+        waiting = self._restore()
+        if waiting is not None:
+            await waiting
+
+
+def sync_script(connection: Any, script: str) -> None:
+    """Run statements of PostgreSQL, some of which refuse a transaction, on a connection of a sync driver."""
+    connection.rollback()
+    before, connection.autocommit = connection.autocommit, True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(script)
+    finally:
+        connection.autocommit = before
+
+
+async def psycopg_script(connection: Any, script: str) -> None:
+    """The same, on a connection of psycopg's async half."""
+    await connection.rollback()
+    before = connection.autocommit
+    await connection.set_autocommit(True)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.set_autocommit(before)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    return running_loop() is loop

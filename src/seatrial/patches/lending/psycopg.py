@@ -1,0 +1,169 @@
+"""psycopg's pools, which lend no connection that a test before has left its mark on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
+from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop, sync_script
+from seatrial.patches.replacing import Changes, Replacing
+
+_BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
+
+
+def stale_psycopg(generations: Generations) -> Replacing:
+    """Psycopg's pools check each connection before they lend it, by the callback that they have for that.
+
+    A callback of the app's own is asked as well. A stale connection does not fail the check: the pool would wait
+    before it tries the next one, longer each time. It leads to the new database from then on, as the same object.
+    Pools that were made meanwhile keep their callbacks.
+    """
+    return Replacing("psycopg pools: replace stale connections", "psycopg_pool", partial(_change, generations))
+
+
+def _change(generations: Generations, module: ModuleType, changes: Changes) -> None:
+    for name, checks in (("ConnectionPool", _checks), ("AsyncConnectionPool", _checks_async)):
+        kind: Any = getattr(module, name)
+        changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, generations)))
+        changes.replace(kind, "_connect", _timed(kind._connect, generations))  # noqa: SLF001  # there is no public way to know when a pool connects
+
+
+def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
+    configure, check = options.get("configure"), options.get("check")
+    stamps = _Stamps(generations)
+
+    def stamping(connection: Any) -> None:
+        stamps.add(connection)
+        connection.execute("SELECT 1")  # a swap since it was opened shows here: the pool tries again
+        connection.rollback()
+        if configure is not None:
+            configure(connection)
+
+    def checking(connection: Any) -> None:
+        if stamps.is_stale(connection):
+            try:
+                fresh = connection._pool._connect()  # noqa: SLF001  # no public way to have one more
+            except BaseException:
+                connection.close()  # the pool would else take it back: it can't see that it leads nowhere
+                raise
+            stamps.exchange(connection, fresh)
+            fresh.close()
+        if check is not None:
+            check(connection)
+        if stamps.watched(connection):
+            if stamps.unknown(connection):
+                rows = connection.execute(generations.first_state).fetchall()
+                connection.rollback()
+                stamps.know(connection, rows, sync_script)
+            stamps.lend(connection)
+
+    return {**options, "configure": stamping, "check": checking}
+
+
+def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
+    configure, check = options.get("configure"), options.get("check")
+    stamps = _Stamps(generations)
+
+    async def stamping(connection: Any) -> None:
+        stamps.add(connection)
+        await connection.execute("SELECT 1")  # as above
+        await connection.rollback()
+        if configure is not None:
+            await configure(connection)
+
+    async def checking(connection: Any) -> None:
+        if stamps.is_stale(connection):
+            try:
+                fresh = await connection._pool._connect()  # noqa: SLF001  # no public way to have one more
+            except BaseException:
+                await connection.close()  # the pool would else take it back: it can't see that it leads nowhere
+                raise
+            stamps.exchange(connection, fresh)
+            await fresh.close()
+        if check is not None:
+            await check(connection)
+        if stamps.watched(connection):
+            if stamps.unknown(connection):
+                rows = await (await connection.execute(generations.first_state)).fetchall()
+                await connection.rollback()
+                stamps.know(connection, rows, psycopg_script)
+            stamps.lend(connection)
+
+    return {**options, "configure": stamping, "check": checking}
+
+
+class _Stamps:
+    """The stamps of one psycopg pool's connections, kept for as long as these live."""
+
+    def __init__(self, generations: Generations) -> None:
+        from weakref import WeakKeyDictionary
+
+        self._generations = generations
+        self._stamps: WeakKeyDictionary[Any, Stamp] = WeakKeyDictionary()
+        self._lent: WeakKeyDictionary[Any, Lent] = WeakKeyDictionary()
+        self._spoilt: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def add(self, connection: Any) -> None:
+        where = address_of(connection)
+        if where is not None:
+            self._stamps[connection] = self._generations.stamp(*where, _BEFORE.get(self._generations.moment()))
+
+    def is_stale(self, connection: Any) -> bool:
+        stamp = self._stamps.get(connection)
+        return connection in self._spoilt or (stamp is not None and self._generations.stale(stamp))
+
+    def exchange(self, stale: Any, fresh: Any) -> None:
+        """Each object gets what the other one was."""
+        stale.__dict__, fresh.__dict__ = fresh.__dict__, stale.__dict__
+        fresh._pool = None  # noqa: SLF001  # nobody's: it is closed
+        self._stamps[stale] = self._stamps.pop(fresh)
+        self._lent.pop(stale, None)
+        self._spoilt.pop(stale, None)
+
+    def watched(self, connection: Any) -> bool:
+        stamp = self._stamps.get(connection)
+        return stamp is not None and self._generations.watched(stamp)
+
+    def unknown(self, connection: Any) -> bool:
+        return connection not in self._lent
+
+    def know(self, connection: Any, rows: list[Any], run: Callable[[Any, str], Any]) -> None:
+        """What is asked of it is kept by nobody else: the references to it are weak."""
+        from weakref import ref
+
+        script, held = self._generations.restoring(rows), ref(connection)
+        self._lent[connection] = Lent(
+            lambda: run(held(), script),
+            idle=lambda: held() is not None and getattr(held(), "_pool", None) is None,
+            spoil=lambda: self._spoilt.setdefault(held(), "held at check-in"),
+            pid=backend_of(connection),
+            loop=running_loop() if run is psycopg_script else None,
+        )
+
+    def lend(self, connection: Any) -> None:
+        self._generations.lent(self._stamps[connection], self._lent[connection])
+
+
+def _timed(connect: Callable[..., Any], generations: Generations) -> Callable[..., Any]:
+    """Let a pool of psycopg's note the moment before it connects: a worker of its may be in the midst of that."""
+
+    def timed(pool: Any, *args: Any, **options: Any) -> Any:
+        _BEFORE.set(generations.moment())
+        return connect(pool, *args, **options)
+
+    return timed
+
+
+def _changed_init(
+    original: Callable[..., None], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Callable[..., None]:
+    """An `__init__` that is called with changed keyword arguments."""
+
+    def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807  # it takes the place of one
+        original(self, *args, **change(options))
+
+    return __init__

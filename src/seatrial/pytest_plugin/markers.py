@@ -1,0 +1,50 @@
+"""What a test's markers say about its resources."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Collection
+
+import pytest
+
+from seatrial.errors import ConfigError
+
+
+def isolations(item: pytest.Item, resources: Collection[str], valid: Collection[str]) -> dict[str, str]:
+    """The isolation that `@pytest.mark.seatrial(NAME="clone")` asks for, by resource; the nearest marker wins.
+
+    Raises:
+        ConfigError: an unknown resource or isolation, with the nearest that exists.
+    """
+    asked: dict[str, str] = {}
+    for marker in reversed(list(item.iter_markers("seatrial"))):
+        if marker.args:
+            raise ConfigError(
+                f"{item.nodeid}: @pytest.mark.seatrial takes no positional arguments, it has {marker.args!r}",
+                fix=f'write @pytest.mark.seatrial({next(iter(resources), "db")}="clone")',
+            )
+        for name, value in marker.kwargs.items():
+            _check(item, "resource", name, resources)
+            _check(item, "isolation", value, valid)
+            asked[name] = value
+    return asked
+
+
+def traits(item: pytest.Item) -> set[str]:
+    """What is known of a test before it runs: the names of its markers, and "async" where it is a coroutine."""
+    found = {marker.name for marker in item.iter_markers()}
+    if inspect.iscoroutinefunction(getattr(item, "obj", None)):
+        found.add("async")
+    return found
+
+
+def _check(item: pytest.Item, what: str, value: object, valid: Collection[str]) -> None:
+    if value in valid:
+        return
+    near = difflib.get_close_matches(str(value), list(valid), n=1)
+    raise ConfigError(
+        f"{item.nodeid}: @pytest.mark.seatrial names the {what} {value!r}, which does not exist",
+        cause=f"there are: {', '.join(valid)}",
+        fix=f"did you mean {near[0]!r}?" if near else "",
+    )

@@ -1,0 +1,84 @@
+"""Which resources a collected test uses: by its fixtures, or because its module holds the app or its sessions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import ModuleType
+
+import pytest
+
+_PLAIN = (str, bytes, int, float, complex, tuple, frozenset, type(None), ModuleType)
+
+
+class Usage:
+    """Answers for each item which resources it needs.
+
+    Args:
+        by_fixture: what a test uses by asking for a fixture.
+        everything: the resources of the configuration.
+        modules: names of the modules that the configuration points at: the app's, the dependency's.
+        besides: what an item uses for reasons that another plugin knows.
+    """
+
+    def __init__(
+        self,
+        by_fixture: Mapping[str, tuple[str, ...]],
+        everything: Collection[str],
+        modules: Iterable[str],
+        besides: Callable[[pytest.Item], Iterable[str]],
+    ) -> None:
+        self._by_fixture = by_fixture
+        self._everything = tuple(everything)
+        self._modules = tuple(modules)
+        self._besides = besides
+        self._seen: dict[int, bool] = {}
+        self._needed: dict[str, tuple[str, ...]] = {}
+
+    def needs(self, item: pytest.Item) -> tuple[str, ...]:
+        """The resources that must run before this test: what was found the first time holds for the whole run."""
+        if item.nodeid not in self._needed:
+            self._needed[item.nodeid] = self._found(item)
+        return self._needed[item.nodeid]
+
+    def _found(self, item: pytest.Item) -> tuple[str, ...]:
+        fixtures = getattr(item, "fixturenames", ())
+        needed = {name for fixture in fixtures for name in self._by_fixture.get(fixture, ())}
+        needed.update(self._besides(item))
+        if len(needed) < len(self._everything) and self._holds_app(item):
+            return self._everything
+        return tuple(name for name in self._everything if name in needed)
+
+    def _holds_app(self, item: pytest.Item) -> bool:
+        module = item.getparent(pytest.Module)
+        namespaces = [module.obj] if module is not None else []
+        folder = str(item.path.parent)
+        for plugin in item.config.pluginmanager.get_plugins():
+            path = getattr(plugin, "__file__", None) or ""
+            if path.endswith("conftest.py") and folder.startswith(path[: -len("/conftest.py")]):
+                namespaces.append(plugin)
+        return any(self._touches(namespace) for namespace in namespaces)
+
+    def _touches(self, namespace: ModuleType) -> bool:
+        """Whether a module has imported something of value from the app's own modules."""
+        if id(namespace) not in self._seen:
+            ours = [sys.modules[name] for name in self._modules if name in sys.modules]
+            values = {id(value) for module in ours for value in vars(module).values() if _belongs(value, module)}
+            held = vars(namespace).values()
+            self._seen[id(namespace)] = any(id(value) in values or value in ours for value in held if _hashable(value))
+        return self._seen[id(namespace)]
+
+
+def _belongs(value: object, module: ModuleType) -> bool:
+    """Whether a module's global is its own: made there, not imported from a library."""
+    if isinstance(value, _PLAIN):
+        return False
+    if isinstance(value, type) or callable(value):
+        return getattr(value, "__module__", module.__name__) == module.__name__ or not isinstance(
+            value, type | type(_belongs)
+        )
+    return True
+
+
+def _hashable(value: object) -> bool:
+    return type(value).__hash__ is not None

@@ -1,0 +1,30 @@
+"""Several workers (pytest-xdist): an address can be held by one of them only."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.config.model import Config
+
+
+def has_workers(config: pytest.Config) -> bool:
+    """Whether other processes run the tests of this one."""
+    return bool(getattr(config.option, "tx", None)) and not hasattr(config, "workerinput")
+
+
+def refuse_shared_address(config: pytest.Config, settings: Config) -> None:
+    """Refuse several workers for a resource with `at`: nobody can tell which tests connect to a fixed address.
+
+    Raises:
+        pytest.UsageError: naming the resource, and what to type.
+    """
+    if not has_workers(config) or len(config.option.tx) == 1:
+        return
+    for resource in settings.resources:
+        if resource.at:
+            raise pytest.UsageError(
+                f"seatrial: the resource {resource.name} has an address of its own (`at`), "
+                f"and {len(config.option.tx)} workers are to run the tests\n"
+                "  why: only one worker can hold an address, and any test may connect to it\n"
+                "  fix: run without -n, or remove `at` and let the tests read the exported URL"
+            )

@@ -1,0 +1,31 @@
+"""Which tests were disturbed by a connection of an earlier one, told at the test itself."""
+
+from __future__ import annotations
+
+from seatrial import events
+
+
+class Disturbances:
+    """A reporter that remembers who was disturbed, until it is asked."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[str]] = {}
+
+    def handle(self, event: events.Event) -> None:
+        """Remember."""
+        if isinstance(event, events.Disturbed):
+            self._of.setdefault(event.test, []).append(f"{event.resource}: {told(event)}")
+
+    def take(self, test: str) -> str:
+        """What disturbed this test; empty where nothing did. Forgotten then."""
+        return "; ".join(self._of.pop(test, ()))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def told(event: events.Disturbed) -> str:
+    """Who did it, and with what."""
+    who = f"pid {event.pid}, {event.application}" if event.application else f"pid {event.pid}"
+    held = "a connection that an earlier test took from its pool and still holds"
+    return f"disturbed by {held} ({who}). It ran: {event.query}"

@@ -1,0 +1,41 @@
+"""A test that was refused by a resource which nobody saw that it needs: what to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from seatrial.errors import ConfigError
+
+
+def unseen(error: BaseException, ports: Mapping[str, int]) -> str:
+    """What to tell with a failure that names one of the `ports`; empty where it names none.
+
+    Args:
+        error: what the test, or one of its fixtures, has raised.
+        ports: of the resources that were not started, by their names.
+    """
+    said = {number for each in _all(error, set()) for number in re.findall(r"\b\d{4,5}\b", str(each))}
+    names = [name for name, port in ports.items() if str(port) in said]
+    if not names:
+        return ""
+    return str(
+        ConfigError(
+            f"{', '.join(names)} was not started: no test was seen to need it",
+            cause="the tests ask for no fixture of ours, and their modules don't hold the app: a fixture builds it",
+            fix=f'name the app in the configuration and use `client`, or write usefixtures = "{names[0]}_url" in '
+            "pytest's own configuration",
+        )
+    )
+
+
+def _all(error: BaseException, known: set[int]) -> Iterator[BaseException]:
+    """The error, what led to it, and the parts of a group."""
+    if id(error) in known:
+        return
+    known.add(id(error))
+    yield error
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for other in (error.__cause__, error.__context__, *parts):
+        if other is not None:
+            yield from _all(other, known)

@@ -1,0 +1,61 @@
+"""What a test leaves in a PostgreSQL connection besides its transaction (settings, locks, ...), put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+OWN = "seatrial_own"
+"""A key in the `info` of SQLAlchemy's connections that are the test's own: the pools' patches leave them alone."""
+FIRST = (
+    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' UNION ALL "
+    "SELECT 'role', pg_catalog.current_setting('role') WHERE pg_catalog.current_setting('role') <> 'none'"
+)
+FORGET = (
+    "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; "
+    "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
+)
+"""DISCARD ALL without DEALLOCATE ALL: drivers go on to use the statements that they have prepared."""
+
+
+class FirstState:
+    """How one PostgreSQL connection looked when it was opened: the settings that its opener made.
+
+    RESET ALL goes back to what the server, the role and the URL say, and so would lose what a listener of
+    the app's pool has SET; `restore` makes those again. One round trip.
+    """
+
+    def __init__(self, connection: Any, *, forget: str = FORGET) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(FIRST)
+            rows = cursor.fetchall()
+        finally:
+            cursor.close()
+            connection.rollback()
+        self._script = restoring(rows, forget=forget)
+
+    def restore(self, connection: Any) -> None:
+        """Raises the driver's error where that fails: the connection is then of no more use."""
+        connection.rollback()
+        connection.autocommit = True
+        try:
+            cursor = connection.cursor()
+            cursor.execute(self._script)
+            cursor.close()
+        finally:
+            connection.autocommit = False
+
+
+def restoring(rows: Sequence[Any], *, forget: str = FORGET) -> str:
+    """The statements that bring a connection back into the state of which `FIRST` gave these rows."""
+    return "; ".join([forget, *(_set(name, setting) for name, setting in rows)])
+
+
+def _set(name: str, value: str) -> str:
+    return f"SELECT pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"

@@ -1,0 +1,146 @@
+"""A command as a kind: what the configuration says of a program that we do not know."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from string import Formatter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+from seatrial.errors import ConfigError
+from seatrial.resources.kinds.command.program import FIELDS, CommandProgram
+from seatrial.resources.kinds.command.readiness import read
+from seatrial.resources.protocol import Address, ServerSpec
+
+if TYPE_CHECKING:
+    from seatrial.resources.kinds.command.store import CommandStore
+    from seatrial.resources.protocol import Endpoint
+
+
+class Command:
+    """Any program that listens on a port. Implements `Kind`."""
+
+    name: ClassVar[str] = "command"
+    env: ClassVar[str] = "SERVICE_URL"
+    drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    options: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "command": "my-server --port {port} --data {data}",
+            "ready": "http:/health",
+            "reset": "tests.services:empty",
+            "scheme": "http",
+            "patience": "30",
+        }
+    )
+
+    def spec(
+        self,
+        *,
+        project: Path,
+        version: str = "",
+        extensions: tuple[str, ...] = (),
+        durable: bool = False,
+        url: str = "",
+        at: str = "",
+        idle: float | None = None,
+        command: str = "",
+        ready: str = "tcp",
+        reset: str = "",
+        scheme: str = "http",
+        patience: str = "60",
+    ) -> ServerSpec:
+        """What is to run. Raises `ConfigError` for a command line that can't be one."""
+        del extensions, durable  # they are refused as keys of SQL; what is durable is the command's own affair
+        if version or url:
+            raise ConfigError(
+                f"a command has no `{'version' if version else 'url'}`",
+                cause="Seatrial does not know this program, it runs it",
+                fix="remove the key; a program that runs already needs no resource",
+            )
+        words = _words(command)
+        found = at and _at(at, scheme)
+        if not (at or "{port}" in command):
+            raise ConfigError(
+                "`command` does not say on which port it listens",
+                cause="each worker's program has a port of its own, which is chosen by Seatrial",
+                fix='write {port} where the program takes it, or its fixed address, as in at = "http://localhost:9200"',
+            )
+        if not reset:
+            raise ConfigError(
+                "a command needs a `reset`: how it gets back to what a test finds at its start",
+                cause="nobody but the project knows what the program keeps",
+                fix='write reset = "tests.services:empty", reset = "curl -X DELETE {url}", or '
+                'reset = "nothing" for a program that keeps nothing',
+            )
+        readiness = read(ready)
+        return ServerSpec(
+            kind=self.name,
+            project=project,
+            idle=idle,
+            exclusive=True,
+            at=found or None,
+            program=CommandProgram(_path(words[0], project), tuple(words[1:]), scheme, readiness, project),
+            version="",
+            patience=_seconds(patience),
+            ready_when=str(readiness),
+            data=MappingProxyType({"command": command, "reset": reset}),
+        )
+
+    def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
+        """The address of the program, which is the worker's own."""
+        del name, role
+        return spec.at or endpoint.admin
+
+    def open(self, endpoint: Endpoint, spec: ServerSpec, role: str = "") -> CommandStore:
+        """What can be done with a program that runs."""
+        from seatrial.resources.kinds.command.store import CommandStore
+
+        del role  # it is refused as a key of SQL
+        return CommandStore(endpoint, self.copy_address(endpoint, spec, ""), spec)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+        fields = {field for word in words for _, field, _, _ in Formatter().parse(word) if field is not None}
+    except ValueError as error:
+        raise ConfigError(f"`command` is no command line: {error}", fix="close the quotation or the brace") from None
+    if not words:
+        raise ConfigError("`command` is missing", fix='write command = "my-server --port {port}"')
+    for field in sorted(fields - set(FIELDS)):
+        raise ConfigError(
+            f"`command` names {{{field}}}, which is no field",
+            fix=f"fields are {', '.join(f'{{{name}}}' for name in FIELDS)}; write {{{{ and }}}} for braces",
+        )
+    return words
+
+
+def _path(name: str, project: Path) -> str:
+    """Where a program is: in the project, beside this Python, on PATH, or among the project's node modules."""
+    if "/" in name:
+        return str(project / name)
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), f"{project}/node_modules/.bin"]
+    return shutil.which(name, path=os.pathsep.join(places)) or name
+
+
+def _at(url: str, scheme: str) -> Address:
+    parts = urlsplit(url)
+    if not parts.hostname or not parts.port:
+        raise ConfigError("`at` has no host or no port", fix='write it as in at = "http://localhost:9200"')
+    return Address(scheme=parts.scheme or scheme, host=parts.hostname, port=parts.port, database=parts.path.strip("/"))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(f'`patience` is "{text}"', fix='write seconds, as in patience = "30"')
+    return seconds

@@ -1,0 +1,263 @@
+"""What a database is made of besides its rows: read as the statements that make another one like it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
+
+_COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
+_COMPARED: Mapping[str, str] = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit"), "{}"),
+    **dict.fromkeys(("date", "datetime", "timestamp", "time", "year"), "{}"),
+    **dict.fromkeys(
+        ("char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"), "CAST({} AS BINARY)"
+    ),
+    **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), "{}"),
+    "json": "CAST(CAST({} AS CHAR) AS BINARY)",
+}
+"""How a column is compared, by its type: to the byte, whatever its collation; any other type in hexadecimal."""
+_ROUTINES: Mapping[str, int] = {"PROCEDURE": 2, "FUNCTION": 2, "PACKAGE": 2, "PACKAGE BODY": 2}
+_BASE, _SEQUENCE, _VIEW, _VERSIONED = "BASE TABLE", "SEQUENCE", "VIEW", "SYSTEM VERSIONED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table."""
+
+    name: str
+    create: str = field(compare=False)
+    meaning: str
+    """`create` without the counter of AUTO_INCREMENT."""
+    columns: Mapping[str, str]
+    """Those that can be written, each with the expression by which it is compared."""
+    key: tuple[str, ...]
+    """The columns of the primary key; empty where there is none."""
+    versioned: bool = False
+    """Whether the server keeps what its rows were before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A view, trigger, routine or event: its statement, and the mode in which it was written."""
+
+    sort: str
+    name: str
+    create: str
+    mode: str | None
+    table: str = ""
+    """The table of a trigger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """A whole database, without its rows and counters. Equal ones make equal databases."""
+
+    options: str
+    """Of the database itself: its character set and collation."""
+    tables: Mapping[str, Table]
+    sequences: Mapping[str, str]
+    stored: tuple[Stored, ...]
+    children: Mapping[str, frozenset[str]]
+    """By table, those whose rows a change in it may change, by foreign keys: the log does not tell of them."""
+
+    def with_children(self, names: frozenset[str]) -> frozenset[str]:
+        """These tables, and all that foreign keys reach from them."""
+        found, waiting = set(names), list(names)
+        while waiting:
+            fresh = self.children.get(waiting.pop(), frozenset()) - found
+            found |= fresh
+            waiting += fresh
+        return frozenset(found)
+
+    def triggers(self, names: frozenset[str]) -> list[Stored]:
+        """The triggers of these tables."""
+        return [one for one in self.stored if one.sort == "TRIGGER" and one.table in names]
+
+
+def read(link: Link, database: str) -> Blueprint:
+    """Read the database. The link is in it afterwards: names of its own objects are told without its name."""
+    link.run(f"USE {identifier(database)}")
+    quoted = literal(database)
+    options = link.rows(
+        f"SELECT default_character_set_name, default_collation_name FROM information_schema.schemata "
+        f"WHERE schema_name = {quoted}"
+    )
+    kinds = dict(
+        link.rows(
+            f"SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = {quoted} ORDER BY 1"
+        )
+    )
+    charset, collation = options[0]
+    columns, keys = _columns(link, quoted), _keys(link, quoted)
+    tables = {}
+    for name, kind in kinds.items():
+        if kind in (_BASE, _VERSIONED):
+            create = _qualified(link.rows(f"SHOW CREATE TABLE {identifier(name)}")[0][1], database)
+            tables[name] = Table(
+                name=name,
+                create=create,
+                meaning=_COUNTER.sub("", create, count=1),
+                columns=columns.get(name, {}),
+                key=keys.get(name, ()),
+                versioned=kind == _VERSIONED,
+            )
+    sequences = {
+        name: link.rows(f"SHOW CREATE SEQUENCE {identifier(name)}")[0][1]
+        for name, kind in kinds.items()
+        if kind == _SEQUENCE
+    }
+    views = [name for name, kind in kinds.items() if kind == _VIEW]
+    return Blueprint(
+        options=f"CHARACTER SET {charset} COLLATE {collation}",
+        tables=tables,
+        sequences=sequences,
+        stored=tuple(_stored(link, database, views)),
+        children=_children(link, quoted),
+    )
+
+
+def make(link: Link, plan: Blueprint, source: str, target: str) -> None:
+    """A new database `target` by the plan, with the rows and counters of `source`. Triggers see none of these rows."""
+    link.run(f"CREATE DATABASE {identifier(target)} {plan.options}")
+    link.run(f"USE {identifier(target)}")
+    for name, create in plan.sequences.items():
+        link.run(create)
+        (value,) = link.rows(f"SELECT next_not_cached_value FROM {identifier(source, name)}")[0]
+        link.run(f"ALTER SEQUENCE {identifier(name)} RESTART {value}")
+    functions = [one for one in plan.stored if one.sort in _ROUTINES]
+    for one in functions:
+        _run_as_written(link, one, target)
+    for table in plan.tables.values():
+        link.run(table.create.replace(_HERE, identifier(target)))
+    for table in plan.tables.values():
+        names = ", ".join(map(identifier, table.columns))
+        from_, into = identifier(source, table.name), identifier(target, table.name)
+        link.run(f"INSERT INTO {into} ({names}) SELECT {names} FROM {from_}")
+    _make_views(link, [one for one in plan.stored if one.sort == "VIEW"], target)
+    for one in plan.stored:
+        if one.sort in ("TRIGGER", "EVENT"):
+            _run_as_written(link, one, target)
+
+
+def remake(link: Link, triggers: list[Stored], database: str) -> None:
+    """The triggers again, as they were written."""
+    link.run(f"USE {identifier(database)}")
+    for one in triggers:
+        _run_as_written(link, one, database)
+
+
+def counters(link: Link, database: str) -> dict[str, int]:
+    """The next value of AUTO_INCREMENT, and of sequences, by table."""
+    quoted = literal(database)
+    found = link.rows(
+        f"SELECT table_name, auto_increment FROM information_schema.tables "
+        f"WHERE table_schema = {quoted} AND auto_increment IS NOT NULL"
+    )
+    return {name: int(value) for name, value in found}
+
+
+def sequence_values(link: Link, database: str, names: Iterator[str] | list[str]) -> dict[str, int]:
+    """Where each sequence goes on when it has used up what the server holds ready."""
+    return {
+        name: int(link.rows(f"SELECT next_not_cached_value FROM {identifier(database, name)}")[0][0]) for name in names
+    }
+
+
+_HERE = "\0here\0"
+"""Stands for the database itself in statements that must name it."""
+
+
+def _qualified(create: str, database: str) -> str:
+    """The default of a column may be the next value of a sequence, which is told with the name of its database."""
+    return re.sub(rf"\b((?:next|last|set)val\(){re.escape(identifier(database))}\.", rf"\g<1>{_HERE}.", create)
+
+
+def _columns(link: Link, quoted: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind, generated in link.rows(
+        f"SELECT table_name, column_name, data_type, generation_expression FROM information_schema.columns "
+        f"WHERE table_schema = {quoted} ORDER BY table_name, ordinal_position"
+    ):
+        if not generated:
+            found.setdefault(table, {})[column] = _COMPARED.get(kind.lower(), "HEX({})")
+    return found
+
+
+def _keys(link: Link, quoted: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for table, column in link.rows(
+        f"SELECT table_name, column_name FROM information_schema.statistics "
+        f"WHERE table_schema = {quoted} AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index"
+    ):
+        found[table] = (*found.get(table, ()), column)
+    return found
+
+
+def _children(link: Link, quoted: str) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for parent, child in link.rows(
+        f"SELECT referenced_table_name, table_name FROM information_schema.referential_constraints "
+        f"WHERE constraint_schema = {quoted} AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') "
+        f"OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))"
+    ):
+        found[parent] = found.get(parent, frozenset()) | {child}
+    return found
+
+
+def _stored(link: Link, database: str, views: list[str]) -> Iterator[Stored]:
+    quoted = literal(database)
+    for name in views:
+        create = link.rows(f"SHOW CREATE VIEW {identifier(name)}")[0][1]
+        # Functions are told with the name of their database, tables without.
+        create = re.sub(rf"{re.escape(identifier(database))}\.(?=`(?:[^`]|``)+`\()", f"{_HERE}.", create)
+        yield Stored(sort="VIEW", name=name, create=create, mode=None)
+    for name, sort in link.rows(
+        f"SELECT routine_name, routine_type FROM information_schema.routines "
+        f"WHERE routine_schema = {quoted} ORDER BY 2, 1"
+    ):
+        row = link.rows(f"SHOW CREATE {sort} {identifier(name)}")[0]
+        yield Stored(sort=sort, name=name, mode=row[1], create=row[_ROUTINES.get(sort, 2)])
+    for name, table in link.rows(
+        f"SELECT trigger_name, event_object_table FROM information_schema.triggers "
+        f"WHERE trigger_schema = {quoted} ORDER BY event_object_table, event_manipulation, action_timing, action_order"
+    ):
+        row = link.rows(f"SHOW CREATE TRIGGER {identifier(name)}")[0]
+        yield Stored(sort="TRIGGER", name=name, mode=row[1], create=row[2], table=table)
+    for (name,) in link.rows(
+        f"SELECT event_name FROM information_schema.events WHERE event_schema = {quoted} ORDER BY 1"
+    ):
+        row = link.rows(f"SHOW CREATE EVENT {identifier(name)}")[0]
+        yield Stored(sort="EVENT", name=name, mode=row[1], create=row[3])
+
+
+def _make_views(link: Link, views: list[Stored], target: str) -> None:
+    """Views may use each other: one that lacks another waits for the next round."""
+    import pymysql
+
+    while views:
+        left, error = [], None
+        for one in views:
+            try:
+                _run_as_written(link, one, target)
+            except pymysql.err.MySQLError as lacks:
+                left.append(one)
+                error = lacks
+        if error is not None and len(left) == len(views):
+            raise error
+        views = left
+
+
+def _run_as_written(link: Link, one: Stored, target: str) -> None:
+    create = one.create.replace(_HERE, identifier(target))
+    if one.mode is None:
+        link.run(create)
+        return
+    link.run("SET @seatrial_mode = @@SESSION.sql_mode")
+    link.run(f"SET SESSION sql_mode = {literal(one.mode)}")
+    try:
+        link.run(create)
+    finally:
+        link.run("SET SESSION sql_mode = @seatrial_mode")

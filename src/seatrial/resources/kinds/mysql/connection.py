@@ -1,0 +1,189 @@
+"""Connections of ours to MySQL and MariaDB, and how names and texts are written in their SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seatrial.core.redact import redact
+from seatrial.errors import ConfigError, ServerLost
+
+if TYPE_CHECKING:
+    import pymysql
+
+    from seatrial.resources.protocol import Address, Endpoint
+
+SCHEME = "mysql"
+"""Of both brands: it is what apps and their drivers are told."""
+OWNER = "test"
+"""The user that apps connect as on a server of ours. It may do everything: MySQL knows no owners of databases."""
+SOCKET = "socket"
+"""The server's unix socket, in its folder."""
+SESSION = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, time_zone = '+00:00'"
+"""Rows are put back as they were: a zero stays a zero, a date that a strict mode refuses stays one, in any order."""
+_GONE = (2003, 2006, 2013, 2014, 0)
+"""Numbers of the client library: the server has gone away, the connection was lost, or is out of step."""
+
+
+class Link:
+    """One connection of ours, in autocommit mode. It is opened again when it was lost between two uses.
+
+    Args:
+        endpoint: the server.
+        setup: statements that each new connection begins with.
+    """
+
+    def __init__(self, endpoint: Endpoint, setup: Sequence[str] = ()) -> None:
+        self._endpoint = endpoint
+        self._setup = setup
+        self._connection: pymysql.Connection[Any] | None = None
+        self._locked = False
+        self._open()
+
+    @property
+    def pid(self) -> int:
+        """The number by which the server knows it."""
+        assert self._connection is not None
+        return int(self._connection.thread_id())
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a query returns."""
+        return list(self._ask(statement)[0])
+
+    def run(self, statement: str) -> int:
+        """Run a statement; returns how many rows it changed."""
+        return self._ask(statement)[1]
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is run inside is committed together, or not at all."""
+        self.run("START TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                self.run("ROLLBACK")
+            raise
+        self.run("COMMIT")
+
+    def keep(self) -> None:
+        """From now on the connection holds locks: losing it is an error, never mended in silence."""
+        self._locked = True
+
+    def close(self) -> None:
+        """Close it."""
+        if self._connection is not None:
+            with contextlib.suppress(Exception):  # the server may be gone
+                self._connection.close()
+            self._connection = None
+
+    def _ask(self, statement: str) -> tuple[Sequence[tuple[Any, ...]], int]:
+        import pymysql
+
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        try:
+            return _execute(self._connection, statement)
+        except (pymysql.err.OperationalError, pymysql.err.InterfaceError) as error:
+            if error.args and error.args[0] not in _GONE:
+                raise
+            self.close()
+            if self._locked:
+                raise self._lost(error) from error
+        self._open()
+        assert self._connection is not None
+        return _execute(self._connection, statement)
+
+    def _open(self) -> None:
+        import pymysql
+
+        try:
+            self._connection = connect(self._endpoint)
+            for statement in self._setup:
+                _execute(self._connection, statement)
+        except pymysql.err.OperationalError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> ServerLost:
+        admin = self._endpoint.admin
+        return ServerLost(
+            f"the {self._endpoint.kind} server at {admin.host}:{admin.port} does not answer",
+            cause=redact(str(error), admin.password),
+            fix="see its log: a test may have ended it",
+        )
+
+
+def connect(endpoint: Endpoint, database: str = "", *, timeout: float = 10) -> pymysql.Connection[Any]:
+    """A connection of ours, through the server's socket where it is on this machine. Raises the driver's errors."""
+    admin = endpoint.admin
+    connection: pymysql.Connection[Any] = library().connect(
+        host=admin.host,
+        port=admin.port,
+        user=admin.user,
+        password=admin.password,
+        database=database or None,
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=timeout,
+        defer_connect=True,
+    )
+    connection.connect(_socket(endpoint, timeout))
+    return connection
+
+
+def _socket(endpoint: Endpoint, timeout: float) -> socket.socket | None:
+    """One that is connected to the server's: PyMySQL leaves open what it can't connect."""
+    if endpoint.socket_folder is None:
+        return None
+    found = socket.socket(socket.AF_UNIX)
+    try:
+        found.settimeout(timeout)
+        found.connect(str(endpoint.socket_folder / SOCKET))
+    except OSError as error:
+        found.close()
+        raise library().err.OperationalError(2003, str(error)) from error
+    return found
+
+
+def plain(address: Address) -> pymysql.Connection[Any]:
+    """A connection as an app has it: to one database, in transactions."""
+    connection: pymysql.Connection[Any] = library().connect(**arguments(address))
+    return connection
+
+
+def arguments(address: Address) -> dict[str, Any]:
+    """What PyMySQL is told of an address."""
+    where = {"host": address.host, "port": address.port, "user": address.user, "password": address.password}
+    return {**where, "database": address.database, "charset": "utf8mb4"}
+
+
+def library() -> Any:
+    """PyMySQL. Raises `ConfigError` where it is not installed."""
+    try:
+        import pymysql
+    except ImportError as error:
+        raise ConfigError(
+            "PyMySQL, by which Seatrial speaks to MySQL and MariaDB, can't be imported",
+            cause=str(error),
+            fix="pip install 'seatrial[mysql]'",
+        ) from error
+    return pymysql
+
+
+def identifier(*names: str) -> str:
+    """A name, or a name with its database, quoted."""
+    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
+
+
+def literal(text: str) -> str:
+    """A text, quoted, whatever the session's mode makes of backslashes."""
+    return f"x'{text.encode().hex()}'" if "\\" in text else "'" + text.replace("'", "''") + "'"
+
+
+def _execute(connection: pymysql.Connection[Any], statement: str) -> tuple[Sequence[tuple[Any, ...]], int]:
+    with connection.cursor() as cursor:
+        changed = cursor.execute(statement)
+        return cursor.fetchall(), changed

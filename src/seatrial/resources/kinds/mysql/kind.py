@@ -1,0 +1,158 @@
+"""MySQL and MariaDB as kinds: what server they want, where its copies are, and how to open their store."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from seatrial.errors import ConfigError
+from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
+from seatrial.resources.protocol import Address, ServerSpec
+
+if TYPE_CHECKING:
+    from seatrial.resources.kinds.mysql.audit import Audit
+    from seatrial.resources.kinds.mysql.store import MySQLStore
+    from seatrial.resources.protocol import Endpoint
+
+PORT = 3306
+_FOLDERS = (
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/usr/libexec",
+    "/usr/local/mysql/bin",
+    "/opt/homebrew/opt/m*/bin",
+    "/usr/local/opt/m*/bin",
+)
+_LIBRARIES = MappingProxyType(
+    {"sync": {"pymysql": "pymysql", "mysqldb": "MySQLdb"}, "async": {"asyncmy": "asyncmy", "aiomysql": "aiomysql"}}
+)
+"""SQLAlchemy's drivers by style, the best first, each with the module that it needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brand:
+    """What MySQL and MariaDB differ in, as kinds; what their servers differ in, these tell themselves."""
+
+    name: str
+    executables: tuple[str, ...]
+
+
+MYSQL = Brand(name="mysql", executables=("mysqld", "mariadbd"))
+MARIADB = Brand(name="mariadb", executables=("mariadbd", "mysqld"))
+
+
+class MySQL:
+    """MySQL 8.0 and later, or MariaDB 10.5 and later. Implements `Kind`."""
+
+    env = "DATABASE_URL"
+
+    def __init__(self, brand: Brand = MYSQL) -> None:
+        self._brand = brand
+        self.name = brand.name
+        self.drivers: Mapping[str, str] = MappingProxyType({style: _installed(style) for style in _LIBRARIES})
+
+    def spec(
+        self,
+        *,
+        project: Path,
+        version: str = "",
+        extensions: tuple[str, ...] = (),
+        durable: bool = False,
+        url: str = "",
+        at: str = "",
+        idle: float | None = None,
+    ) -> ServerSpec:
+        """What server is wanted. Raises `ConfigError` where `at` is not the address of a database."""
+        from seatrial.resources.kinds.mysql.program import MySQLProgram
+
+        if extensions:
+            raise ConfigError(
+                f"a {self.name} resource has no `extensions` ({', '.join(extensions)})",
+                cause="they are a matter of PostgreSQL",
+                fix="remove `extensions`",
+            )
+        return ServerSpec(
+            kind=self.name,
+            project=project,
+            version=version,
+            durable=durable,
+            idle=idle,
+            url=url,
+            at=_at(at) if at else None,
+            program=MySQLProgram(self._brand.executables, self.name),
+            folders=_FOLDERS,
+        )
+
+    def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
+        """The address of the copy `name`: of the database of `at`, where that is given, whatever `name` says."""
+        del role  # `open` refuses one
+        admin, at = endpoint.admin, spec.at
+        user, password, host, port = OWNER, admin.password, admin.host, admin.port
+        if not endpoint.owned:
+            user = admin.user
+        elif at is not None:
+            host, port = at.host, at.port
+            user, password = (at.user, at.password) if at.user else (OWNER, admin.password)
+        return Address(
+            scheme=SCHEME,
+            host=host,
+            port=port,
+            user=user,
+            password=password,
+            database=at.database if at else name,
+        )
+
+    def open(self, endpoint: Endpoint, spec: ServerSpec, role: str = "") -> MySQLStore:
+        """Connect to a running server."""
+        from seatrial.resources.kinds.mysql.store import MySQLStore
+
+        if role:
+            raise ConfigError(
+                f'a {self.name} resource has no `role` ("{role}")',
+                cause="an app that connects as another user than its migrations is not built for MySQL and MariaDB yet",
+                fix="remove `role`",
+            )
+        return MySQLStore(endpoint, lambda name: self.copy_address(endpoint, spec, name))
+
+    def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
+        """The audit of the copy at `address`."""
+        from seatrial.resources.kinds.mysql.audit import Audit
+
+        del alone  # the state of the whole server is not read
+        return Audit(endpoint, address.database)
+
+
+def mariadb() -> MySQL:
+    """MariaDB, by its own name and version."""
+    return MySQL(MARIADB)
+
+
+def _installed(style: str) -> str:
+    """The first of its drivers that can be imported; where there is none, the first, for the error to name."""
+    drivers = _LIBRARIES[style]
+    found = (driver for driver, module in drivers.items() if importlib.util.find_spec(module) is not None)
+    return next(found, next(iter(drivers)))
+
+
+def _at(url: str) -> Address:
+    parts = urlsplit(url)
+    database = unquote(parts.path.strip("/"))
+    if parts.scheme.partition("+")[0] not in ("mysql", "mariadb") or not parts.hostname or not database:
+        raise ConfigError(
+            "`at` is not the address of a MySQL or MariaDB database",
+            cause="it needs a host and the name of a database",
+            fix='at = "mysql://test:test@localhost:3306/testdb"',
+        )
+    return Address(
+        scheme=SCHEME,
+        host=parts.hostname,
+        port=parts.port or PORT,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=database,
+    )

@@ -1,0 +1,163 @@
+"""What the binary log tells of a database: which tables were written to, and whether anything else happened."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+
+from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
+
+_MAP = re.compile(r"table_id: (\d+) \((.*)\)(?: |$)", re.DOTALL)
+_ID = re.compile(r"table_id: (\d+)")
+_TEMPORARY = re.compile(r"(CREATE|DROP)\s+(/\*!\d+\s+)?TEMPORARY\b", re.IGNORECASE)
+_FRAME = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|XA)\b|#", re.IGNORECASE)
+"""What opens and ends a transaction; what MariaDB tells of its own begins with a number sign."""
+_SILENT = frozenset(
+    {
+        *("Gtid", "Gtid_list", "Anonymous_Gtid", "Previous_gtids", "Format_desc", "Rotate", "Xid", "Stop"),
+        *("Annotate_rows", "Rows_query", "Binlog_checkpoint", "Start_encryption", "Heartbeat", "XA_prepare"),
+    }
+)
+"""Events that change nothing by themselves, or whose tables a Table_map has named."""
+_NEW_ROWS = ("Write_rows", "Write_compressed")
+_OLD_ROWS = ("Update_rows", "Delete_rows", "Update_compressed", "Delete_compressed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place in the log."""
+
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What happened to one database between two places."""
+
+    tables: frozenset[str]
+    changed: frozenset[str]
+    """Those of them of which rows were changed or deleted: what foreign keys did about it is not told."""
+    statements: tuple[str, ...] = ()
+    """What was not rows of a table: DDL, TRUNCATE, or something that we can't read."""
+    end: Position
+    events: int = 0
+
+
+class Log:
+    """The binary log of one server, read through a connection of ours."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._status = ""
+
+    def why_not(self) -> str:
+        """Why it can't be read, or nothing."""
+        import pymysql
+
+        try:
+            rows = self._link.rows("SELECT @@GLOBAL.log_bin")
+            if not rows[0][0]:
+                return "the server keeps no binary log"
+            here = self.position()
+            self._link.rows(f"SHOW BINLOG EVENTS IN {literal(here.file)} LIMIT 1")
+        except pymysql.err.MySQLError as error:
+            return str(error.args[-1])
+        return ""
+
+    def position(self) -> Position:
+        """Where it ends now."""
+        import pymysql
+
+        for statement in (self._status,) if self._status else ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
+            try:
+                file, offset, *_ = self._link.rows(statement)[0]
+            except pymysql.err.MySQLError as error:
+                refused = error  # each server knows one of the two
+                continue
+            self._status = statement
+            return Position(file=file, offset=int(offset))
+        raise refused
+
+    def read(self, database: str, since: Position) -> Told:
+        """What happened to the database since then. Where the log is gone, that is told as a statement."""
+        import pymysql
+
+        end = self.position()
+        reading, count = _Reading(database), 0
+        try:
+            for file, offset in self._files(since, end):
+                for _, _, event, _, _, info in self._link.rows(f"SHOW BINLOG EVENTS IN {literal(file)} FROM {offset}"):
+                    count += 1
+                    reading.note(event, info)
+        except pymysql.err.MySQLError as error:
+            reading.statements.append(f"the log can't be read: {error.args[-1]}")
+        return Told(
+            tables=frozenset(reading.tables),
+            changed=frozenset(reading.changed),
+            statements=tuple(reading.statements),
+            end=end,
+            events=count,
+        )
+
+    def trim(self, before: Position, now: Position) -> None:
+        """On a server of ours: old files go, so that the log has a bound. The last two stay."""
+        import pymysql
+
+        if before.file == now.file:
+            return
+        with contextlib.suppress(pymysql.err.MySQLError):  # another worker was faster
+            self._link.run(f"PURGE BINARY LOGS TO {literal(before.file)}")
+
+    def _files(self, since: Position, end: Position) -> list[tuple[str, int]]:
+        if since.file == end.file:
+            return [(since.file, since.offset)] if since.offset < end.offset else []
+        names = [row[0] for row in self._link.rows("SHOW BINARY LOGS")]
+        later = names[names.index(since.file) + 1 :] if since.file in names else []
+        return [(since.file, since.offset), *((name, 4) for name in later)]
+
+
+class _Reading:
+    """What is found while events are read, one after the other."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._use = f"use {identifier(database)};"
+        self._names: dict[str, str] = {}
+        """By their number, the tables of our database that were named last."""
+        self.tables: set[str] = set()
+        self.changed: set[str] = set()
+        self.statements: list[str] = []
+
+    def note(self, event: str, info: str) -> None:
+        """One event, as SHOW BINLOG EVENTS tells it."""
+        if event == "Table_map":
+            self._named(info)
+        elif event.startswith(_OLD_ROWS):
+            found = _ID.match(info)
+            if found is None:
+                self.statements.append(f"{event} {info}")
+            elif found[1] in self._names:
+                self.changed.add(self._names[found[1]])
+        elif event.startswith("Query"):
+            self._said(info)
+        elif event not in _SILENT and not event.startswith(_NEW_ROWS):
+            self.statements.append(f"{event} {info}".strip())
+
+    def _named(self, info: str) -> None:
+        found = _MAP.match(info)
+        if found is None:
+            self.statements.append(info)
+        elif found[2].startswith(f"{self._database}."):
+            self._names[found[1]] = found[2].removeprefix(f"{self._database}.")
+            self.tables.add(self._names[found[1]])
+        else:
+            self._names.pop(found[1], None)
+
+    def _said(self, info: str) -> None:
+        inside = info.lower().startswith(self._use.lower())
+        text = re.sub(r"^use `(?:[^`]|``)*`;\s*", "", info)
+        ours = inside or self._database.lower() in info.lower()
+        if ours and not _FRAME.match(text) and not _TEMPORARY.match(text):
+            self.statements.append(text)

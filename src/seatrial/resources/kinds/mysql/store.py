@@ -1,0 +1,224 @@
+"""The templates and copies on one running MySQL or MariaDB server."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from seatrial.core.folders import digest
+from seatrial.errors import Refused, TemplateError
+from seatrial.resources.kinds.mysql import blueprint, script
+from seatrial.resources.kinds.mysql.connection import SESSION, Link, arguments, identifier, library, plain
+from seatrial.resources.kinds.mysql.databases import Databases
+from seatrial.resources.kinds.mysql.reset import fence
+from seatrial.resources.kinds.mysql.reset.copy import MySQLCopy, Source
+from seatrial.resources.kinds.mysql.reset.log import Log
+from seatrial.resources.kinds.mysql.reset.undo import Baseline, baseline
+from seatrial.resources.protocol import Target
+
+if TYPE_CHECKING:
+    from seatrial.resources.protocol import Address, Endpoint
+
+_BUILDING = 600
+"""Seconds to wait for another process that builds the same template."""
+_MOST_KEPT = 10
+_MOST_TEMPLATES = 20
+_LOCK_WAIT = "SET SESSION innodb_lock_wait_timeout = 3, lock_wait_timeout = 3"
+_LOCALE = (
+    "SELECT CONCAT_WS(' ', VERSION(), @@GLOBAL.character_set_server, @@GLOBAL.collation_server, @@GLOBAL.sql_mode)"
+)
+
+
+class MySQLStore:
+    """The templates and copies on one running server. Implements `Store`.
+
+    Args:
+        endpoint: the server.
+        address: the address of a copy, by its name.
+    """
+
+    def __init__(self, endpoint: Endpoint, address: Callable[[str], Address]) -> None:
+        self._endpoint = endpoint
+        self._address = address
+        self._run = secrets.token_hex(6)
+        self._link = Link(endpoint, [SESSION, _LOCK_WAIT])
+        try:
+            self._databases = self._opened()
+            self._unlogged = self._off_the_record()
+            self._fresh_statistics()
+            log = Log(self._link)
+            self.why_no_log = log.why_not()
+            """Why our user may not read the binary log; empty where it may."""
+            self._log = None if self.why_no_log else log
+            self.locale = str(self._link.rows(_LOCALE)[0][0])
+            self._link.keep()
+            self._databases.lock(f"run {self._run}")
+            self._databases.sweep()
+        except BaseException:
+            self.close()
+            raise
+
+    def find(self, key: str) -> bool:
+        """Whether a complete template with this key exists. It is then the last to be removed for its age."""
+        found = self._databases.find(_template(key))
+        if found is None or found.what != "template":
+            return False
+        self._databases.note(found.name, "template", key)
+        return True
+
+    def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
+        """Make the template `key` at the address of the copy `name`; False if another process made it meanwhile."""
+        self._databases.hold(name)
+        self._databases.lock(f"template {key}", _BUILDING)
+        try:
+            if self.find(key):
+                return False
+            template = _template(key)
+            self.vacant(name)
+            try:
+                fill(self._target(name))
+                fence.settle(self._link, name)
+                self._remove(template)
+                self._databases.note(template, "building", key)
+                self._clone(name, template)
+                self._databases.note(template, "template", key)
+            except BaseException:
+                self._remove(template)
+                raise
+            finally:
+                self._remove(name)
+        finally:
+            self._databases.unlock(f"template {key}")
+        self._tidy()
+        return True
+
+    def checkout(self, key: str, name: str) -> MySQLCopy:
+        """A fresh copy called `name`.
+
+        Raises:
+            Refused: the database `name` is not ours.
+            IsolationError: another run that is still going on has a copy with this name.
+            TemplateError: there is no such template.
+        """
+        if not self.find(key):
+            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+        self._databases.hold(name)
+        template = _template(key)
+        base = baseline(self._link, template, blueprint.read(self._link, template))
+
+        def make(which: Baseline) -> None:
+            self._remove(name)
+            self._databases.note(name, "copy", key)
+            blueprint.make(self._link, which.plan, which.database, name)
+
+        make(base)
+        return MySQLCopy(
+            Source(
+                address=self._address(name),
+                link=self._link,
+                log=self._log,
+                unlogged=self._unlogged,
+                trims=self._endpoint.owned,
+                baseline=base,
+                make=make,
+                layer=lambda: self._layer(name),
+                discard=lambda layer: self._remove(layer.database),
+            )
+        )
+
+    def keep(self, name: str, kept: str, *, forever: bool = False) -> Address:
+        """The copy `name` becomes `kept`, with all that is in it, and outlives the run; `name` is free again.
+
+        Only the ten newest stay, besides those that are kept `forever`.
+        """
+        self._remove(kept)
+        fence.settle(self._link, name)
+        self._databases.note(kept, "lasting" if forever else "kept")
+        self._clone(name, kept)
+        self._remove(name)
+        for old in self._databases.all("what = 'kept'")[_MOST_KEPT:]:
+            self._remove(old.name)
+        return self._address(kept)
+
+    def vacant(self, name: str) -> None:
+        """An empty database called `name`. Raises `Refused` where there is one that is not ours."""
+        self._databases.hold(name)
+        self._remove(name)
+        self._databases.note(name, "building")
+        self._link.run(f"CREATE DATABASE {identifier(name)}")
+
+    def drop(self, name: str) -> None:
+        """Remove the copy `name`, whoever is still connected to it."""
+        self._remove(name)
+
+    def forget(self, key: str) -> bool:
+        """Remove the template `key`; False, and nothing done, if there are copies of it."""
+        if any(one.template == key for one in self._databases.all("what = 'copy'")):
+            return False
+        self._remove(_template(key))
+        return True
+
+    def close(self) -> None:
+        """Close our connection, and with it give back our locks."""
+        self._link.close()
+
+    def _opened(self) -> Databases:
+        pymysql = library()
+        try:
+            return Databases(self._link, self._endpoint, self._run)
+        except pymysql.err.OperationalError as error:
+            admin = self._endpoint.admin
+            raise Refused(
+                f'the user "{admin.user}" may not create databases at {admin.host}:{admin.port}',
+                cause=f"{error.args[-1]}; copies are created beside the database of `url`, which is never written to",
+                fix=f"GRANT ALL PRIVILEGES ON *.* TO {identifier(admin.user)}; on a server for tests",
+            ) from error
+
+    def _off_the_record(self) -> bool:
+        """Keep what we do ourselves out of the log; whether we may."""
+        with contextlib.suppress(library().err.MySQLError):
+            self._link.run("SET SESSION sql_log_bin = 0")
+            return True
+        return False
+
+    def _fresh_statistics(self) -> None:
+        """MySQL 8 shows counters as they were up to a day ago, unless it is told otherwise."""
+        with contextlib.suppress(library().err.MySQLError):
+            self._link.run("SET SESSION information_schema_stats_expiry = 0")
+
+    def _target(self, name: str) -> Target:
+        address = self._address(name)
+        pymysql = library()
+
+        def execute(text: str) -> None:
+            many = pymysql.constants.CLIENT.MULTI_STATEMENTS
+            with pymysql.connect(**arguments(address), autocommit=True, client_flag=many) as connection:
+                script.run(connection, text)
+
+        return Target(address=address, execute=execute, connect=lambda: plain(address))
+
+    def _clone(self, source: str, target: str) -> None:
+        blueprint.make(self._link, blueprint.read(self._link, source), source, target)
+
+    def _layer(self, name: str) -> Baseline:
+        layer = f"seatrial_l_{secrets.token_hex(6)}"
+        self._databases.note(layer, "layer")
+        self._clone(name, layer)
+        return baseline(self._link, layer, blueprint.read(self._link, layer))
+
+    def _remove(self, name: str) -> None:
+        fence.end_all(self._link, name)
+        self._databases.drop(name)
+
+    def _tidy(self) -> None:
+        """Remove templates that nobody has used for long, beyond the newest."""
+        used = {one.template for one in self._databases.all("what = 'copy'")}
+        for old in self._databases.all("what = 'template'")[_MOST_TEMPLATES:]:
+            if old.template not in used:
+                self._remove(old.name)
+
+
+def _template(key: str) -> str:
+    return f"seatrial_t_{digest(key, 16)}"

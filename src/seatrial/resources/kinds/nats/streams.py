@@ -1,0 +1,140 @@
+"""JetStream's streams as values: taken whole, compared by what JetStream tells of them, and put back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from seatrial.resources.kinds.nats.wire import Failure, Wire
+
+_CHUNK = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One stream. JetStream's own archive of it holds messages, sequences and consumers; in base64."""
+
+    config: Mapping[str, Any]
+    state: Mapping[str, Any]
+    chunks: tuple[str, ...] = ()
+    """Empty for a stream in memory, of which JetStream makes no archive."""
+    messages: tuple[Mapping[str, Any], ...] = ()
+    """For a stream in memory: its messages, as MSG.GET tells them."""
+    consumers: tuple[Mapping[str, Any], ...] = ()
+    """For a stream in memory: the settings of its consumers, which begin anew."""
+
+
+def look(wire: Wire) -> dict[str, str]:
+    """By name, all that JetStream tells of each stream and its consumers: equal texts, nothing happened."""
+    streams = _all(wire, "STREAM.LIST", "streams")
+    names = [stream["config"]["name"] for stream in streams]
+    with_consumers = [name for name, one in zip(names, streams, strict=True) if one["state"].get("consumer_count")]
+    pages = wire.api_all([(f"CONSUMER.LIST.{name}", {"offset": 0}) for name in with_consumers])
+    consumers = {name: page["consumers"] for name, page in zip(with_consumers, pages, strict=True)}
+    return {
+        name: json.dumps(
+            [stream["config"], stream["created"], stream["state"], [_steady(one) for one in consumers.get(name, ())]],
+            sort_keys=True,
+        )
+        for name, stream in zip(names, streams, strict=True)
+    }
+
+
+def take(wire: Wire, name: str) -> Taken:
+    """One stream, whole."""
+    info = wire.api(f"STREAM.INFO.{name}")
+    if info["config"].get("storage") == "memory":
+        return _from_memory(wire, name, info)
+    chunks = []
+    with wire.listening() as inbox:
+        told = wire.api(f"STREAM.SNAPSHOT.{name}", deliver_subject=inbox, chunk_size=_CHUNK)
+        while (message := wire.next()).subject != inbox or message.payload:
+            if message.subject != inbox:
+                continue
+            chunks.append(base64.b64encode(message.payload).decode())
+            if message.reply:
+                wire.publish(message.reply)
+    return Taken(config=told["config"], state=told["state"], chunks=tuple(chunks))
+
+
+def put(wire: Wire, name: str, taken: Taken, *, exists: bool) -> None:
+    """The stream as it was, in the place of what bears its name now."""
+    if exists:
+        wire.api(f"STREAM.DELETE.{name}")
+    if not taken.chunks:
+        _to_memory(wire, name, taken)
+        return
+    told = wire.api(f"STREAM.RESTORE.{name}", config=taken.config, state=taken.state)
+    for chunk in taken.chunks:
+        wire.request_all([(told["deliver_subject"], base64.b64decode(chunk))])
+    reply = wire.request_all([(told["deliver_subject"], b"")])[0]
+    error = json.loads(reply.payload or b"{}").get("error")
+    if error:
+        raise Failure(error.get("description", "refused"))
+
+
+def dump(streams: Mapping[str, Taken]) -> str:
+    """The text of a file that `load` reads."""
+    return json.dumps({name: asdict(taken) for name, taken in streams.items()})
+
+
+def load(text: str) -> dict[str, Taken]:
+    """The streams in a text that `dump` wrote."""
+    told: dict[str, dict[str, Any]] = json.loads(text)
+    return {
+        name: Taken(
+            config=one["config"],
+            state=one["state"],
+            chunks=tuple(one["chunks"]),
+            messages=tuple(one["messages"]),
+            consumers=tuple(one["consumers"]),
+        )
+        for name, one in told.items()
+    }
+
+
+def _all(wire: Wire, subject: str, what: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        page = wire.api(subject, offset=len(found))
+        found += page[what] or []
+        if len(found) >= page["total"] or not page[what]:
+            return found
+
+
+def _steady(consumer: Mapping[str, Any]) -> list[Any]:
+    """What tells a consumer's position; not who waits at it now."""
+    keys = ("name", "created", "config", "delivered", "ack_floor", "num_ack_pending", "num_redelivered")
+    return [consumer.get(key) for key in keys]
+
+
+def _from_memory(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
+    state = info["state"]
+    messages = []
+    for number in range(state["first_seq"], state["last_seq"] + 1) if state["messages"] else ():
+        try:
+            messages.append(wire.api(f"STREAM.MSG.GET.{name}", seq=number)["message"])
+        except Failure:  # it was deleted
+            continue
+    consumers = wire.api(f"CONSUMER.LIST.{name}", offset=0)["consumers"] or []
+    return Taken(
+        config=info["config"],
+        state=state,
+        messages=tuple(messages),
+        consumers=tuple(consumer["config"] for consumer in consumers if consumer["config"].get("durable_name")),
+    )
+
+
+def _to_memory(wire: Wire, name: str, taken: Taken) -> None:
+    first = {"first_seq": taken.state["first_seq"]} if taken.messages else {}
+    wire.api(f"STREAM.CREATE.{name}", **{**taken.config, **first})
+    for message in taken.messages:
+        headers = base64.b64decode(message.get("hdrs") or "")
+        wire.request_all([(message["subject"], base64.b64decode(message.get("data") or ""))], headers)
+    for consumer in taken.consumers:
+        wire.api(
+            f"CONSUMER.CREATE.{name}.{consumer['durable_name']}", stream_name=name, config=consumer, action="create"
+        )

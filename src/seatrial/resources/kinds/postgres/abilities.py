@@ -1,0 +1,74 @@
+"""What our role may do on a server, each privilege probed by itself: they degrade separately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.resources.kinds.postgres.finding.log import FIRST_WITH_BLOCKS
+
+if TYPE_CHECKING:
+    from seatrial.resources.kinds.postgres.connection import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What our role may do on this server; a reason where it may not, empty where it may."""
+
+    superuser: bool
+    log: str
+    """Why the log can't be read."""
+    replica: str
+    """Why triggers and foreign keys can't be silenced during an undo."""
+    prepared: bool
+    """Whether the server allows prepared transactions at all."""
+
+
+def probe(admin: Link, reader: Link) -> Abilities:
+    """Ask the server. `reader` is a connection to a database of ours, where pg_walinspect may be created."""
+    superuser, prepared = admin.rows(
+        "select current_setting('is_superuser') = 'on', current_setting('max_prepared_transactions')::int > 0"
+    )[0]
+    return Abilities(superuser=superuser, log=_log(reader), replica=_replica(admin), prepared=prepared)
+
+
+def _log(reader: Link) -> str:
+    import psycopg
+
+    if reader.version < FIRST_WITH_BLOCKS:
+        return "PostgreSQL can tell what was written since version 16"
+    try:
+        if not reader.rows("select exists(select from pg_extension where extname = 'pg_walinspect')")[0][0]:
+            reader.run("CREATE EXTENSION pg_walinspect")
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):
+        pass  # another worker asked at the same time, and was first
+    except psycopg.errors.UndefinedFile:
+        return "the server lacks the extension pg_walinspect (Debian: postgresql-contrib)"
+    except psycopg.errors.InsufficientPrivilege:
+        return (
+            "our role may not create what reads the log: it takes SUPERUSER, or GRANT pg_read_server_files and, "
+            f"by a superuser in the database {reader.database}, CREATE EXTENSION pg_walinspect"
+        )
+    try:
+        start = reader.rows("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+        reader.run(
+            "BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT;"
+            f"SELECT count(*) FROM pg_get_wal_block_info('{start}', pg_current_wal_flush_lsn(), false)"
+        )
+    except psycopg.errors.InsufficientPrivilege:
+        return "our role may not read the log: it takes SUPERUSER, or GRANT pg_read_server_files"
+    except psycopg.Error as error:
+        return f"the log can't be read: {error}"
+    return ""
+
+
+def _replica(admin: Link) -> str:
+    import psycopg
+
+    try:
+        admin.run("SET session_replication_role = replica; SET session_replication_role = origin")
+    except psycopg.errors.InsufficientPrivilege:
+        return (
+            "our role may not silence triggers: it takes SUPERUSER, or GRANT SET ON PARAMETER session_replication_role"
+        )
+    return ""

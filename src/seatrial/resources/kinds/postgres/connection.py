@@ -1,0 +1,224 @@
+"""Our own connections to a PostgreSQL server: one script a round trip, reopened when somebody ended them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial.core import wait
+from seatrial.core.redact import redact
+from seatrial.errors import ServerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+
+    from seatrial.resources.protocol import Address, Endpoint
+
+FIRST_OF_USERS = 16384
+"""Objects below this oid came with the server."""
+
+RESTART = 10.0
+"""Seconds that a server gets to come back from a crash of one of its processes, which restarts all of them."""
+
+_GONE = ("refused", "No such file", "could not translate", "timeout")
+"""Nobody listens. Any other failure to connect may be a server that restarts after a crash of a backend."""
+_REFUSALS = ("does not exist", "too many", "permission denied", "not currently accepting", "authentication", "pg_hba")
+"""The server answers, and does not let us in."""
+
+SETTINGS: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "client_min_messages": "error",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "standard_conforming_strings": "on",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "timezone": "UTC",
+    "row_security": "off",
+    "jit": "off",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""Values keep their meaning on the way from one database to another, whatever the roles and databases say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one statement of a script gave."""
+
+    rows: list[tuple[Any, ...]]
+    count: int
+
+
+class Link:
+    """One connection of ours to one database, opened when it is first used.
+
+    `run` sends a script of many statements in one round trip (PostgreSQL's simple query protocol) and
+    returns the results of those that return rows or counts. Statements that are used again and again are
+    prepared once: name them in `prepared`, and the script says EXECUTE.
+
+    `losses` counts how often the connection was found closed by somebody else and opened again.
+    """
+
+    def __init__(self, endpoint: Endpoint, database: str, settings: Mapping[str, str] | None = None) -> None:
+        self.database = database
+        self.losses = 0
+        self._endpoint = endpoint
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._prepared: set[str] = set()
+
+    @property
+    def pid(self) -> int:
+        """The server's process for this connection; 0 while it is not open."""
+        return self._connection.info.backend_pid if self._connection and not self._connection.closed else 0
+
+    @property
+    def version(self) -> int:
+        """The server's version as PostgreSQL numbers it: 180006."""
+        return self._open().info.server_version
+
+    def run(self, script: str, prepared: Mapping[str, str] | None = None, *, again: bool = True) -> list[Result]:
+        """Run a script; if our connection was ended meanwhile, once more on a new one, where that does no harm.
+
+        Args:
+            script: the statements.
+            prepared: those that the script executes by name.
+            again: whether the script may run twice, should the connection be lost before the answer is there.
+
+        Raises:
+            ServerLost: the server does not take connections any more.
+            psycopg.Error: a statement failed. What was open is rolled back.
+        """
+        import psycopg
+
+        attempts = 3 if again else 1  # a server that crashes lets one in, and throws one out again
+        while True:
+            connection = self._open()
+            try:
+                return self._send(connection, script, prepared or {})
+            except psycopg.Error:
+                if not connection.closed:
+                    self._roll_back(connection)
+                    raise
+                connection.close()
+                self._connection = None
+                self.losses += 1
+                attempts -= 1
+                if not attempts:
+                    self._open()  # if the server is gone, that is the news
+                    raise
+
+    def rows(self, script: str, prepared: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of the script's last statement."""
+        return self.run(script, prepared)[-1].rows
+
+    def close(self) -> None:
+        """Close it; a later `run` opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _send(
+        self, connection: psycopg.Connection[tuple[Any, ...]], script: str, prepared: Mapping[str, str]
+    ) -> list[Result]:
+        fresh = [name for name in prepared if name not in self._prepared]
+        if fresh:
+            connection.execute("; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh).encode())
+            self._prepared.update(fresh)
+        cursor = connection.execute(script.encode())
+        results = []
+        while True:
+            found = cursor.pgresult
+            rows = cursor.fetchall() if found is not None and found.nfields else []
+            results.append(Result(rows, cursor.rowcount))
+            if not cursor.nextset():
+                return results
+
+    def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is not None and self._connection.closed:
+            self._connection = None
+            self.losses += 1
+        if self._connection is None:
+            self._connection = _connect_patiently(self._endpoint, self.database, self._settings)
+            self._prepared = set()
+        return self._connection
+
+    @staticmethod
+    def _roll_back(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        import psycopg
+
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.execute(b"ROLLBACK")
+
+
+def connect(
+    endpoint: Endpoint, address: Address, settings: Mapping[str, str] | None = None, application: str = ""
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """A psycopg connection to `address`, by the server's unix socket where it has one."""
+    import psycopg
+
+    host = str(endpoint.socket_folder) if endpoint.socket_folder else address.host
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in (settings or {}).items())
+    return psycopg.connect(
+        host=host,
+        port=address.port,
+        user=address.user,
+        password=address.password,
+        dbname=address.database,
+        application_name=application or None,
+        options=options or None,
+        autocommit=bool(application),
+        connect_timeout=10,
+        prepare_threshold=None if application else 5,
+    )
+
+
+def _connect_patiently(
+    endpoint: Endpoint, database: str, settings: Mapping[str, str]
+) -> psycopg.Connection[tuple[Any, ...]]:
+    import psycopg
+
+    from seatrial.resources.protocol import Address
+
+    admin = endpoint.admin
+    address = Address(
+        scheme=admin.scheme,
+        host=admin.host,
+        port=admin.port,
+        user=admin.user,
+        password=admin.password,
+        database=database,
+    )
+    until = wait.now() + RESTART
+    while True:
+        try:
+            return connect(endpoint, address, settings, application="seatrial")
+        except psycopg.OperationalError as error:
+            words = str(error)
+            if any(word in words for word in _REFUSALS):
+                raise
+            if wait.now() < until and not any(word in words for word in _GONE):
+                wait.pause(0.01)
+                continue
+            raise ServerLost(
+                f"PostgreSQL at {admin.host}:{admin.port} does not take connections",
+                cause=redact(words),
+                fix="look at the end of the server's log; the next run starts a new server",
+            ) from error
+
+
+def identifier(name: str) -> str:
+    """A name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string, quoted for a session with standard_conforming_strings."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,233 @@
+"""The databases of ours on one server: found by their marker, cloned, renamed and dropped; nobody else's."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from seatrial.core import wait
+from seatrial.core.redact import redact
+from seatrial.errors import IsolationError, Refused
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS, Link, identifier, literal
+from seatrial.resources.kinds.postgres.naming import Marker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from seatrial.resources.protocol import Endpoint
+
+FIRST_WITH_STRATEGY = 150000
+BROKEN = -2
+"""DATCONNLIMIT_INVALID_DB of src/include/catalog/pg_database.h."""
+PATIENCE = 10.0
+"""Seconds in which a database must come free of connections that keep coming back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A database on the server."""
+
+    oid: int
+    name: str
+    marker: Marker | None
+    """None: somebody else's."""
+    broken: bool
+    """Its DROP was interrupted, by the death of the server: it can only be dropped."""
+
+
+class Databases:
+    """What may be done with databases, through one connection of ours to the server's maintenance database.
+
+    Args:
+        admin: the connection.
+        endpoint: the server.
+        owner: the role that owns copies; empty for our own.
+    """
+
+    def __init__(self, admin: Link, endpoint: Endpoint, owner: str) -> None:
+        self._admin = admin
+        self._endpoint = endpoint
+        self._owner = owner
+
+    def find(self, name: str) -> Found | None:
+        """The database called `name`, whosever it is."""
+        found = self._select(f"datname = {literal(name)}")
+        return found[0] if found else None
+
+    def ours(self) -> list[Found]:
+        """All databases that bear our marker, and that our role may change: others may use the same server."""
+        return [one for one in self._select("pg_has_role(datdba, 'USAGE')") if one.marker]
+
+    def of(self, what: str) -> list[Found]:
+        """Our databases of one sort, the newest first."""
+        found = [one for one in self.ours() if one.marker and one.marker.what == what]
+        return sorted(found, key=lambda one: (one.marker.since if one.marker else 0, one.oid), reverse=True)
+
+    def names(self, oids: Iterable[int]) -> list[str]:
+        """What the databases with these oids are called, whosever they are."""
+        listed = ",".join(map(str, oids))
+        rows = self._admin.rows(f"select datname::text from pg_database where oid = any('{{{listed}}}'::oid[])")
+        return [name for (name,) in rows]
+
+    def create(self, name: str, marker: Marker, template: str = "") -> int:
+        """A new database, a physical copy of `template` where one is named; returns its oid.
+
+        It is made under a private name and renamed when it bears its marker: a database with a name that
+        anybody waits for is never without one.
+        """
+        private = f"seatrial_new_{secrets.token_hex(8)}"
+        statement = f"CREATE DATABASE {private}"
+        if self._owner:
+            statement += f" OWNER {identifier(self._owner)}"
+        if template:
+            statement += f" TEMPLATE {identifier(template)}"
+            if self._admin.version >= FIRST_WITH_STRATEGY:
+                statement += " STRATEGY file_copy"
+        self._admin.run(statement)
+        try:
+            self.mark(private, marker)
+            if template:
+                self._inherit(template, private)
+            self._admin.run(f"ALTER DATABASE {private} RENAME TO {identifier(name)}")
+        except BaseException:
+            self._admin.run(f"DROP DATABASE {private}")
+            raise
+        found = self.find(name)
+        assert found is not None, "it was just made"
+        return found.oid
+
+    def mark(self, name: str, marker: Marker) -> None:
+        """Write the marker."""
+        self._admin.run(f"COMMENT ON DATABASE {identifier(name)} IS {literal(marker.text())}")
+
+    def rename(self, old: str, new: str) -> None:
+        """Give one of ours another name; whoever is connected to it is thrown out."""
+        self._alone(old, lambda: self._admin.run(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"))
+        self._admin.run(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true")
+
+    def drop(self, name: str) -> None:
+        """Remove one of ours, whoever is connected to it, and whatever was prepared in it.
+
+        Raises:
+            Refused: it does not bear our marker.
+        """
+        found = self.find(name)
+        if found is None:
+            return
+        self.refuse_strangers(found)
+        drop = f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE)"
+        if found.broken:
+            self._admin.run(drop)
+            return
+        self._release(name)
+        self._alone(name, lambda: self._admin.run(drop))
+
+    def replace(self, name: str, fresh: str, marker: Marker, old: str) -> int:
+        """The database `fresh` takes the name of `name`, which becomes `old`; returns its oid.
+
+        Two renames, about a millisecond each, where dropping and cloning take tens.
+        """
+        found = self.find(name)
+        if found is not None and found.broken:
+            self.drop(name)
+        elif found is not None:
+            self.refuse_strangers(found)
+            self._release(name)
+            self.mark(name, Marker(what="old", run=marker.run))
+            self._alone(name, lambda: self._admin.run(f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(old)}"))
+        self.mark(fresh, marker)
+        self._admin.run(f"ALTER DATABASE {identifier(fresh)} RENAME TO {identifier(name)}")
+        new = self.find(name)
+        assert new is not None, "it was just renamed"
+        return new.oid
+
+    def alone_with(self, name: str, act: Callable[[], object]) -> None:
+        """Do something while nobody is connected to one of ours, nothing is prepared in it, and nobody gets in."""
+        self._release(name)
+        try:
+            self._alone(name, act)
+        finally:
+            self._admin.run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true")
+
+    def refuse_strangers(self, found: Found) -> None:
+        """Raise `Refused` unless the database is ours; on our own server its initial databases are ours, too."""
+        fresh = self._endpoint.owned and found.oid < FIRST_OF_USERS and found.name == "postgres"
+        if found.marker or (fresh and found.name != self._endpoint.admin.database):
+            return
+        raise Refused(
+            f'the database "{found.name}" at {self._endpoint.admin.host}:{self._endpoint.admin.port} is not ours',
+            cause="it bears no comment of Seatrial's, so it may be somebody's real one; nothing was touched",
+            fix=f"rename or drop it yourself, or, if it may be lost, run: seatrial adopt {self._url(found.name)}",
+        )
+
+    def _url(self, name: str) -> str:
+        return redact(replace(self._endpoint.admin, database=name).url())
+
+    def _select(self, where: str) -> list[Found]:
+        rows = self._admin.rows(
+            f"""select oid::bigint, datname::text, shobj_description(oid, 'pg_database'), datconnlimit = {BROKEN}
+            from pg_database where {where} and not datistemplate"""
+        )
+        return [Found(oid=oid, name=name, marker=Marker.read(text), broken=broken) for oid, name, text, broken in rows]
+
+    def _inherit(self, template: str, name: str) -> None:
+        """ALTER DATABASE ... SET and GRANT ON DATABASE belong to the server: a clone comes without them."""
+        source, target = (f"(select oid from pg_database where datname = {literal(one)})" for one in (template, name))
+        known = self._admin.rows(
+            f"""select exists(select from pg_db_role_setting where setdatabase = {source})
+            or exists(select from pg_database where oid = {source} and datacl is not null),
+            (select rolsuper from pg_roles where rolname = current_user)"""
+        )[0]
+        if known == (True, True):
+            self._admin.run(
+                f"""insert into pg_db_role_setting select {target}, setrole, setconfig from pg_db_role_setting
+                where setdatabase = {source};
+                update pg_database set datacl = (select datacl from pg_database where oid = {source})
+                where oid = {target}"""
+            )
+        elif known[0]:
+            raise IsolationError(
+                "the migrations set properties of the database itself (ALTER DATABASE ... SET, GRANT ON DATABASE)",
+                cause="copies can only be given the same by a superuser, and our role on this server is none",
+                fix="give the role of `url` SUPERUSER on this test server, or let Seatrial start a server",
+            )
+
+    def _release(self, name: str) -> None:
+        """End what outlasts any connection: prepared transactions, subscriptions, replication slots."""
+        lasting = self._admin.rows(
+            f"""select format('ROLLBACK PREPARED %L', gid) from pg_prepared_xacts where database = {literal(name)}
+            union all select unnest(array[format('ALTER SUBSCRIPTION %I DISABLE', subname),
+              format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname), format('DROP SUBSCRIPTION %I', subname)])
+            from pg_subscription where subdbid = (select oid from pg_database where datname = {literal(name)})"""
+        )
+        if lasting:
+            inside = Link(self._endpoint, name)
+            for (statement,) in lasting:
+                inside.run(statement)
+            inside.close()
+        self._admin.run(
+            f"""select pg_terminate_backend(active_pid) from pg_replication_slots
+            where database = {literal(name)} and active_pid is not null;
+            select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = {literal(name)}"""
+        )
+
+    def _alone(self, name: str, act: Callable[[], object]) -> None:
+        """Do something that nobody may be connected for, against clients that connect again at once."""
+        import psycopg
+
+        until = wait.now() + PATIENCE
+        self._admin.run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
+        while True:
+            self._admin.run(
+                f"select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where datname = {literal(name)} and pid <> pg_backend_pid()"
+            )
+            try:
+                act()
+            except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable):
+                if wait.now() > until:
+                    raise
+                wait.pause(0.005)
+            else:
+                return

@@ -1,0 +1,183 @@
+"""What a template holds: its relations, which of them have rows, and where its sequences stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.resources.kinds.postgres.connection import Link
+
+
+LARGE_OBJECTS = frozenset({2613, 2995})
+"""pg_largeobject and pg_largeobject_metadata: data, though they are catalogs."""
+
+PG_CLASS = 1259
+PG_INDEX = 2610
+
+STATISTICS = frozenset({2619, 3429, 2608})
+"""pg_statistic, pg_statistic_ext_data (the planner's business), pg_depend (the other catalogs tell the same)."""
+
+_RELATIONS = f"""
+select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,
+  format('%I.%I', n.nspname, c.relname), case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
+  case when c.relkind in ('r', 'm') and c.oid >= {FIRST_OF_USERS} then pg_relation_size(c.oid) else 0 end,
+  c.relispopulated, c.relisshared, c.relkind = 't' or has_table_privilege(c.oid, 'SELECT')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relpersistence <> 't' and c.relkind in ('r', 'S', 'm', 't')
+"""
+
+_GUARDS = f"""
+select tgrelid::bigint, format('TRIGGER %I', tgname), tgenabled::text from pg_trigger
+where tgenabled in ('A', 'R') and tgrelid >= {FIRST_OF_USERS} and not tgisinternal
+union all
+select ev_class::bigint, format('RULE %I', rulename), ev_enabled::text from pg_rewrite
+where ev_enabled in ('A', 'R') and ev_class >= {FIRST_OF_USERS} and rulename <> '_RETURN'
+"""
+
+_CLUSTERED = f"""
+select i.indrelid::bigint, quote_ident(c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indisclustered and i.indrelid >= {FIRST_OF_USERS}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A table, sequence, materialized view or catalog of the template; its oid is the same in each copy."""
+
+    oid: int
+    filenode: int
+    kind: str
+    """As pg_class.relkind: "r", "S", "m"; "c" for a catalog; "t" for what is ignored."""
+    logged: bool
+    name: str
+    """Qualified and quoted, for statements."""
+    label: str
+    """For people: without the schema "public"."""
+    seeded: bool
+    populated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """A template, as far as an undo must know it."""
+
+    relations: Mapping[int, Relation]
+    """Tables, sequences, materialized views and catalogs by oid."""
+    sequences: Mapping[int, tuple[int, bool]]
+    """Oid -> last_value, is_called."""
+    cached_sequences: tuple[str, ...]
+    """Sequences with CACHE above 1: their numbers live on in the connections that took them."""
+    guards: Mapping[int, tuple[tuple[str, str], ...]]
+    """Table -> its triggers and rules that fire even for a replica: ("TRIGGER x", "A")."""
+    clustered: Mapping[int, str]
+    """Table -> the index it is clustered on, quoted."""
+    large_objects: bool
+    triggered: frozenset[int]
+    """Tables with enabled triggers of the user's: they matter where our role may not silence them."""
+    foreign_keys: tuple[tuple[int, int], ...]
+    """Child and parent of each foreign key."""
+
+    def filenodes(self) -> dict[int, int]:
+        """The oid of each relation by filenode: as they are in a fresh copy."""
+        return {relation.filenode: relation.oid for relation in self.relations.values() if relation.filenode}
+
+    def empty(self) -> list[Relation]:
+        """The tables that hold no row in the template."""
+        return [relation for relation in self.relations.values() if relation.kind == "r" and not relation.seeded]
+
+    def seeded(self) -> list[Relation]:
+        """The tables that hold rows in the template."""
+        return [relation for relation in self.relations.values() if relation.kind == "r" and relation.seeded]
+
+    def of_kind(self, kind: str) -> list[Relation]:
+        """All relations of one kind."""
+        return [relation for relation in self.relations.values() if relation.kind == kind]
+
+    def unlogged(self) -> list[Relation]:
+        """Tables and sequences that the log says nothing about."""
+        return [relation for relation in self.relations.values() if not relation.logged and relation.kind in "rS"]
+
+
+def describe(link: Link) -> Catalog:
+    """Read the description from a fresh copy, before anyone has written to it."""
+    found, guards, marked, large, cached, triggers, keys = link.run(
+        f"""{_RELATIONS}; {_GUARDS};
+        {_CLUSTERED};
+        select exists(select from pg_largeobject_metadata);
+        select seqrelid::regclass::text from pg_sequence where seqcache > 1;
+        select distinct tgrelid::bigint from pg_trigger where not tgisinternal and tgenabled <> 'D';
+        select distinct conrelid::bigint, confrelid::bigint from pg_constraint where contype = 'f'"""
+    )
+    sized = {row[0]: row for row in found.rows if row[6] > 0}
+    seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
+    relations = {}
+    for oid, filenode, relkind, persistence, name, label, _size, populated, shared, readable in found.rows:
+        kind = (
+            relkind if oid >= FIRST_OF_USERS or relkind == "t" else "c" if readable and oid not in STATISTICS else "t"
+        )
+        if not shared:
+            relations[oid] = Relation(
+                oid=oid,
+                filenode=filenode,
+                kind=kind,
+                logged=persistence == "p",
+                name=name,
+                label=label,
+                seeded=oid in seeded,
+                populated=populated,
+            )
+    by_table: dict[int, list[tuple[str, str]]] = {}
+    for oid, what, enabled in guards.rows:
+        by_table.setdefault(oid, []).append((what, enabled))
+    return Catalog(
+        relations=relations,
+        sequences=sequence_states(link, [one for one in relations.values() if one.kind == "S"]),
+        cached_sequences=tuple(name for (name,) in cached.rows),
+        guards={oid: tuple(found) for oid, found in by_table.items()},
+        clustered=dict(marked.rows),
+        large_objects=large.rows[0][0],
+        triggered=frozenset(oid for (oid,) in triggers.rows),
+        foreign_keys=tuple((child, parent) for child, parent in keys.rows if {child, parent} <= relations.keys()),
+    )
+
+
+def sequence_states(link: Link, sequences: list[Relation]) -> dict[int, tuple[int, bool]]:
+    """Where each sequence stands."""
+    if not sequences:
+        return {}
+    rows = link.rows(
+        " union all ".join(f"select {one.oid}::bigint, last_value, is_called from {one.name}" for one in sequences)
+    )
+    return {oid: (last, called) for oid, last, called in rows}
+
+
+def clustered(link: Link) -> dict[int, str]:
+    """The index that each table is marked as clustered on now, quoted."""
+    return dict(link.rows(_CLUSTERED))
+
+
+def filenodes(link: Link) -> dict[int, int]:
+    """The filenode of each relation now, by oid: TRUNCATE and its like give a relation a new one."""
+    return dict(
+        link.rows(
+            """select oid::bigint, pg_relation_filenode(oid)::bigint from pg_class
+            where relpersistence <> 't' and relkind in ('r', 'S', 'm', 't') and not relisshared
+            and pg_relation_filenode(oid) is not null"""
+        )
+    )
+
+
+def _having_rows(link: Link, tables: Mapping[int, str]) -> set[int]:
+    if not tables:
+        return set()
+    rows = link.rows(
+        " union all ".join(
+            f"select {oid}::bigint where exists(select from only {name})" for oid, name in tables.items()
+        )
+    )
+    return {oid for (oid,) in rows}

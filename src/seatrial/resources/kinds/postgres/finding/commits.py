@@ -1,0 +1,70 @@
+"""In which database a transaction ran: what tells one worker's roles from another's.
+
+A transaction that touched a shared catalog ends in a commit record, and that names the database the
+transaction ran in. No function shows this field, so the record is read as it is on disk.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from seatrial.resources.kinds.postgres.connection import literal
+
+if TYPE_CHECKING:
+    from seatrial.resources.kinds.postgres.connection import Link
+
+PAGE = 8192
+HEAD = 256
+"""Bytes of a commit record that are read: the database stands within its first 70."""
+
+_HAS_INFO, _HAS_DATABASE = 0x80, 0x01
+_TOP, _ORIGIN, _LONG, _SHORT = 252, 253, 254, 255
+
+
+COMMITS = f"""(pg_lsn, pg_lsn) as
+select r.xid::text::bigint, r.description, o.file_offset,
+  pg_read_binary_file('pg_wal/' || o.file_name, o.file_offset, {HEAD}, true)
+from pg_get_wal_records_info($1, $2) r, pg_walfile_name_offset(r.start_lsn) o
+where r.resource_manager = 'Transaction' and r.record_type like 'COMMIT%' and r.record_length > 34
+"""
+"""Prepared: planning it takes longer than running it."""
+
+
+def transactions_in(reader: Link, database: int, since: str, until: str) -> set[int]:
+    """The transactions that ran in `database`, among those that ended in this part of the log, and said so.
+
+    Those say so that touched anything beyond plain rows: a catalog of the whole server, for one.
+    """
+    rows = reader.rows(f"EXECUTE commits({literal(since)}, {literal(until)})", {"commits": COMMITS})
+    ours: set[int] = set()
+    for transaction, description, offset, raw in rows:
+        if raw is not None and _database_of(_joined(bytes(raw), offset)) == database:
+            prepared = re.match(r"(\d+): ", description or "")
+            ours.add(int(prepared[1]) if prepared else transaction)
+            within = re.search(r"subxacts: ([\d ]+)", description or "")
+            ours.update(map(int, within[1].split()) if within else ())
+    return ours
+
+
+def _joined(raw: bytes, offset: int) -> bytes:
+    """A record without the page header that may stand in the middle of it."""
+    room = PAGE - offset % PAGE
+    return raw if len(raw) <= room else raw[:room] + raw[room + 24 :]
+
+
+def _database_of(record: bytes) -> int | None:
+    """The database that a commit record names: xl_xact_dbinfo in PostgreSQL's xact.h."""
+    try:
+        info, at = record[16], 24
+        while record[at] in (_TOP, _ORIGIN):
+            at += 5 if record[at] == _TOP else 3
+        at += {_SHORT: 2, _LONG: 5}[record[at]]
+        at += 8  # the time of the commit
+        if not info & _HAS_INFO:
+            return None
+        flags, database = struct.unpack_from("=II", record, at)
+    except (IndexError, KeyError, struct.error):
+        return None
+    return int(database) if flags & _HAS_DATABASE else None

@@ -1,0 +1,175 @@
+"""Read from the server's write-ahead log which relations of one database were written to, whoever wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seatrial.resources.kinds.postgres.connection import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from seatrial.resources.kinds.postgres.connection import Link
+
+FIRST_WITH_BLOCKS = 160000
+"""pg_get_wal_block_info came with PostgreSQL 16."""
+FIRST_WITH_FLUSH = 170000
+"""pg_logical_emit_message flushes the log by itself since PostgreSQL 17; before, a commit does it."""
+
+INDEXES = ("Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN")
+"""Resource managers that say nothing which the heap's own records do not say."""
+
+HARMLESS = (
+    "FPI_FOR_HINT",  # a reader set a hint bit, with checksums on
+    "VISIBLE",  # VACUUM, in the visibility map
+    "INPLACE",  # statistics and horizons in pg_class and pg_database
+    "LOCK",  # SELECT FOR UPDATE, and the key share locks of foreign keys
+    "LOCK_UPDATED",
+    "PRUNE",  # 16: a reader or VACUUM removed row versions that nobody sees
+    "VACUUM",  # 16
+    "FREEZE_PAGE",  # 16
+    "PRUNE_ON_ACCESS",  # 17 and later
+    "PRUNE_VACUUM_SCAN",
+    "PRUNE_VACUUM_CLEANUP",
+)
+"""Records that leave every row as it is. A type that is not known here counts as a write."""
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(literal(name) for name in names)
+
+
+_FOUND = f"""
+  select case when reldatabase = 0 then -relfilenode::bigint else relfilenode::bigint end,
+    array_agg(distinct relblocknumber), array_agg(distinct xid::text::bigint) filter (where reldatabase = 0)
+  from pg_get_wal_block_info($1, u.lsn, false)
+  where relforknumber = 0 and reldatabase in (0, $2) and resource_manager not in ({_words(INDEXES)})
+    and record_type not in ({_words(HARMLESS)}) and xid <> all($3)
+  group by 1
+"""
+
+READ = f"""(pg_lsn, oid, xid[]) as
+with until as materialized (
+  select case when pg_current_wal_insert_lsn() = $1 then null
+    else pg_logical_emit_message(false, 'seatrial', '', true) end as lsn)
+select u.lsn::text, f.* from until u left join lateral ({_FOUND}) f on u.lsn is not null
+"""
+"""One statement: nothing where nothing was logged since $1, else flush and read on."""
+
+READ_FLUSHED = f"""(pg_lsn, oid, xid[]) as
+with until as materialized (select pg_current_wal_flush_lsn() as lsn)
+select u.lsn::text, f.* from until u left join lateral ({_FOUND}) f on true
+"""
+"""The same for PostgreSQL 16, after a commit has flushed."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written: blocks by filenode of the database, transactions by filenode of the whole server."""
+
+    blocks: dict[int, set[int]] = field(default_factory=dict)
+    shared: dict[int, set[int]] = field(default_factory=dict)
+    since: str = ""
+    """Where in the log the reading began that found the first of `shared`."""
+    bytes: int = 0
+    """How much of the log was read, whoever wrote it."""
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks or self.shared)
+
+    def add(self, other: Written) -> None:
+        """Take in what was read later."""
+        for filenode, blocks in other.blocks.items():
+            self.blocks.setdefault(filenode, set()).update(blocks)
+        for filenode, transactions in other.shared.items():
+            self.shared.setdefault(filenode, set()).update(transactions)
+        self.since = self.since or other.since
+        self.bytes += other.bytes
+
+    def told(self) -> str:
+        """What was read, in words."""
+        blocks, relations = sum(map(len, self.blocks.values())), len(self.blocks) + len(self.shared)
+        found = f"{blocks} blocks of {relations} relations" if relations else "nothing that was written here"
+        return f"{self.bytes} bytes of the log: {found}"
+
+
+class LogReader:
+    """Reads the log piece by piece: `script` asks for what came since the last `take`, without gap or overlap.
+
+    Each piece begins where the one before ended, not after our own undo: whoever wrote while we undid is
+    found in the next piece. Our own transactions are told by their ids (`own`).
+
+    Args:
+        version: the server's, as PostgreSQL numbers it.
+        database: the oid of the database that is looked at.
+        start: where to begin, as `pg_current_wal_insert_lsn()` gave it.
+    """
+
+    def __init__(self, version: int, database: int, start: str) -> None:
+        self._database = database
+        self.position = start
+        """Where the next piece begins."""
+        self._flushes = version >= FIRST_WITH_FLUSH
+        self._own: list[str] = []
+
+    @property
+    def prepared(self) -> Mapping[str, str]:
+        """The statements that `script` executes."""
+        return {"log": READ} if self._flushes else {"log16": READ_FLUSHED}
+
+    def script(self) -> str:
+        """Statements whose last one gives the rows for `take`."""
+        own = "{" + ",".join(self._own) + "}"
+        arguments = f"('{self.position}', {self._database}, '{own}')"
+        if self._flushes:
+            return f"EXECUTE log{arguments}"
+        return f"BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT; EXECUTE log16{arguments}"
+
+    def take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
+        """What the rows say, from the last position to the end of the log as it was."""
+        written = Written()
+        for _, filenode, blocks, transactions in rows:
+            if filenode is None:
+                continue
+            if filenode < 0:
+                written.shared[-filenode] = set(transactions)
+                written.since = self.position
+            else:
+                written.blocks[filenode] = set(blocks)
+        if rows[0][0] is not None:
+            written.bytes = _bytes(rows[0][0]) - _bytes(self.position)
+            self.position = rows[0][0]
+            self._own.clear()
+        return written
+
+    def own(self, transaction: str) -> None:
+        """This transaction is ours: what it wrote is no news."""
+        self._own.append(transaction)
+
+
+def _bytes(position: str) -> int:
+    """A position in the log as a number: "1/A0" -> 2**32 + 160."""
+    high, _, low = position.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def committed(link: Link, database: int, since: str, until: str) -> bool:
+    """Whether any transaction that wrote to `database` between two positions has committed, or still may.
+
+    The log must be flushed up to `until`, which a reader's `take` has told: what is flushed by the way may end within
+    a record. Nothing may have been logged: the function refuses to read nothing, and returns no rows for a null.
+    """
+    return bool(
+        link.rows(
+            f"""select exists (
+              select from (
+                select distinct xid::text::bigint as id
+                from pg_get_wal_block_info({literal(since)}, nullif({literal(until)}::pg_lsn, {literal(since)}), false)
+                where reldatabase = {database} and relforknumber = 0 and xid::text <> '0'
+                  and resource_manager not in ({_words(INDEXES)})
+                  and record_type not in ({_words(HARMLESS)})
+              ) t, (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint >> 32 << 32 as epoch) e
+              where pg_xact_status((e.epoch + t.id)::text::xid8) <> 'aborted')"""
+        )[0][0]
+    )

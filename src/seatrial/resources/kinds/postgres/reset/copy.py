@@ -1,0 +1,399 @@
+"""One copy of a PostgreSQL template: fenced, undone from the log or by a scan, or replaced by a fresh clone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from seatrial.core.redact import redact
+from seatrial.errors import NeedsClone
+from seatrial.resources.kinds.postgres.connection import Link, literal
+from seatrial.resources.kinds.postgres.finding.catalog import describe
+from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, committed
+from seatrial.resources.kinds.postgres.finding.meaning import Meaning
+from seatrial.resources.kinds.postgres.finding.search import Bearings, Search
+from seatrial.resources.kinds.postgres.reset.client import PsycopgConnection, plain
+from seatrial.resources.kinds.postgres.reset.fence import Fence
+from seatrial.resources.kinds.postgres.reset.shared import SharedState
+from seatrial.resources.kinds.postgres.reset.undo import Undo
+from seatrial.resources.protocol import Ended, Undone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from seatrial.resources.kinds.postgres.abilities import Abilities
+    from seatrial.resources.kinds.postgres.finding.catalog import Catalog
+    from seatrial.resources.kinds.postgres.finding.plan import Plan
+    from seatrial.resources.kinds.postgres.reset.undo import Done
+    from seatrial.resources.protocol import Address, Endpoint
+
+UNDO: Mapping[str, str] = {
+    "plan_cache_mode": "force_generic_plan",
+    "lock_timeout": "2s",
+    "statement_timeout": "60s",
+}
+"""Our connection to a copy: nothing is planned twice, nothing hangs."""
+
+_GONE = ("the log of before is gone",)
+"""Said in the place of tables after a restart of the server, and where it has removed what was not read yet."""
+
+TIDY_ROWS = 2_000
+"""Dead rows of one table that call for a VACUUM."""
+TIDY_SCHEMA = 200
+"""Undos that touched catalogs (TRUNCATE, temporary tables) which call for a VACUUM of the catalogs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a copy comes from, and how it gets there again."""
+
+    endpoint: Endpoint
+    address: Address
+    horizon: int
+    abilities: Abilities
+    admin: Link
+    """Our connection to the maintenance database."""
+    reader: Link
+    """Our connection to a database that has pg_walinspect."""
+    clone: Callable[[bool], int]
+    """Replace the database by a clone of the template; returns its oid. True: the old one must be gone by then."""
+    remark: Callable[[], None]
+    """Write the database's marker again: a test may have set a comment of its own."""
+    reference: Callable[[], Link]
+    """A connection to a copy of the template that nobody touches."""
+    patience: float
+    layer: Callable[[Sequence[str] | None], tuple[Source, str]]
+    """Make a template of the database as it is, given the tables that were written since the last (None: unknown).
+
+    Returns the source of copies of it, and where the log is then.
+    """
+    discard: Callable[[], None]
+    """Remove the template, where it is a layer's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Below:
+    """What a copy was before a layer was laid on it."""
+
+    source: Source
+    catalog: Catalog | None
+    shared: SharedState | None
+    pending: Written
+    """With what the layer wrote to the whole server: roles, and the like."""
+
+
+class PostgresCopy:
+    """One copy of a template, for one worker, at one address from first test to last.
+
+    Implements `Copy`, `SupportsReady`, `SupportsReset`, `SupportsClone`, `SupportsRollback` and `SupportsLayers`.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._below: list[Below] = []
+        self._catalog: Catalog | None = None
+        self._dead: dict[int, int] = {}
+        self._stirred = 0
+        self._oid = 0
+        self._began = ("-infinity", "")
+        self._pending = Written()
+        self._shared: SharedState | None = None
+        # On a server of ours a commit costs no wait for the disk, and an undo then outlasts a crash of a backend.
+        base = {**UNDO, "synchronous_commit": "on" if source.endpoint.owned else "off"}
+        settings = base if source.abilities.replica else {**base, "session_replication_role": "replica"}
+        self._link = Link(source.endpoint, source.address.database, settings)
+        self.renew()
+
+    @property
+    def address(self) -> Address:
+        """Where the app finds it."""
+        return self._source.address
+
+    @property
+    def cached_sequences(self) -> tuple[str, ...]:
+        """Sequences with CACHE above 1: a pooled connection hands out the numbers that it took in an earlier test."""
+        return self._known().cached_sequences
+
+    def connect(self) -> Any:
+        """A psycopg connection as the app would have it."""
+        return plain(self.address)
+
+    def client(self, *, is_async: bool = False) -> PsycopgConnection:
+        """The same, kept open between tests."""
+        del is_async  # a plain fixture is of use in async tests, too
+        return PsycopgConnection(self.connect)
+
+    def renew(self) -> None:
+        """Replace it by a fresh clone of its template, behind the same address. Whoever is connected is thrown out."""
+        source = self._source
+        self._link.close()
+        if self._oid and self._is_here():
+            source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
+        start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
+        self._oid = source.clone(bool(self._pending.shared))
+        before, shared = self._pending, self._shared
+        try:
+            if before.shared and shared is not None:
+                # The old database is gone, and with it whatever kept a role from being dropped.
+                shared.restore(before.shared, before.since, start)
+        finally:
+            self._take_bearings(start)
+
+    def _is_here(self) -> bool:
+        """Whether the database that we made is still the one of this name."""
+        name = literal(self.address.database)
+        return bool(self._source.admin.rows(f"select 1 from pg_database where oid = {self._oid} and datname = {name}"))
+
+    def changed(self) -> bool:
+        """Whether anything was committed to it that is not in its baseline."""
+        if self._log is not None:
+            return bool(self.late_writes())
+        try:
+            return bool(self._search.by_scan())
+        except NeedsClone:
+            return True
+
+    def push(self) -> None:
+        """What is in it now, schema included, is the baseline from here on. Whoever is connected is thrown out."""
+        self.late_writes()
+        touched = self._search.written_tables(self._pending) if self._log is not None else None
+        self._link.close()
+        self._below.append(
+            Below(source=self._source, catalog=self._catalog, shared=self._shared, pending=self._pending)
+        )
+        try:
+            self._source, start = self._source.layer(touched)
+        except BaseException:
+            self._below.pop()
+            raise
+        self._catalog = None
+        self._take_bearings("" if self._source.abilities.log else start)
+
+    def pop(self) -> None:
+        """The baseline is again what it was before the last `push`. Whoever is connected is thrown out."""
+        self.late_writes()
+        over, below = self._source, self._below.pop()
+        below.pending.add(self._pending)
+        self._source, self._catalog, self._shared = below.source, below.catalog, below.shared
+        self._pending = below.pending
+        try:
+            over.discard()  # first: a role that the layer has made can't be dropped while it owns something there
+        finally:
+            self.renew()
+
+    def _take_bearings(self, start: str) -> None:
+        """The database is at its baseline, and nobody has written to it since `start` in the log."""
+        source = self._source
+        if self._catalog is None:
+            self._catalog = describe(self._link)
+        catalog = self._catalog
+        self._fence = Fence(source.admin, self._oid, patience=source.patience, prepared=source.abilities.prepared)
+        self._meaning = Meaning(catalog.of_kind("c"), source.horizon)
+        self._search = Search(
+            link=self._link,
+            catalog=catalog,
+            bearings=(bearings := Bearings(nodes=catalog.filenodes())),
+            meaning=self._meaning,
+            horizon=source.horizon,
+            reference=source.reference,
+        )
+        self._bearings = bearings
+        self._undo = Undo(self._link, catalog, source.reference, silent=not source.abilities.replica)
+        self._log = LogReader(source.admin.version, self._oid, start) if start else None
+        if self._log is None:
+            self._meaning.count(self._link)
+        elif source.abilities.superuser:  # nobody else may read what he would have to put back
+            self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
+        self._pending = Written()
+        self._dead.clear()
+        self._stirred = 0
+        self._losses = source.admin.losses + source.reader.losses
+
+    def undo(self) -> Undone:
+        """Back to the baseline, whoever wrote.
+
+        Raises:
+            NeedsClone: the schema changed, or too much was written, or the server refused; `renew` is the way back.
+            IsolationError: it changed what belongs to the whole server, and that could not be put back.
+            ServerLost: the server is gone.
+        """
+        import psycopg
+
+        try:
+            ended, notes, path = self._look()
+            if not self._same_server():
+                raise NeedsClone("the server was restarted, or our connection to it was ended")
+            plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
+            written = self._pending
+            undone = self._carry_out(plan, path, ended, notes)
+            if written.shared and self._shared is not None and self._log is not None:
+                notes = self._shared.restore(written.shared, written.since, self._log.position)
+                undone = replace(undone, notes=(*undone.notes, *notes))
+        except psycopg.Error as error:
+            raise NeedsClone(
+                f'the copy "{self.address.database}" could not be undone in place',
+                cause=redact(str(error)),
+            ) from error
+        return undone
+
+    def late_writes(self) -> tuple[str, ...]:
+        """Tables written to since the last `undo`; empty where the log can't be read.
+
+        Not empty after a crash of the server, either: `undo` then asks for a clone.
+        """
+        if self._log is None:
+            return ()
+        import psycopg
+
+        try:
+            found = self._log.take(self._source.reader.rows(self._log.script(), self._log.prepared))
+        except psycopg.errors.UndefinedFile:  # a copy that nobody used while others wrote more than the server keeps
+            return _GONE
+        except psycopg.Error:
+            if self._same_server():
+                raise
+            return _GONE
+        self._pending.add(found)
+        return self._search.tables(self._pending) if self._same_server() else _GONE
+
+    def ready(self) -> bool:
+        """Whether a test may begin, and begins now: one round trip, as nearly every test needs no more."""
+        if self._log is None:
+            return False
+        import psycopg
+
+        fence = self._fence.script([self._link.pid])
+        script = f"{self._log.script()}; {fence}; select clock_timestamp()::text"
+        try:
+            *_, found, busy, clock = self._source.reader.run(script, {**self._log.prepared, **self._fence.prepared})
+        except psycopg.Error:
+            return False  # `late_writes` asks again, and knows what it means
+        self._pending.add(self._log.take(found.rows))
+        if busy.rows or self._pending.blocks or not self._same_server():
+            return False
+        self._began = (clock.rows[0][0], self._log.position)
+        return True
+
+    def settle(self) -> tuple[Ended, ...]:
+        """Give whoever is in a transaction a moment, then end him."""
+        own = [self._link.pid]
+        busy = self._source.admin.rows(self._fence.script(own), self._fence.prepared)
+        return self._fence.settle(own, busy) if any(row[0] for row in busy) else ()
+
+    def mark(self) -> None:
+        """A test begins now, by the server's clock."""
+        self._began = self._source.admin.rows("select clock_timestamp()::text, pg_current_wal_insert_lsn()::text")[0]
+
+    def used_since_checkout(self, own: Sequence[int]) -> tuple[Ended, ...]:
+        """Connections besides `own` that ran something since `mark`."""
+        rows = self._source.admin.rows(
+            f"""select pid, coalesce(application_name, ''), coalesce(query, ''), coalesce(state, 'starting')
+            from pg_stat_activity where datid = {self._oid} and backend_type = 'client backend'
+            and pid <> all('{{{",".join(map(str, [*own, self._link.pid]))}}}'::int[])
+            and greatest(backend_start, xact_start, query_start) >= {literal(self._began[0])}::timestamptz"""
+        )
+        return tuple(Ended(pid=pid, application=name, query=query, state=state) for pid, name, query, state in rows)
+
+    def uncommitted_only(self) -> bool:
+        """Whether nothing was committed since `mark`; without the log, whether everything is as in the baseline.
+
+        A sequence that was advanced in a transaction which was rolled back does not count; `undo` puts it back.
+        """
+        if self._log is None:
+            plan = self._search.by_scan()
+            plan.sequences.clear()
+            return not plan
+        if self.late_writes() == _GONE:
+            return True  # whatever was committed is gone with the clone that `undo` asks for
+        return not committed(self._source.reader, self._oid, self._began[1], self._log.position)
+
+    def end_idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
+        """End all connections to the copy besides `own`, idle ones too: what the option `recycle` asks for."""
+        return self._fence.idle([*own, self._link.pid])
+
+    def tidy(self) -> bool:
+        """Remove dead rows where there are many, for the harness to call between tests; whether there were any.
+
+        Costs nothing where nothing is due.
+        """
+        catalog = self._known()
+        due = [catalog.relations[oid].name for oid, rows in self._dead.items() if rows > TIDY_ROWS]
+        if self._stirred > TIDY_SCHEMA:
+            due += ["pg_class", "pg_attribute", "pg_type", "pg_depend", "pg_index", "pg_statistic", "pg_shdepend"]
+            self._stirred = 0
+        if not due:
+            return False
+        self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
+        self._dead = {oid: rows for oid, rows in self._dead.items() if rows <= TIDY_ROWS}
+        return True
+
+    def close(self) -> None:
+        """Close our connection to it."""
+        self._link.close()
+
+    def _look(self) -> tuple[tuple[Ended, ...], list[str], str]:
+        """Read the log, then make sure that nobody is in a transaction; returns who was ended, notes, and the path.
+
+        In this order: whoever wrote before the end of what was read is either done by the time of the second
+        question, or is found busy, and then the log is read once more when he is done.
+        """
+        source, own = self._source, [self._link.pid]
+        fence = self._fence.script(own)
+        if self._log is None:
+            busy = source.admin.rows(fence, self._fence.prepared)
+            return (*self._end(own, busy), "scan")
+        results = source.reader.run(f"{self._log.script()}; {fence}", {**self._log.prepared, **self._fence.prepared})
+        self._pending.add(self._log.take(results[-2].rows))
+        busy = results[-1].rows
+        if not busy:
+            return (), [], "log"
+        ended, notes = self._end(own, busy)
+        self.late_writes()
+        return ended, notes, "log"
+
+    def _end(self, own: Sequence[int], busy: Sequence[tuple[Any, ...]]) -> tuple[tuple[Ended, ...], list[str]]:
+        """End what is busy, and roll back what was prepared."""
+        if not busy:
+            return (), []
+        ended = self._fence.settle(own, busy)
+        notes = []
+        for pid, _, gid, _ in self._source.admin.rows(self._fence.script(own), self._fence.prepared):
+            if not pid:
+                self._link.run(f"ROLLBACK PREPARED {literal(gid)}")
+                notes.append(f'the prepared transaction "{gid}" was rolled back')
+        return ended, notes
+
+    def _same_server(self) -> bool:
+        """Whether our connections to the server are those of the last clone: a crash empties unlogged tables."""
+        return self._source.admin.losses + self._source.reader.losses == self._losses
+
+    def _carry_out(self, plan: Plan, path: str, ended: tuple[Ended, ...], notes: list[str]) -> Undone:
+        self._stirred += bool(self._pending.blocks.keys() & {1259, 1249})
+        rows, read = 0, self._pending.told() if path == "log" else "every table and sequence"
+        if plan:
+            done = self._undo.carry_out(plan)
+            rows = done.rows
+            self._remember(done)
+            self._search.check_views(plan.views)
+            notes += [f"the materialized view {view.label} was refreshed" for view in plan.views]
+        self._pending = Written()
+        return Undone(
+            path=path if plan else "nothing",
+            tables=plan.tables(),
+            rows=rows,
+            ended=ended,
+            notes=tuple(notes),
+            read=read,
+        )
+
+    def _remember(self, done: Done) -> None:
+        if self._log is not None:
+            self._log.own(done.transaction)
+        for oid, count in done.deleted.items():
+            self._dead[oid] = self._dead.get(oid, 0) + count
+        for oid, node in done.filenodes.items():
+            self._bearings.nodes = {n: o for n, o in self._bearings.nodes.items() if o != oid} | {node: oid}
+
+    def _known(self) -> Catalog:
+        assert self._catalog is not None, "`renew` has described it"
+        return self._catalog

@@ -1,0 +1,198 @@
+"""Roles, memberships and settings of the whole server: what this copy's test changed is put back, nothing else is.
+
+Many workers share one server, so a changed role may be another test's: the commit records in the log tell
+in which database a transaction ran.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from seatrial.errors import IsolationError
+from seatrial.resources.kinds.postgres.connection import identifier, literal
+from seatrial.resources.kinds.postgres.finding.commits import transactions_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from seatrial.resources.kinds.postgres.connection import Link
+
+RESTORED: Mapping[str, tuple[str, ...]] = {
+    "pg_authid": ("oid",),
+    "pg_auth_members": ("roleid", "member", "grantor"),
+    "pg_db_role_setting": ("setdatabase", "setrole"),
+    "pg_shdescription": ("classoid", "objoid"),
+}
+"""Shared catalogs whose rows are put back, with what identifies a row."""
+OF_ROLES: Mapping[str, str] = {"pg_shdescription": "where classoid = 'pg_authid'::regclass"}
+"""The comments on databases are markers: ours is written again, others' are theirs."""
+
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+
+class SharedState:
+    """What the server had besides databases, as it was when the copy was fresh.
+
+    Args:
+        admin: our connection to the maintenance database, as a superuser.
+        reader: our connection to a database that has pg_walinspect.
+        database: the oid of the copy.
+        remark: writes the copy's marker again, where a test may have set a comment of its own.
+    """
+
+    def __init__(self, admin: Link, reader: Link, database: int, remark: Callable[[], None]) -> None:
+        self._remark = remark
+        self._admin = admin
+        self._reader = reader
+        self._database = database
+        self._catalogs: dict[int, str] = dict(
+            admin.rows(
+                """select pg_relation_filenode(oid)::bigint, relname::text from pg_class
+                where relisshared and relkind = 'r'"""
+            )
+        )
+        self._before = self._snapshot(RESTORED)
+        self._database_before = self._own()
+
+    def restore(self, written: Mapping[int, Iterable[int]], since: str, until: str) -> list[str]:
+        """Put back what this copy's test changed; returns notes about it.
+
+        Args:
+            written: transactions by filenode of the shared catalog, as the log says.
+            since: where in the log to look for the ends of these transactions.
+            until: where to stop.
+
+        Raises:
+            IsolationError: it can't be put back while others use the server.
+        """
+        touched = {self._catalogs[node]: set(ids) for node, ids in written.items() if node in self._catalogs}
+        touched.pop("pg_shdepend", None)
+        if not touched:
+            return []
+        ours = transactions_in(self._reader, self._database, since, until)
+        mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
+        notes: list[str] = []
+        if mine:
+            notes = self._put_back(mine, touched)
+        # Dropping a role writes to other catalogs, too; else only those are read anew that anybody wrote to. Clones,
+        # which other workers make all the time, write to none of them but comments.
+        self._before |= self._snapshot(
+            [name for name in RESTORED if mine or (name in touched and name not in OF_ROLES)]
+        )
+        beyond = sorted(mine.keys() - RESTORED.keys() - {"pg_database"})
+        if beyond:
+            raise IsolationError(
+                f"the test changed what belongs to the whole server ({', '.join(beyond)})",
+                cause="tests of other workers use the same server, so it can not be brought back here",
+                fix="give this test a server of its own: a resource with another `version` or `at`, used by it alone",
+            )
+        return notes
+
+    def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]]) -> list[str]:
+        notes: list[str] = []
+        if "pg_database" in mine:
+            notes += self._databases(mine["pg_database"])
+        if "pg_shdescription" in mine:
+            self._remark()
+        # Settings and memberships first: a role that owns none of them is easier to drop.
+        for name in ("pg_shdescription", "pg_db_role_setting", "pg_auth_members", "pg_authid"):
+            if name in mine:
+                notes += self._rows(name, mine[name], alone=mine[name] == touched[name])
+        return notes
+
+    def _rows(self, name: str, mine: set[int], *, alone: bool) -> list[str]:
+        """Put the rows of one catalog back, as far as this test wrote them."""
+        now, before = self._read(name), self._before[name]
+        notes = []
+        for key, row in now.items():
+            if row["xmin"] in mine and key not in before:
+                notes.append(self._remove(name, row))
+        for key, row in before.items():
+            own = row["row"].get("setdatabase") == str(self._database)  # JSON holds an oid as text
+            if key not in now and (alone or own):
+                notes.append(self._insert(name, row))
+            elif key in now and now[key]["xmin"] in mine and now[key]["row"] != row["row"]:
+                self._delete(name, row)
+                notes.append(self._insert(name, row))
+        return notes
+
+    def _remove(self, name: str, row: dict[str, Any]) -> str:
+        import psycopg
+
+        if name != "pg_authid":
+            self._delete(name, row)
+            return f"{_what(name)} that the test made was removed"
+        role = row["row"]["rolname"]
+        try:
+            self._admin.run(f"DROP OWNED BY {identifier(role)}; DROP ROLE {identifier(role)}")
+        except psycopg.Error as error:
+            raise IsolationError(
+                f'the role "{role}" that the test created can not be dropped',
+                cause=str(error).strip(),
+                fix="drop it at the end of the test, with what it owns",
+            ) from error
+        return f'the role "{role}" that the test created was dropped'
+
+    def _delete(self, name: str, row: dict[str, Any]) -> None:
+        where = " and ".join(f"{column} = {row['row'][column]}" for column in RESTORED[name])
+        self._admin.run(f"DELETE FROM {name} WHERE {where}")
+
+    def _insert(self, name: str, row: dict[str, Any]) -> str:
+        self._admin.run(
+            f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, {literal(json.dumps(row['row']))})"
+        )
+        return f"{_what(name)} that the test changed was put back"
+
+    def _databases(self, mine: set[int]) -> list[str]:
+        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database")
+        notes = []
+        for name, xmin, oid in rows:
+            if xmin in mine and oid != self._database:
+                self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
+                notes.append(f'the database "{name}" that the test created was dropped')
+        return notes + self._database_itself()
+
+    def _database_itself(self) -> list[str]:
+        """Rights on it, its limit and its owner. Where a clone took its place it has them from the template."""
+        now, before = self._own(), self._database_before
+        if not now or not before or now == before:
+            return []
+        name, owner, rights, limit, allowed, template = before[0]
+        if now[0][1] != owner:
+            self._admin.run(f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(owner)}")
+        self._admin.run(
+            f"""UPDATE pg_database SET datacl = {literal(rights) if rights else "NULL"}::aclitem[],
+            datconnlimit = {limit}, datallowconn = {allowed}, datistemplate = {template} WHERE oid = {self._database}"""
+        )
+        return ["what the test changed of the database itself was put back"]
+
+    def _own(self) -> list[tuple[Any, ...]]:
+        return self._admin.rows(
+            f"""select datname::text, pg_get_userbyid(datdba)::text, datacl::text, datconnlimit, datallowconn,
+            datistemplate from pg_database where oid = {self._database}"""
+        )
+
+    def _read(self, name: str) -> Rows:
+        return self._snapshot([name])[name]
+
+    def _snapshot(self, names: Collection[str]) -> dict[str, Rows]:
+        if not names:
+            return {}
+        statement = "select to_jsonb(c), xmin::text::bigint from {} c {}"
+        results = self._admin.run("; ".join(statement.format(name, OF_ROLES.get(name, "")) for name in names))
+        return {
+            name: {
+                tuple(row[column] for column in RESTORED[name]): {"row": row, "xmin": xmin} for row, xmin in result.rows
+            }
+            for name, result in zip(names, results, strict=True)
+        }
+
+
+def _what(name: str) -> str:
+    return {
+        "pg_authid": "a role",
+        "pg_auth_members": "a role's membership",
+        "pg_db_role_setting": "a setting of a role or database",
+        "pg_shdescription": "a role's comment",
+    }[name]

@@ -1,0 +1,94 @@
+"""Make a filled database a template: from now on nothing in it moves."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from seatrial.errors import ServerLost
+from seatrial.resources.kinds.postgres.connection import Link, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.resources.protocol import Endpoint
+
+_UNLOGGED = "select from pg_class where relpersistence = 'u' and relkind in ('r', 'm')"
+
+
+def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | None = None) -> int:
+    """Bring the database to rest; returns the horizon: every row in it has an older transaction id.
+
+    Sequences are set to where they stand, so that the next number is logged: PostgreSQL logs once for 32 of
+    them. Rows are frozen and statistics gathered, so that copies begin without hint bits to set: in all
+    tables, or in those of `touched` where the others are known to be at rest.
+    """
+    import psycopg
+
+    admin.run(
+        f"select pg_terminate_backend(pid) from pg_stat_activity "
+        f"where datname = {literal(name)} and pid <> pg_backend_pid()"
+    )
+    inside = Link(endpoint, name)
+    try:
+        inside.run(
+            """DO $$ declare one record; begin
+            for one in select format('%I.%I', n.nspname, c.relname) as name from pg_class c
+              join pg_namespace n on n.oid = c.relnamespace
+              where c.relkind = 'S' and c.relpersistence <> 't'
+              and case when c.relkind = 'S' then has_sequence_privilege(c.oid, 'UPDATE') end loop
+              execute format('select setval(%L, last_value, is_called) from %s', one.name, one.name);
+            end loop; end $$"""
+        )
+        if touched is None or touched:
+            try:
+                inside.run(f"VACUUM (FREEZE, ANALYZE) {', '.join(touched or ())}")
+            except psycopg.Error:
+                _vacuum_what_is_here(inside)
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):  # the next CREATE DATABASE makes one
+            inside.run("CHECKPOINT")
+    finally:
+        inside.close()
+    return int(admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
+
+
+def fragile(endpoint: Endpoint, name: str) -> bool:
+    """Whether a database has rows in unlogged tables: a crash of the server, of one backend even, empties these."""
+    return _asked(endpoint, name, f"select exists({_UNLOGGED} and pg_relation_size(oid) > 0)")
+
+
+def intact(endpoint: Endpoint, name: str) -> bool:
+    """Whether the rows are still there that `seal` has counted in unlogged tables."""
+    return _asked(endpoint, name, f"select not exists({_UNLOGGED} and relpages > 0 and pg_relation_size(oid) = 0)")
+
+
+def spoiled() -> ServerLost:
+    """The error for a template that is not intact any more: it has to be made anew."""
+    return ServerLost(
+        "the server crashed, and emptied the unlogged tables of the template",
+        cause="PostgreSQL does so when it recovers; one process that is killed restarts all of them",
+        fix="nothing: the template is made anew, and the next test starts from it",
+    )
+
+
+def _asked(endpoint: Endpoint, name: str, question: str) -> bool:
+    inside = Link(endpoint, name)
+    try:
+        return bool(inside.rows(question)[0][0])
+    finally:
+        inside.close()
+
+
+def _vacuum_what_is_here(inside: Link) -> None:
+    """The same where statistics can't be gathered of all: ANALYZE of a parent asks its foreign partitions, too.
+
+    Raises psycopg's error where it was another reason that the first attempt failed for.
+    """
+    inside.run("VACUUM (FREEZE)")
+    names = inside.rows(
+        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where c.relkind in ('r', 'm') and c.relpersistence <> 't' and not c.relhassubclass "
+        "and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'"
+    )
+    if names:
+        inside.run(f"ANALYZE {', '.join(name for (name,) in names)}")

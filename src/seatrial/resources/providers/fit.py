@@ -1,0 +1,40 @@
+"""Whether the server in a folder of binaries is what a spec asks for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from seatrial.errors import ProviderError
+from seatrial.resources.protocol import Program, ServerSpec
+
+
+def executable(binaries: Path, program: Program) -> Path | None:
+    """The server in this folder, or None."""
+    places = (binaries / name for name in program.executables)
+    return next((place for place in places if os.access(place, os.X_OK)), None)
+
+
+def unfit(binaries: Path, spec: ServerSpec) -> str | None:
+    """Why the server in this folder can't serve `spec`, or None if it can. Runs it, for its version only."""
+    assert spec.program is not None, "a kind without a server needs no provider"
+    if executable(binaries, spec.program) is None:
+        return f"{binaries} has no {' or '.join(spec.program.executables)}"
+    try:
+        version = spec.program.version(binaries)
+    except ProviderError as error:
+        return f"{error.what}: {error.cause}" if error.cause else error.what
+    if not satisfies(version, spec.version):
+        return f"it is version {version}, and {spec.version} is wanted"
+    return spec.program.lacks(binaries, spec)
+
+
+def satisfies(version: str, requirement: str) -> bool:
+    """Whether a version such as "18.6" satisfies a requirement such as ">=16" or "16" (any 16); empty takes any."""
+    if not requirement:
+        return True
+    if requirement[0].isdigit():
+        return version == requirement or version.startswith(f"{requirement}.")
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(requirement).contains(version, prereleases=True)

@@ -1,0 +1,264 @@
+"""The supervisor: a small process that owns one server, and ends with it when nobody holds it any more.
+
+A hold ("lease") is an open connection to its unix socket: the kernel closes it, whatever happens to the holder.
+The server dies with the supervisor, too. So nothing is left behind, whoever is killed.
+
+Requests and answers are lines of JSON:
+    {"op": "lease", "want": KEY, "idle": SECONDS}   hold the server, if it is the one that is wanted
+    {"op": "ready"}                                 the holder has had an answer from it; no reply
+    {"op": "status"} {"op": "pin"} {"op": "unpin"}  a pinned server stays up without holders
+    {"op": "down"}                                  end it now; the end of the connection is the reply
+Every holder is told once when the server ends: {"event": "exit", "status": N, "asked": BOOL, "log": TEXT}.
+
+It is started anew for each server: only light modules of the standard library, and no site-packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from seatrial.core import guise, processes
+
+_LOG_TAIL = 8192
+_PATIENCE = ((10.0, 0), (3.0, signal.SIGQUIT), (5.0, signal.SIGKILL))
+"""Seconds given to the server's own way of stopping, then to ruder signals."""
+
+
+class _Peer:
+    """One connection: what it has sent so far, and whether it holds the server."""
+
+    def __init__(self, sock: socket.socket, *, lease: bool = False) -> None:
+        sock.setblocking(False)  # noqa: FBT003 - the standard library takes it by position
+        self.sock = sock
+        self.pending = b""
+        self.lease = lease
+
+    def send(self, message: dict[str, Any]) -> None:
+        # If it is gone, or does not read, it learns of the end by the end of the connection.
+        with contextlib.suppress(OSError):
+            self.sock.sendall(json.dumps(message).encode() + b"\n")
+
+    def lines(self) -> list[bytes] | None:
+        """The requests that have come in whole; None at the end of the connection."""
+        try:
+            chunk = self.sock.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not chunk:
+            return None
+        *whole, self.pending = (self.pending + chunk).split(b"\n")
+        return whole
+
+
+class Supervisor:
+    """One server, its holders, and the folder that both share."""
+
+    def __init__(self, first: socket.socket) -> None:
+        with Path("launch.json").open(encoding="utf-8") as file:
+            self.launch: dict[str, Any] = json.load(file)
+        self.peers = {first.fileno(): _Peer(first, lease=True)}
+        self.idle: float = self.launch["idle"]
+        self.pinned = False
+        self.ready = False
+        self.asked = False
+        self.deadline = 0.0
+        self.pid = 0
+        self.status: int | None = None
+
+    def run(self) -> None:
+        """Serve until nobody holds the server, somebody ends it, or it dies."""
+        self.wake, wake = os.pipe()
+        for end in (self.wake, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._terminated)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        _remove("s")
+        listener.bind("s")
+        listener.listen(128)
+        listener.setblocking(False)  # noqa: FBT003 - the standard library takes it by position
+        try:
+            self.pid = self._spawn()
+            self._record()
+            while self._wanted():
+                self._turn(listener)
+        finally:
+            # New holders find no socket, wait until our lock is free, and start the server anew.
+            _remove("s")
+            listener.close()
+            self._stop()
+            _remove("state.json")
+            self._tell()
+
+    def _terminated(self, *_: object) -> None:
+        self.asked = True
+
+    def _wanted(self) -> bool:
+        self._reap()
+        if self.status is not None or self.asked:
+            return False
+        if self.pinned or any(peer.lease for peer in self.peers.values()):
+            self.deadline = 0.0
+        elif not self.deadline:
+            self.deadline = time.monotonic() + self.idle
+        elif time.monotonic() >= self.deadline:
+            self.asked = True
+            return False
+        return True
+
+    def _turn(self, listener: socket.socket) -> None:
+        timeout = max(self.deadline - time.monotonic(), 0) if self.deadline else None
+        # poll, not select: the number of holders has no bound
+        poll = select.poll()
+        for number in (listener.fileno(), self.wake, *self.peers):
+            poll.register(number, select.POLLIN)
+        for number, _ in poll.poll(None if timeout is None else timeout * 1000 + 1):
+            if number == self.wake:
+                os.read(self.wake, 4096)
+            elif number == listener.fileno():
+                self._accept(listener)
+            else:
+                self._hear(number)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock = listener.accept()[0]
+        except OSError:
+            return
+        self.peers[sock.fileno()] = _Peer(sock)
+
+    def _hear(self, number: int) -> None:
+        peer = self.peers[number]
+        lines = peer.lines()
+        if lines is None:
+            del self.peers[number]
+            peer.sock.close()
+            return
+        for line in lines:
+            try:
+                self._obey(peer, json.loads(line))
+            except (ValueError, KeyError, TypeError):
+                peer.send({"ok": False, "why": "not understood"})
+
+    def _obey(self, peer: _Peer, request: dict[str, Any]) -> None:
+        op = request["op"]
+        if op == "lease":
+            other = request["want"] != self.launch["want"]
+            if not other:
+                peer.lease, self.idle = True, float(request["idle"])
+            peer.send({**self._status(), "ok": not other})
+        elif op == "ready":
+            self.ready = True
+        elif op == "down":
+            self.asked = True
+        else:
+            if op in ("pin", "unpin"):
+                self.pinned = op == "pin"
+            peer.send({**self._status(), "ok": op in ("status", "pin", "unpin")})
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "ready": self.ready,
+            "pid": self.pid,
+            "holders": sum(peer.lease for peer in self.peers.values()),
+            "pinned": self.pinned,
+            "want": self.launch["want"],
+        }
+
+    def _spawn(self) -> int:
+        launch = self.launch
+        die_with_us = processes.dying_with(os.getpid(), launch["die_signal"])
+        log = os.open(launch["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        pid = os.fork()
+        if pid:
+            os.close(log)
+            return pid
+        try:
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
+            os.chdir(launch["cwd"])
+            guise.enter(launch["guise"])
+            die_with_us()
+            os.execve(launch["argv"][0], launch["argv"], launch["env"])  # noqa: S606 - we exist to run programs
+        except BaseException as error:  # noqa: BLE001 - nothing may get out of the forked child but its end
+            reason = getattr(error, "strerror", None) or repr(error)
+            os.write(2, f"cannot run {launch['argv'][0]}: {reason}\n".encode())
+        finally:
+            os._exit(127)
+
+    def _record(self) -> None:
+        """What the next start needs to find an orphan of ours, should all of this be killed."""
+        state = {"pid": self.pid, "started": processes.started(self.pid), "nonce": self.launch["nonce"]}
+        fresh = Path("state.json.new")
+        fresh.write_text(json.dumps(state), encoding="utf-8")
+        fresh.replace("state.json")
+
+    def _reap(self) -> None:
+        if self.pid and self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+
+    def _stop(self) -> None:
+        patience = [(seconds, number or self.launch["stop_signal"]) for seconds, number in _PATIENCE]
+        for seconds, number in patience:
+            self._reap()
+            if not self.pid or self.status is not None:
+                return
+            processes.send(self.pid, number)
+            deadline = time.monotonic() + seconds
+            while self.status is None and time.monotonic() < deadline:
+                select.select([self.wake], [], [], max(deadline - time.monotonic(), 0))
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self.wake, 4096)
+                self._reap()
+
+    def _tell(self) -> None:
+        ended = {"event": "exit", "status": self.status, "asked": self.asked, "log": _tail(self.launch["log"])}
+        for peer in self.peers.values():
+            peer.send(ended)
+
+
+def _tail(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL, 0))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Run in the folder given first, with the spawner's hold as the file descriptor given second."""
+    folder, number = sys.argv[1], int(sys.argv[2])
+    if os.fork():
+        os._exit(0)  # so that we are nobody's child: no test run need wait for us
+    os.setsid()
+    os.chdir(folder)
+    os.umask(0o077)
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    lock = os.open("running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.set_inheritable(number, False)  # noqa: FBT003 - the standard library takes it by position
+    Supervisor(socket.socket(fileno=number)).run()

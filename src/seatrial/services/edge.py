@@ -1,0 +1,156 @@
+"""One service's own address for another: whoever calls there is known, and each call is passed on, and seen."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HOST = "127.0.0.1"
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers of one connection, not of the message (RFC 9110, 7.6.1)."""
+NO_GATEWAY = 502
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that came to an edge."""
+
+    method: str
+    target: str
+    """Path and query, as they stood in the request."""
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What is passed back."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: Iterable[bytes]
+
+
+Answer = Callable[[Call], Reply]
+"""Passes a call on. Raises OSError where nobody is there."""
+
+
+class Edge:
+    """A server on a loopback port that is fixed from the start; it answers between `open` and `close`.
+
+    Args:
+        caller: who calls here.
+        answerer: who is called.
+        answer: passes a call on.
+    """
+
+    def __init__(self, caller: str, answerer: str, answer: Answer) -> None:
+        self.caller = caller
+        self.answerer = answerer
+        self._answer = answer
+        # With IPPROTO_TCP, so that TCP_NODELAY can be set on what it accepts.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.bind((HOST, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._server: ThreadingHTTPServer | None = None
+
+    def open(self) -> None:
+        """Answer from now on. The second call does nothing."""
+        if self._server is not None:
+            return
+        server = _Server((HOST, self.port), _Handler, bind_and_activate=False)
+        server.answer = self._answer
+        server.socket.close()
+        server.socket = self._socket
+        server.server_address = self._socket.getsockname()
+        server.server_name, server.server_port = HOST, self.port
+        server.server_activate()
+        self._server = server
+        name = f"seatrial-{self.caller}-to-{self.answerer}"
+        threading.Thread(target=server.serve_forever, args=(0.05,), name=name, daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more, and give up the port. The second call does nothing."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+        self._socket.close()
+
+
+class _Server(ThreadingHTTPServer):
+    """Threads that nobody waits for: one may sit on a kept connection of a service that has ended."""
+
+    answer: Answer
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever called has gone: nothing to tell, and no traceback in the midst of a test's output."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: every method is passed on."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._pass_on  # every method
+        raise AttributeError(name)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed."""
+
+    def _pass_on(self) -> None:
+        call = Call(
+            method=self.command, target=self.path, headers=_kept(self.headers.items()), body=b"".join(self._body())
+        )
+        try:
+            reply = self.server.answer(call)
+        except OSError as error:
+            text = f"seatrial: nobody answered: {error}\n".encode()
+            reply = Reply(status=NO_GATEWAY, headers=[("content-type", "text/plain")], body=[text])
+        self._send(reply)
+
+    def _body(self) -> Iterator[bytes]:
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            yield self.rfile.read(int(self.headers.get("content-length") or 0))
+            return
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            continue  # trailers
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response_only(reply.status)
+        names = set()
+        for name, value in _kept(reply.headers):
+            names.add(name.lower())
+            self.send_header(name, value)
+        bodiless = self.command == "HEAD" or reply.status in (204, 304) or reply.status < 200  # noqa: PLR2004 - RFC 9110, 6.4.1
+        chunked = not bodiless and "content-length" not in names
+        if chunked:
+            self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in reply.body:
+            if piece and not bodiless:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            with suppress(OSError):
+                self.wfile.write(b"0\r\n\r\n")
+
+
+def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]

@@ -1,0 +1,91 @@
+"""SQLAlchemy engines of our own: like the app's where it has one on this database, with pools of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seatrial.resources.protocol import Address
+
+LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
+"""Names of this machine; a folder of unix sockets is one too."""
+
+
+def same_database(url: Any, address: Address) -> bool:
+    """Whether a SQLAlchemy URL leads to the database at `address`, by whatever driver and role."""
+    if _scheme(url) != address.scheme:
+        return False
+    if not address.host:
+        return _file(url.database or "") == _file(address.database)
+    host = url.host or _first(url.query.get("host", ""))
+    port = url.port or int(_first(url.query.get("port", "")) or 0)
+    if host.startswith("/"):
+        host = ""
+    same_host = host == address.host or (host in LOOPBACK and address.host in LOOPBACK)
+    return same_host and (port or address.port) == address.port and (url.database or url.username) == address.database
+
+
+def is_on(engine: Any, address: Address) -> bool:
+    """Whether an engine (or None) connects to the database at `address`."""
+    return engine is not None and same_database(engine.url, address)
+
+
+def twin(engine: Any) -> Any:
+    """An engine like `engine`: its dialect, its way to connect, its pool's listeners; a pool of its own.
+
+    Nothing is opened. Listeners for statements stay with the app's engine: what the test itself asks
+    must not be counted as the app's.
+    """
+    from sqlalchemy.engine import Engine
+
+    return Engine(
+        engine.pool.recreate(),
+        engine.dialect,
+        engine.url,
+        echo=engine.echo,
+        hide_parameters=engine.hide_parameters,
+        execution_options=engine.get_execution_options(),
+    )
+
+
+def engine_for(address: Address, drivers: Mapping[str, str], *, is_async: bool, like: Any = None) -> Any:
+    """A sync `Engine` (for async drivers: the one inside an `AsyncEngine`) on `address`. Nothing is opened.
+
+    `like` is an engine of the app's on some other database: its driver is taken if it is of the same kind.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    url = address.url(_driver(address, drivers, is_async=is_async, like=like))
+    if is_async:
+        return create_async_engine(url).sync_engine
+    return create_engine(url)
+
+
+def _driver(address: Address, drivers: Mapping[str, str], *, is_async: bool, like: Any) -> str:
+    if like is not None and like.dialect.is_async == is_async and _scheme(like.url) == address.scheme:
+        return str(like.dialect.driver)
+    driver = drivers.get("async" if is_async else "sync", "")
+    if is_async and driver == "asyncpg" and importlib.util.find_spec("asyncpg") is None:
+        return drivers.get("sync", "")  # psycopg speaks both
+    return driver
+
+
+def _scheme(url: Any) -> str:
+    """What the addresses of its database begin with: SQLAlchemy's "mariadb" speaks to a database of "mysql"."""
+    name = str(url.get_backend_name())
+    return "mysql" if name == "mariadb" else name
+
+
+def _file(database: str) -> str:
+    """A key for a SQLite database: its URI without the scheme's noise, or its absolute path."""
+    if database.startswith("file:"):
+        name, _, query = database.removeprefix("file:").partition("?")
+        return f"{name}?{'memory' if 'vfs=memdb' in query or 'mode=memory' in query else ''}"
+    return str(Path(database).absolute()) if database not in ("", ":memory:") else ""
+
+
+def _first(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else value[0]

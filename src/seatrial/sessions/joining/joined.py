@@ -1,0 +1,156 @@
+"""A DBAPI connection whose transactions are savepoints of a test's outer transaction, and engines made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from seatrial.errors import IsolationError
+from seatrial.resources.first_state import OWN
+from seatrial.sessions.joining.outer import Outer
+
+SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
+"""Attributes by which drivers change what a transaction is: refused, for they would change the outer one."""
+
+
+class Joined:
+    """What SQLAlchemy takes for a connection of its own: PEP 249, on top of an `Outer`."""
+
+    __slots__ = ("_by_test", "_outer", "_real")
+
+    def __init__(self, outer: Outer, *, by_test: bool) -> None:
+        object.__setattr__(self, "_outer", outer)
+        object.__setattr__(self, "_by_test", by_test)
+        object.__setattr__(self, "_real", outer.real().dbapi_connection)
+
+    def cursor(self, *args: Any, **kwargs: Any) -> JoinedCursor:
+        """Open a cursor whose statements wait for their turn."""
+        return JoinedCursor(self, self._real.cursor(*args, **kwargs))
+
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send one statement in its turn."""
+        cursor = self.cursor()
+        cursor.execute(statement, *args, **kwargs)
+        return cursor
+
+    def commit(self) -> None:
+        """Release the savepoint."""
+        self._outer.commit(self)
+
+    def rollback(self) -> None:
+        """Go back to the savepoint."""
+        self._outer.rollback(self)
+
+    def close(self) -> None:
+        """Go back to the savepoint; the real connection stays open."""
+        self._outer.rollback(self)
+
+    def terminate(self) -> None:
+        """SQLAlchemy gives a connection up where it can't wait, as in a cancelled task."""
+        self._outer.give_up(self)
+
+    def run(self, statement: Any, call: Callable[[], Any]) -> Any:
+        """Send `statement` by `call`, in this connection's transaction."""
+        return self._outer.execute(self, statement, call, by_test=self._by_test)
+
+    def set_isolation_level(self, level: Any) -> None:
+        """Refuse, as for the attribute: SQLAlchemy's asyncpg would roll the outer transaction back first."""
+        self.isolation_level = level
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in SETTINGS:
+            raise IsolationError(
+                f"{name} was set on a connection of a rollback test",
+                cause="all of the test is one transaction, whose isolation level and mode can't change",
+                fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
+            )
+        setattr(self._real, name, value)
+
+
+class JoinedCursor:
+    """A cursor that sends its statements in its connection's turn."""
+
+    __slots__ = ("_cursor", "_joined")
+
+    def __init__(self, joined: Joined, cursor: Any) -> None:
+        object.__setattr__(self, "_joined", joined)
+        object.__setattr__(self, "_cursor", cursor)
+
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send one statement in its turn."""
+        return self._joined.run(statement, lambda: self._cursor.execute(statement, *args, **kwargs))
+
+    def executemany(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send a statement for many parameters in its turn."""
+        return self._joined.run(statement, lambda: self._cursor.executemany(statement, *args, **kwargs))
+
+    def callproc(self, *args: Any, **kwargs: Any) -> Any:
+        """Call a procedure in its turn."""
+        return self._joined.run(None, lambda: self._cursor.callproc(*args, **kwargs))
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin a COPY in its turn."""
+        return self._joined.run(None, lambda: self._cursor.copy(*args, **kwargs))
+
+    def copy_expert(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a COPY in its turn."""
+        return self._joined.run(None, lambda: self._cursor.copy_expert(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._cursor, name, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cursor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cursor.close()
+
+
+def joined_engine(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> Any:
+    """An engine with the dialect of `engine`, all of whose connections join the outer transaction."""
+    from sqlalchemy.engine import Engine
+
+    return Engine(
+        joined_pool(engine, outer, by_test=by_test),
+        engine.dialect,
+        engine.url,
+        hide_parameters=engine.hide_parameters,
+        execution_options=engine.get_execution_options(),
+    )
+
+
+def joined_pool(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> Any:
+    """A pool of joined connections. `outer` is asked at each checkout, so that it can refuse."""
+    from sqlalchemy import event
+    from sqlalchemy.pool import NullPool
+
+    def connect() -> Any:
+        return Joined(outer(), by_test=by_test)
+
+    pool = NullPool(connect, dialect=engine.dialect)
+    event.listen(pool, "connect", lambda _, record: record.info.setdefault(OWN, "joined"))
+    return pool
+
+
+@contextmanager
+def joining(engine: Any, outer: Callable[[], Outer]) -> Iterator[None]:
+    """While it holds, all that uses the app's `engine`, by whatever session, joins the outer transaction.
+
+    The engine's own pool is set aside with its connections, and put back as it was.
+    """
+    aside = engine.pool
+    engine.pool = joined_pool(engine, outer, by_test=False)
+    try:
+        yield
+    finally:
+        engine.pool = aside

@@ -1,0 +1,304 @@
+"""One real connection and one outer transaction that hold a whole test: what `rollback` is made of.
+
+Each connection that the test and its app take is a `Joined`: its transactions are savepoints here. The first
+statement opens one, a commit releases it, a rollback goes back to it. Savepoints form a stack, and the
+transactions of independent sessions need not: so a transaction that has only read is dropped when another
+comes (nothing of it is at stake), one that has written makes those of other threads and tasks wait, and what
+can't be put in order is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from seatrial.core import wait
+from seatrial.errors import IsolationError
+from seatrial.sessions.connections.own import backend
+from seatrial.sessions.joining.constraints import Constraints
+from seatrial.sessions.joining.turns import Turns
+
+T = TypeVar("T")
+PATIENCE = 10.0
+"""Seconds that one session waits for another's transaction to end."""
+OUTERMOST = "seatrial_test"
+READS = re.compile(r"\s*(select|show|values)\b(?!.*\b(for|into)\b)", re.IGNORECASE | re.DOTALL)
+"""Statements that surely take no lock and write no row. A function called by SELECT may write: a known limit."""
+LOST = ("3B001", "25P01")
+"""No such savepoint; no transaction: the outer transaction is not there any more."""
+FAILED = "25P02"
+"""The transaction has failed: all but a rollback is refused."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Open:
+    """A transaction of one joined connection: a savepoint in the stack."""
+
+    owner: object
+    by_test: bool
+    flow: object
+    name: str
+    wrote: bool = False
+    abandoned: bool = False
+    """Whether its connection was given up without a word (a cancelled task): it is undone at the next turn."""
+    holds: bool = False
+    """Whether a commit of another connection lies inside it, and would be undone with it."""
+
+
+class Outer:
+    """The outer transaction of one test.
+
+    Args:
+        connect: opens the real connection: a DBAPI connection that begins a transaction by itself.
+        turns: the lock, and the way to wait.
+        constraints: what to check at a commit; None where the database has nothing of the kind.
+        begins: statements that begin a transaction, where the driver does not by itself.
+        patience: seconds to wait for another's turn.
+        nests_after: seconds after which a transaction begins inside another one that has written, where `turns`
+            can't tell whether the other waits for just this; None where it can.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        turns: Turns,
+        *,
+        constraints: Constraints | None = None,
+        begins: tuple[str, ...] = (),
+        patience: float = PATIENCE,
+        nests_after: float | None = None,
+    ) -> None:
+        self._connect = connect
+        self._turns = turns
+        self._constraints = constraints
+        self._begins = begins
+        self._patience = patience
+        self._nests_after = nests_after
+        self._real: Any = None
+        self._stack: list[Open] = []
+        self._complaints: list[str] = []
+        self._lost = False
+        self._over = False
+
+    def real(self) -> Any:
+        """The real connection, opened at the first use."""
+        with self._turns:
+            if self._over:
+                raise over()
+            if self._real is None:
+                real = self._connect()
+                try:
+                    for statement in (*self._begins, f"SAVEPOINT {OUTERMOST}"):
+                        _run(real, statement)
+                    if self._constraints is not None:
+                        self._constraints.learn(real)
+                except Exception as error:
+                    real.close()
+                    raise IsolationError(
+                        f"the test's outer transaction can't be opened: {error}",
+                        cause="the engine is in AUTOCOMMIT, or the server refuses transactions",
+                        fix='use isolation "reset" for this test',
+                    ) from error
+                self._real = real
+            return self._real
+
+    def backend(self) -> int:
+        """The server's process id; 0 where nothing was opened, or there is none."""
+        return backend(self._real.driver_connection) if self._real is not None else 0
+
+    def execute(self, owner: object, statement: Any, call: Callable[[], T], *, by_test: bool) -> T:
+        """Run `call`, which sends `statement`, in the owner's transaction."""
+        wrote = not (isinstance(statement, str) and READS.match(statement))
+
+        since = wait.now()
+
+        def turn() -> tuple[bool, T | None]:
+            nests = self._nests_after is not None and wait.now() > since + self._nests_after
+            if self._over:
+                raise over()  # the real connection may be the next test's by now
+            if not self._lost and not self._enter(owner, by_test=by_test, wrote=wrote, nests=nests):
+                return False, None
+            return True, call()
+
+        return self._wait_for(turn)  # type: ignore[return-value]  # None only before its turn
+
+    def commit(self, owner: object) -> None:
+        """The owner's transaction is kept. Deferred constraints are checked, as at a real commit."""
+        self._wait_for(lambda: (self._leave(owner, keep=True), None))
+
+    def rollback(self, owner: object) -> None:
+        """The owner's transaction is undone; without one nothing happens."""
+        self._wait_for(lambda: (self._leave(owner, keep=False), None))
+
+    def give_up(self, owner: object) -> None:
+        """The owner's transaction is to be undone, by who comes next: the owner can't wait any more."""
+        mine = self._of(owner)
+        if mine is not None:
+            mine.abandoned = True
+
+    def finish(self) -> tuple[str, ...]:
+        """The test is over: all of it is undone. Returns complaints. Needs no turn: nobody else is to be served."""
+        self._over = True
+        real, self._real = self._real, None
+        self._stack.clear()
+        if real is None:
+            return tuple(self._complaints)
+        try:
+            if not self._lost:
+                try:
+                    _run(real, f"ROLLBACK TO SAVEPOINT {OUTERMOST}")
+                except Exception as error:  # noqa: BLE001  # every driver has its own
+                    self._complain_of_loss(error)
+            real.rollback()
+        finally:
+            with suppress(Exception):  # one that the server has ended may raise once more
+                real.close()
+        return tuple(self._complaints)
+
+    def abandon(self) -> None:
+        """The connection can't be spoken to any more: forget it, and let it be terminated."""
+        self._over = True
+        real, self._real = self._real, None
+        if real is not None:
+            real.invalidate()
+
+    def _wait_for(self, turn: Callable[[], tuple[bool, T]]) -> T:
+        deadline = wait.now() + self._patience
+        while True:
+            with self._turns:
+                while self._stack and self._stack[-1].abandoned and not self._over:
+                    self._undo(self._stack.pop())
+                done, result = turn()
+            if done:
+                return result
+            if wait.now() > deadline:
+                raise _crossing(f"another transaction did not end within {self._patience:g} seconds")
+            self._turns.wait()
+
+    def _enter(self, owner: object, *, by_test: bool, wrote: bool, nests: bool) -> bool:
+        """Whether the owner may run a statement now: its transaction is then the innermost."""
+        if self._stack and self._stack[-1].owner is not owner:
+            mine = self._of(owner)
+            if mine is not None and not wrote and not self._others_write_above(mine):
+                return True
+            self._drop_readers_above(mine)
+            above = self._stack[self._stack.index(mine) + 1 :] if mine else self._stack[-1:]
+            flow = self._turns.flow()
+            if mine is not None and above:
+                if any(other.flow == flow for other in above):
+                    raise _crossing("a session wrote while another one, opened later in the same test, had written")
+                return False
+            if mine is None and above and not (nests or above[-1].by_test or above[-1].flow == flow):
+                return False
+        if not self._stack or self._stack[-1].owner is not owner:
+            name = f"seatrial_{len(self._stack) + 1}"
+            _run(self._real, f"SAVEPOINT {name}")
+            self._stack.append(Open(owner=owner, by_test=by_test, flow=self._turns.flow(), name=name))
+        self._stack[-1].wrote |= wrote
+        return True
+
+    def _leave(self, owner: object, *, keep: bool) -> bool:
+        """Whether the owner's transaction could be ended now. True as well where it has none."""
+        mine = self._of(owner)
+        if mine is None or self._lost or self._over:
+            if mine is not None:
+                self._stack.remove(mine)
+            return True
+        if self._stack[-1] is not mine:
+            self._drop_readers_above(mine)
+        if self._stack[-1] is not mine:
+            flow = self._turns.flow()
+            if any(other.flow == flow for other in self._stack[self._stack.index(mine) + 1 :]):
+                raise _crossing("a transaction ended before one that was opened later, and has written, did")
+            return False
+        self._stack.pop()
+        try:
+            self._release(mine) if keep else self._undo(mine)
+        except Exception as error:
+            if sqlstate(error) not in LOST and "no such savepoint" not in str(error):
+                raise
+            self._complain_of_loss(error)
+        return True
+
+    def _release(self, mine: Open) -> None:
+        try:
+            if mine.wrote and self._constraints is not None:
+                self._constraints.check(self._run)
+            self._run(f"RELEASE SAVEPOINT {mine.name}")
+        except Exception as error:
+            if sqlstate(error) in LOST:
+                raise
+            self._undo(mine)
+            if sqlstate(error) != FAILED:  # the commit of a failed transaction is a rollback, without a word
+                raise
+            return
+        if mine.wrote and self._stack:
+            below = self._stack[-1]
+            below.wrote = True
+            below.holds = True
+
+    def _undo(self, mine: Open) -> None:
+        self._run(f"ROLLBACK TO SAVEPOINT {mine.name}")
+        self._run(f"RELEASE SAVEPOINT {mine.name}")
+        if mine.holds:
+            whose = "the test's session" if mine.by_test else "a session of the app"
+            self.complain(f"{whose} rolled back, and with it went what another session had committed meanwhile")
+
+    def _drop_readers_above(self, mine: Open | None) -> None:
+        """Release the innermost transactions of others that have only read."""
+        while self._stack and self._stack[-1] is not mine and not self._stack[-1].wrote:
+            self._run(f"RELEASE SAVEPOINT {self._stack[-1].name}")
+            self._stack.pop()
+
+    def _others_write_above(self, mine: Open) -> bool:
+        return any(other.wrote for other in self._stack[self._stack.index(mine) + 1 :])
+
+    def _of(self, owner: object) -> Open | None:
+        return next((each for each in self._stack if each.owner is owner), None)
+
+    def _run(self, statement: str) -> None:
+        _run(self._real, statement)
+
+    def complain(self, complaint: str) -> None:
+        """Something that one transaction can't hold: `finish` returns it."""
+        if complaint not in self._complaints:
+            self._complaints.append(complaint)
+
+    def _complain_of_loss(self, error: Exception) -> None:
+        self._lost = True
+        self._stack.clear()
+        first = str(error).strip().partition("\n")[0]
+        self.complain(f"a COMMIT or ROLLBACK sent as a statement ended the test's transaction ({first})")
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five letters of the SQL standard, from any driver's error; empty where there are none."""
+    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+
+
+def _run(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+
+
+def _crossing(what: str) -> IsolationError:
+    return IsolationError(
+        what,
+        cause="in rollback mode all sessions share one connection, where transactions end in the order of a stack",
+        fix='mark the test with @pytest.mark.seatrial(NAME="reset"): then each session has a connection of its own',
+    )
+
+
+def over() -> IsolationError:
+    """The error for who uses a joined connection after the end of its test."""
+    return IsolationError(
+        "a connection of a test that is over was used",
+        cause="work that the test started (a thread, a task) goes on after its end",
+        fix='wait for it in the test, or use @pytest.mark.seatrial(NAME="reset"), which fences it off',
+    )

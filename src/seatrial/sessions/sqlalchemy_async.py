@@ -1,0 +1,274 @@
+"""SQLAlchemy's `AsyncSession` on one copy: the test's own, and the app's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from seatrial.errors import IsolationError
+from seatrial.resources.first_state import OWN
+from seatrial.resources.protocol import Copy
+from seatrial.sessions.connections.elsewhere import LoopEngines
+from seatrial.sessions.connections.engines import engine_for, is_on, twin
+from seatrial.sessions.connections.kept import Kept
+from seatrial.sessions.connections.on_loop import OnLoop
+from seatrial.sessions.connections.own import backend
+from seatrial.sessions.dependencies.make import make_anew, make_session
+from seatrial.sessions.dependencies.probe import actual_session, engines_of, sync_session
+from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_cannot_join
+from seatrial.sessions.dependencies.style import Style
+from seatrial.sessions.dependencies.wrap import wrap
+from seatrial.sessions.joining.constraints import Constraints
+from seatrial.sessions.joining.joined import joined_engine, joining
+from seatrial.sessions.joining.outer import Outer, over
+from seatrial.sessions.joining.turns import Tasks
+from seatrial.sessions.pools import Pools
+
+
+class AsyncSessions:
+    """Sessions of SQLAlchemy's async half, as the app's own dependency makes them.
+
+    The session has connections of its own in each test, and in each fixture of wider scope: they live in the
+    loop of their first use and are closed there at the end. In rollback the app must run in that loop as well:
+    one connection can't serve two.
+    """
+
+    joinable = True
+
+    def __init__(
+        self,
+        copy: Copy,
+        drivers: Mapping[str, str],
+        style: Style,
+        dependency: Callable[..., Any] | None = None,
+        pools: Pools | None = None,
+    ) -> None:
+        self._copy = copy
+        self._drivers = drivers
+        self._style = style
+        self._dependency = dependency
+        self._pools = pools
+        self._model: Any = None
+        self._elsewhere = LoopEngines(self._new_engine)
+        self._constraints = Constraints()
+        self._session: Any = None
+        self._kept = Kept()
+        self._test: _Test | None = None
+        """What holds now: a test's own part, or before and after it the fixtures of wider scope."""
+        self._joining = ExitStack()
+        self._joined_engines: list[Any] = []
+
+    def begin(self, *, joined: bool) -> None:
+        """Begin a test's own part."""
+        if self._test is not None and (joined or self._test.life.loop is not None):
+            self._test.end()
+            self._test = None
+        if self._test is None:
+            self._test = _Test(self._new_engine, self._constraints, joined=joined)
+            self._make_anew()
+        if joined:
+            self._join(self._style.bind)
+
+    def session(self) -> Any:
+        """Make the session, at first use; it stays the same object."""
+        if self._session is None:
+            test = self._current()
+            self._session = test.session = make_session(self._style, self._engine(test))
+        return self._session
+
+    def settle(self, owner: object) -> None:
+        """End the transaction of a wider fixture, and keep the objects that it committed or loaded."""
+        if self._session is None or self._test is None or self._test.life.loop is None:
+            return
+        self._test.before_close = lambda session: self._keep(session, owner)
+        self.end()
+
+    def leave(self, owner: object) -> None:
+        """Forget what a wider fixture left."""
+        self._kept.drop(owner)
+        self.end()
+
+    def dependency(self) -> Callable[..., Any] | None:
+        """Replace the app's dependency where it has to be led here; None where it uses this database already."""
+        if self._dependency is None or not self._style.sqlalchemy:
+            return None
+        if is_on(self._style.bind, self._copy.address) and not self._style.routed:
+            return None  # it uses this database already; in rollback its engine has joined
+        return wrap(self._dependency, self._adopt)
+
+    def backends(self) -> Sequence[int]:
+        """List the server process ids of our open connections."""
+        return self._test.backends() if self._test is not None else ()
+
+    def end(self) -> tuple[str, ...]:
+        """Close the test's session, roll an outer transaction back, and say what it could not hold."""
+        test, self._test = self._test, None
+        self._joined_engines.clear()
+        try:
+            return test.end() if test is not None else ()
+        finally:
+            self._joining.close()
+            if self._pools is not None:
+                self._pools.restore(self._copy.address)
+            self._make_anew()
+
+    def invalidate(self) -> None:
+        """Take every connection to the copy for stale."""
+        self._constraints.forget()
+        self._elsewhere.invalidate()
+        if self._pools is not None:
+            self._pools.invalidate(self._copy.address)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.end()
+        self._elsewhere.close()
+
+    def _current(self) -> _Test:
+        if self._test is None:
+            self._test = _Test(self._new_engine, self._constraints, joined=False)
+        return self._test
+
+    def _engine(self, test: _Test) -> Any:
+        """What the session is bound to now."""
+        return test.engine if test.outer is None else joined_engine(test.engine, self._running, by_test=True)
+
+    def _make_anew(self) -> None:
+        """The session belongs to who comes next: a test, or a wider fixture."""
+        if self._session is not None:
+            test = self._current()
+            make_anew(self._session, self._style, self._engine(test))
+            self._kept.give_back(self._session.sync_session)
+            test.session = self._session
+
+    async def _keep(self, session: Any, owner: object) -> None:
+        found = self._kept.find(session.sync_session, owner)
+        await session.rollback()
+        self._kept.add(found, session.sync_session)
+
+    def _running(self) -> Outer:
+        """The outer transaction, for who asks on its loop. Raises `IsolationError` for all others."""
+        if self._test is None or self._test.outer is None:
+            raise over()
+        loop = self._test.life.loop
+        if loop is not None and loop is not asyncio.get_running_loop():
+            raise IsolationError(
+                "the app and the test use one connection on two event loops",
+                cause="in rollback mode they share it, and a connection of an async driver belongs to one loop",
+                fix='mark the test with @pytest.mark.seatrial(NAME="reset"), or run the app in the test\'s own loop',
+            )
+        return self._test.outer
+
+    def _new_engine(self) -> Any:
+        if self._model is None:
+            bind = self._style.bind
+            if is_on(bind, self._copy.address) and bind.dialect.is_async:
+                self._model = bind
+            else:
+                self._model = engine_for(self._copy.address, self._drivers, is_async=True, like=bind)
+        # The app's pool may be the rollback's for now: what is wanted is one like its own.
+        return twin(self._model)
+
+    def _join(self, engine: Any) -> None:
+        """Let an engine of the app's that is on this database join the outer transaction."""
+        if not is_on(engine, self._copy.address) or any(engine is each for each in self._joined_engines):
+            return
+        self._joined_engines.append(engine)
+        self._joining.enter_context(joining(engine, self._running))
+
+    def _adopt(self, value: Any) -> Any:
+        session = actual_session(value)
+        if session is None:
+            return value
+        sync = sync_session(session)
+        test = self._current()
+        if test.outer is not None:
+            refuse_what_cannot_join(sync, owner=session)
+        if goes_to(sync, self._copy.address):
+            if test.outer is not None:
+                for engine in engines_of(sync):
+                    self._join(engine)
+            return value
+        if test.outer is not None:
+            return rebound(value, session, joined_engine(test.engine, self._running, by_test=False))
+        return rebound(value, session, self._elsewhere.get())
+
+
+class _Test:
+    """What one test holds, and how it is closed on the loop where it lives."""
+
+    def __init__(self, new_engine: Callable[[], Any], constraints: Constraints, *, joined: bool) -> None:
+        from sqlalchemy import event
+
+        self.engine = new_engine()
+        self.session: Any = None
+        self.before_close: Callable[[Any], Awaitable[None]] | None = None
+        self.life = OnLoop(self._close)
+        self.outer: Outer | None = None
+        self._records: dict[int, Any] = {}
+        self._complaints: tuple[str, ...] = ()
+        event.listen(self.engine, "do_connect", _on_asyncio)
+        event.listen(self.engine.pool, "connect", self._on_connect)
+        if joined:
+            dialect = self.engine.dialect.name
+            self.outer = Outer(
+                self.engine.raw_connection,
+                Tasks(),
+                constraints=constraints if dialect == "postgresql" else None,
+                begins=("BEGIN",) if dialect == "sqlite" else (),
+            )
+
+    def backends(self) -> Sequence[int]:
+        return [
+            pid
+            for record in self._records.values()
+            if record.dbapi_connection is not None and (pid := backend(record.driver_connection))
+        ]
+
+    def end(self) -> tuple[str, ...]:
+        if self.life.loop is None:
+            if self.session is not None:
+                self.session.sync_session.close()  # it never connected: nothing to wait for
+        elif not self.life.finish():
+            self._terminate()
+        return self._complaints
+
+    async def _close(self) -> None:
+        """On the loop: the outer transaction is rolled back, the session closed, the connections with it."""
+        from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+        if self.outer is not None:
+            outer = self.outer
+
+            async with AsyncSession() as greenlet:
+                self._complaints = await greenlet.run_sync(lambda _: outer.finish())
+        if self.session is not None:
+            if self.before_close is not None:
+                await self.before_close(self.session)
+            await self.session.close()
+        await AsyncEngine(self.engine).dispose()
+
+    def _terminate(self) -> None:
+        """The loop is gone, or busy with us: drop the connections without speaking to the server."""
+        for record in self._records.values():
+            with suppress(Exception):  # a loop that is closed can't even be told
+                record.invalidate()
+
+    def _on_connect(self, connection: Any, record: Any) -> None:  # noqa: ARG002  # SQLAlchemy's signature
+        self._records[id(record)] = record
+        record.info[OWN] = True
+        self.life.hold()
+
+
+def _on_asyncio(*_: object) -> None:
+    """Raise `IsolationError` where a test on another library's loop (trio's) would get an error from deep below."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise IsolationError(
+            "the test's AsyncSession was used where no asyncio event loop runs",
+            cause="the drivers behind it need asyncio, and anyio's plugin runs tests on trio, too",
+            fix='have the fixture `anyio_backend` return "asyncio"',
+        ) from None

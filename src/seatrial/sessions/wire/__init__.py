@@ -1,0 +1,1 @@
+"""Rollback for apps whose drivers are spoken to directly: their connections meet in one transaction on the wire."""

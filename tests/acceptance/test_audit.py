@@ -1,0 +1,57 @@
+"""`--seatrial-audit`: the whole database is compared after each test, and who left a difference fails, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+TESTS = """
+def test_innocent(db):
+    assert db.execute("select count(*) from team").fetchone() == (1,)
+
+def test_leaks(db):
+    db.execute("insert into team values (2, 'left behind')")
+    db.commit()
+
+def test_next_starts_from_the_baseline_all_the_same(db):
+    assert db.execute("select count(*) from team").fetchone() == (1,)
+"""
+BROKEN = """
+from seatrial.resources.kinds.{kind}.{module} import {name}
+from seatrial.resources.protocol import Undone
+
+{name}.undo = lambda self: Undone(path="nothing")  # an undo that undoes nothing
+"""
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def broken(request, project):
+    """A project on each kind, with an undo that leaves everything behind."""
+    module, name = {"postgres": ("reset.copy", "PostgresCopy"), "sqlite": ("copy", "SQLiteCopy")}[request.param]
+    return project.write(
+        {
+            "seatrial.toml": f"[resources.db]\nkind = '{request.param}'\nschema = 'schema.sql'\n",
+            "schema.sql": "create table team (id int primary key, name text); insert into team values (1, 'seed');",
+            "conftest.py": BROKEN.format(kind=request.param, module=module, name=name),
+            "test_teams.py": TESTS,
+        }
+    )
+
+
+def test_a_difference_fails_the_test_that_left_it_and_names_table_row_and_writer(broken):
+    outcome = broken.pytest()
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+    assert "ERROR at teardown of test_leaks" in outcome.text
+    assert "After test_teams.py::test_leaks the database db does not equal its baseline: rows " in outcome.text
+    assert "team: 2 rows, 1 " in outcome.text
+    assert "left behind" in outcome.text
+    assert "db: audited after 3 tests, 1 left a difference" in outcome.text
+    if "kind = 'postgres'" in (broken.folder / "seatrial.toml").read_text():
+        assert "is too many (transaction " in outcome.text
+        assert "in the test were at work: pid " in outcome.text
+
+
+@pytest.mark.parametrize("broken", ["sqlite"], indirect=True)
+def test_without_it_nobody_looks(broken):
+    outcome = broken.pytest("-k", "innocent", audit=False)
+    assert outcome.counts()["passed"] == 1, outcome.text
+    assert "audit" not in outcome.text

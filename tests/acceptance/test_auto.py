@@ -1,0 +1,106 @@
+"""`isolation = "auto"`: chosen per test, told with `-v`, and a failure says how to run the test under `reset`."""
+
+from __future__ import annotations
+
+import pytest
+
+TESTS = """
+import pytest
+
+def test_reads(db):
+    assert db.execute("select count(*) from t").fetchone() == (1,)
+
+def test_changes_the_schema(db):
+    db.execute("create table extra (id int)")
+    db.commit()
+    import os
+    assert "FAIL" not in os.environ
+
+@pytest.mark.seatrial(db="reset")
+def test_marked(db):
+    db.execute("insert into t values (2)")
+    db.commit()
+
+def test_after(db):
+    assert db.execute("select count(*) from t").fetchone() == (1,)
+    assert db.execute("select to_regclass('extra')").fetchone() == (None,)
+"""
+
+
+@pytest.fixture
+def auto(project):
+    return project.write(
+        {
+            "seatrial.toml": "[resources.db]\nkind = 'postgres'\nschema = 'schema.sql'\nisolation = 'auto'\n",
+            "schema.sql": "create table t (id int); insert into t values (1);",
+            "test_auto.py": TESTS,
+        }
+    )
+
+
+def test_what_a_test_did_last_time_decides_and_the_reason_is_told(auto):
+    first = auto.pytest("-v")
+    assert first.counts() == {"passed": 4}, first.text
+    assert "test_reads PASSED [db reset: nothing is known of it yet]" in first.text
+    assert "test_marked PASSED [" not in first.text.replace("PASSED               [", "").replace("PASSED [100%]", "")
+    second = auto.pytest("-v", "-n", "2", FAIL="1")
+    assert second.counts() == {"passed": 3, "failed": 1}, second.text
+    assert "[db reset: last time a reset took " in second.text
+    assert "[db clone: last time the schema was changed: relation extra created" in second.text
+    assert (
+        "db ran in clone, which Seatrial chose (last time the schema was changed: relation extra created" in second.text
+    )
+    assert "pytest test_auto.py::test_changes_the_schema --seatrial-set db.isolation=reset" in second.text
+    third = auto.pytest("-v", "test_auto.py::test_changes_the_schema", "--seatrial-set", "db.isolation=reset")
+    assert third.counts() == {"passed": 1}
+    assert "[db " not in third.text
+
+
+def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is_not_chosen_again(project):
+    project.write(
+        {
+            "seatrial.toml": """
+            [resources.db]
+            kind = "sqlite"
+            schema = "models:Base"
+            isolation = "auto"
+            """,
+            "models.py": """
+            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+            class Base(DeclarativeBase): ...
+
+            class Team(Base):
+                __tablename__ = "team"
+                id: Mapped[int] = mapped_column(primary_key=True)
+            """,
+            "conftest.py": """
+            import seatrial.isolation.choose
+
+            seatrial.isolation.choose.DEAR = 0.0  # as on a database that is large
+            """,
+            "test_teams.py": """
+            import contextlib, os, sqlite3
+            from models import Team
+
+            def test_joined(db):
+                db.add(Team(id=1))
+                db.commit()
+
+            def test_a_second_connection(db):
+                with contextlib.closing(sqlite3.connect(os.environ["DATABASE_URL"].removeprefix("sqlite:///"))) as other:
+                    other.execute("insert into team values (1)")
+                    other.commit()
+
+            def test_after(db):
+                assert db.query(Team).count() == 0
+            """,
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+        }
+    )
+    runs = [project.pytest("-v") for _ in range(3)]
+    assert [run.counts() for run in runs] == [{"passed": 3}] * 3, runs[1].text
+    assert "test_joined PASSED [db rollback: last time a reset took " in runs[1].text
+    assert "rollback was chosen, and could not hold it: this test committed to the database" in runs[1].text
+    assert "test_joined PASSED [db rollback: last time one transaction held it]" in runs[2].text
+    assert "test_a_second_connection PASSED [db reset: rollback can't hold it: " in runs[2].text

@@ -1,0 +1,86 @@
+"""Bad input gets one clear message: what happened, why, and what to type next."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('kindd = "postgres"', ["kindd", "kind"]),
+        ('kind = "postgers"', ["postgers", "postgres"]),
+        ('kind = "postgres"\nisolation = "resett"', ["resett", "reset"]),
+        ('kind = "postgres"\ndurable = "yes"', ["durable", "true"]),
+    ],
+    ids=["unknown key", "misspelt kind", "misspelt isolation", "wrong type"],
+)
+def test_a_mistake_in_the_configuration_names_file_key_and_nearest_value(project, line, told):
+    project.write({"pyproject.toml": f"[tool.seatrial.resources.db]\n{line}\n", "test_x.py": "def test_x(): pass\n"})
+    outcome = project.pytest("-q")
+    assert outcome.status == 4
+    assert "pyproject.toml" in outcome.text
+    for word in told:
+        assert word in outcome.text
+    assert "Traceback" not in outcome.text
+
+
+def test_an_app_that_does_not_import_shows_its_own_traceback_shortened(service):
+    service.write({"app/main.py": "from app.database import Base\nimport app.models\n\n1 / 0\n"})
+    outcome = service.pytest("-q", "tests", "-k", "cascade")
+    assert outcome.status == 1
+    assert "ZeroDivisionError" in outcome.text
+    assert "app/main.py" in outcome.text
+    assert "importlib" not in outcome.text
+
+
+def test_an_app_path_that_does_not_exist_names_the_nearest(service):
+    outcome = service.pytest("-q", "tests", "-k", "cascade", SEATRIAL_APP="app.main:aap")
+    assert outcome.status == 1
+    assert "app.main:aap" in outcome.text
+    assert 'write "app.main:app"' in outcome.text
+
+
+def test_a_schema_without_tables_asks_whether_the_models_are_imported(service):
+    service.write({"app/models.py": "", "app/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n"})
+    outcome = service.pytest("-q", "tests", "-k", "cascade")
+    service.write({"tests/test_occasions.py": "def test_it(db): pass\n"})
+    outcome = service.pytest("-q", "tests")
+    assert outcome.status == 1
+    assert "no tables" in outcome.text
+
+
+def test_a_failing_migration_shows_its_own_error_and_leaves_no_half_built_template(service):
+    service.write({"schema.sql": "create table good (id int);\ncreate table bad (id no_such_type);\n"})
+    config = service.folder / "pyproject.toml"
+    config.write_text(config.read_text().replace('"app.database:Base"', '"schema.sql"'))
+    broken = service.pytest("-q", "tests", "-k", "cascade")
+    assert broken.status == 1
+    assert 'type "no_such_type" does not exist' in broken.text
+    service.write({"schema.sql": "create table good (id int);\n", "tests/test_good.py": GOOD})
+    assert service.pytest("-q", "tests/test_good.py").status == 0
+
+
+GOOD = """
+from sqlalchemy import text
+
+def test_good(db):
+    assert db.execute(text("select count(*) from good")).scalar() == 0
+"""
+
+
+def test_the_full_error_is_told_once_and_later_tests_say_it_in_a_line(service):
+    service.write({"app/models.py": "import no_such_library\n"})
+    outcome = service.pytest("-q", "tests/test_occasions.py", "--continue-on-collection-errors")
+    service.write({"tests/test_occasions.py": "def test_a(db): pass\n\n\ndef test_b(db): pass\n"})
+    outcome = service.pytest("-q", "tests/test_occasions.py")
+    assert outcome.counts() == {"error": 2} or outcome.counts() == {"errors": 2}, outcome.text
+    assert outcome.text.count("told in full at the first test") >= 1
+
+
+def test_a_url_without_our_marker_is_refused_and_nothing_is_touched(service):
+    """Covered with a real server in tests/acceptance/test_url.py; here: nobody answers there."""
+    outcome = service.pytest("-q", "tests", "-k", "cascade", SEATRIAL_DB_URL="postgresql://u:s3cret@127.0.0.1:9/x")
+    assert outcome.status == 1
+    assert "127.0.0.1:9" in outcome.text
+    assert "s3cret" not in outcome.text

@@ -1,0 +1,95 @@
+"""The main job: a service's tests on a real PostgreSQL, with six lines of configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize("isolation", ["reset", "rollback", "clone"])
+def test_each_test_starts_from_the_same_state_in_each_isolation(service, isolation):
+    for _ in range(2):
+        outcome = service.pytest("-q", "tests", "--seatrial-set", f"db.isolation={isolation}")
+        assert outcome.status == 0, outcome.text
+        assert outcome.counts()["passed"] == 7
+
+
+def test_two_workers_share_a_server_and_have_a_database_each(service):
+    for number in range(3):
+        service.write({f"tests/test_more_{number}.py": (service.folder / "tests/test_occasions.py").read_text()})
+    outcome = service.pytest("-q", "-n", "2", "tests")
+    assert outcome.status == 0, outcome.text
+    assert outcome.counts()["passed"] == 28
+
+
+def test_the_header_names_server_version_provider_and_isolation(service):
+    outcome = service.pytest("tests", "-k", "cascade")
+    assert "db: postgres 18" in outcome.text
+    assert "(embedded), isolation reset, DATABASE_URL" in outcome.text
+
+
+def test_an_exception_of_the_app_is_raised_in_the_test(service):
+    service.write({"tests/test_broken.py": "def test_broken(client):\n    client.get('/broken')\n"})
+    outcome = service.pytest("tests/test_broken.py")
+    assert outcome.counts() == {"failed": 1}
+    assert "RuntimeError: the app is broken" in outcome.text
+
+
+def test_a_failure_because_of_the_server_shows_what_the_server_logged(service):
+    service.write(
+        {
+            "tests/test_log.py": """
+            from sqlalchemy import text
+
+            def test_log(db):
+                db.execute(text("select no_such_column from users"))
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_log.py")
+    assert "log of the postgres server of db" in outcome.text
+    assert 'ERROR:  column "no_such_column" does not exist' in outcome.text
+
+
+def test_a_fixture_of_the_project_wins_over_ours_of_the_same_name(service):
+    service.write(
+        {
+            "tests/conftest.py": """
+            import pytest
+
+            @pytest.fixture
+            def db():
+                return "the project's own"
+            """,
+            "tests/test_own.py": """
+            def test_own(db, seatrial_db, db_url):
+                assert db == "the project's own"
+                assert seatrial_db.bind is not None
+                assert db_url.startswith("postgresql://")
+            """,
+        }
+    )
+    outcome = service.pytest("tests/test_own.py")
+    assert outcome.status == 0, outcome.text
+
+
+def test_keep_sets_the_database_of_a_failed_test_aside_and_prints_its_url(service):
+    service.write(
+        {
+            "tests/test_keep.py": """
+            from app.models import User
+
+            def test_fails(db):
+                db.add(User(email="kept@example.org", name="Kept"))
+                db.commit()
+                assert False
+
+            def test_next(db):
+                assert db.query(User).count() == 0
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_keep.py", "--seatrial-keep")
+    assert outcome.counts() == {"failed": 1, "passed": 1}, outcome.text
+    line = next(line for line in outcome.text.splitlines() if "kept at" in line)
+    url = line.split("kept at ")[1].strip()
+    assert url.startswith("postgresql://")

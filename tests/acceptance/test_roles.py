@@ -1,0 +1,50 @@
+"""Roles live on the server, templates come and go: a schema that makes a role can be changed as often as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+TESTS = """
+    import psycopg
+
+    def test_the_reader_may_read(db_url, db):
+        db.execute("insert into users (name) values ('Ada')")
+        db.commit()
+        with psycopg.connect(db_url) as app:
+            app.execute("set role reader")
+            assert app.execute("select name from users").fetchall() == [("Ada",)]
+"""
+SCHEMA = "create role reader; create table users (name text {more}); grant select on users to reader;\n"
+
+
+@pytest.fixture
+def shop(project):
+    project.write(
+        {
+            "pyproject.toml": '[tool.seatrial.resources.db]\nkind = "postgres"\nschema = "schema.sql"\nseed = "seed.sql"\n',
+            "seed.sql": "select 1;\n",
+            "schema.sql": SCHEMA.format(more=""),
+            "test_reader.py": TESTS,
+        }
+    )
+    yield project
+    project.seatrial("down")
+
+
+def test_a_schema_that_creates_a_role_can_be_edited_between_two_runs(shop) -> None:
+    for more, isolation in (("", "reset"), ("not null", "clone"), ("not null unique", "reset"), ("", "reset")):
+        shop.write({"schema.sql": SCHEMA.format(more=more)})
+        outcome = shop.pytest("-q", SEATRIAL_DB_ISOLATION=isolation)
+        assert outcome.counts() == {"passed": 1}, outcome.text
+    shop.write({"seed.sql": "select 1 / 0;\n"})  # when the role is made already
+    assert "division by zero" in shop.pytest("-q").text
+    shop.write({"seed.sql": "select 1;\n"})
+    assert shop.pytest("-q").counts() == {"passed": 1}
+
+
+def test_a_development_database_that_uses_the_role_is_named_where_it_is_in_the_way(shop) -> None:
+    assert shop.seatrial("up").status == 0
+    shop.write({"schema.sql": SCHEMA.format(more="not null")})
+    outcome = shop.pytest("-q")
+    assert "the database db_dev still uses it" in outcome.text
+    assert 'DROP DATABASE "db_dev"' in outcome.text

@@ -1,0 +1,113 @@
+"""When things start: only for tests that use them, and never before they are needed."""
+
+from __future__ import annotations
+
+import json
+
+
+def servers(project) -> list[object]:
+    """What runs for this project, as the command line tells it."""
+    return [server for server in json.loads(project.seatrial("status", "--json").text) if server["running"]]
+
+
+def test_collecting_starts_nothing(service):
+    outcome = service.pytest("--collect-only", "-q", "tests")
+    assert outcome.status == 0, outcome.text
+    assert servers(service) == []
+
+
+def test_tests_that_use_no_resource_start_nothing(service):
+    service.write({"tests/test_unit.py": "def test_unit():\n    assert 1 + 1 == 2\n"})
+    outcome = service.pytest("-q", "tests/test_unit.py", SEATRIAL_IDLE="30")
+    assert outcome.status == 0, outcome.text
+    assert servers(service) == []
+
+
+def test_a_test_that_uses_the_app_with_a_client_of_its_own_has_its_database(service):
+    service.write(
+        {
+            "tests/conftest.py": """
+            import pytest
+            from fastapi.testclient import TestClient
+            from app.main import app
+
+            @pytest.fixture
+            def client():
+                with TestClient(app) as client:
+                    yield client
+            """,
+            "tests/test_own_client.py": """
+            import pytest
+
+            @pytest.mark.parametrize("attempt", range(2))
+            def test_own_client(client, attempt):
+                assert client.post("/users", json={"email": "a@b.c", "name": "A"}).json()["id"] == 1
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_own_client.py")
+    assert outcome.status == 0, outcome.text
+
+
+def test_who_is_refused_by_a_database_that_nobody_was_seen_to_need_is_told_what_to_write(service):
+    service.write(
+        {
+            "tests/conftest.py": """
+            import os
+            import psycopg
+            import pytest
+
+            @pytest.fixture
+            def connection():
+                with psycopg.connect(os.environ["DATABASE_URL"].replace("+psycopg", "")) as connection:
+                    yield connection
+            """,
+            "tests/test_by_hand.py": """
+            def test_by_hand(connection):
+                assert connection.execute("select count(*) from users").fetchone() == (0,)
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_by_hand.py")
+    assert outcome.counts() == {"error": 1}, outcome.text
+    assert "db was not started: no test was seen to need it" in outcome.text
+    outcome = service.pytest("-q", "tests/test_by_hand.py", "-o", "usefixtures=db_url")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+
+
+def test_the_url_is_exported_before_a_conftest_is_imported_and_stays_the_same(service):
+    service.write(
+        {
+            "tests/conftest.py": """
+            import os
+
+            AT_IMPORT = os.environ["DATABASE_URL"]
+            """,
+            "tests/test_url.py": """
+            import os
+
+            import pytest
+            from conftest import AT_IMPORT
+
+            @pytest.mark.parametrize("isolation", ["reset", "clone"])
+            def test_url(db_url, request, isolation):
+                assert db_url == AT_IMPORT == os.environ["DATABASE_URL"]
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_url.py", DATABASE_URL="postgresql://somebody:real@db.example.org/prod")
+    assert outcome.status == 0, outcome.text
+
+
+def test_the_first_test_that_uses_a_database_starts_it_and_the_next_run_finds_the_template(service):
+    first = service.pytest("tests", "-k", "cascade")
+    again = service.pytest("tests", "-k", "cascade")
+    assert "built in" in first.text
+    assert "found in" in again.text
+
+
+def test_without_our_configuration_the_plugin_does_nothing(project):
+    project.write({"test_plain.py": "import os\n\ndef test_plain():\n    assert 'DATABASE_URL' not in os.environ\n"})
+    outcome = project.pytest("-q")
+    assert outcome.counts() == {"passed": 1}
+    assert "seatrial" not in outcome.text

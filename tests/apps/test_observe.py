@@ -1,0 +1,161 @@
+"""A witness at an app's door sees each exchange, and the app and its client notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import flask
+import litestar
+import pytest
+from fastapi import APIRouter, FastAPI
+from litestar.params import FromPath
+from starlette.responses import StreamingResponse
+
+from seatrial.apps.inprocess import InProcess
+from seatrial.apps.observe.seen import LARGEST, Seen
+
+
+class Notes:
+    """A witness that writes down."""
+
+    def __init__(self, *, looks: bool = True) -> None:
+        self.seen = []
+        self.looks = looks
+
+    def begins(self, seen):
+        return seen if self.looks else None
+
+    def ended(self, ticket):
+        assert ticket.answered
+        self.seen.append(ticket)
+
+
+@pytest.fixture
+def notes():
+    return Notes()
+
+
+@pytest.fixture
+def watched(serve, notes):
+    def start(app, interface="asgi"):
+        return serve(app, interface, witness=notes).client(raise_server_exceptions=False)
+
+    return start
+
+
+def fast_api() -> FastAPI:
+    app, users, admin = FastAPI(), APIRouter(prefix="/users"), FastAPI()
+
+    @users.get("/{user_id}")
+    def read(user_id: int) -> dict[str, int]:
+        return {"id": user_id}
+
+    @admin.get("/logs/{day}")
+    async def logs(day: str) -> str:
+        raise ValueError(f"nothing on {day}\nand more")
+
+    app.include_router(users, prefix="/v1")
+    app.mount("/admin", admin)
+    return app
+
+
+def test_an_exchange_has_method_path_query_route_status_and_media_type(watched, notes):
+    assert watched(fast_api()).get("/v1/users/7?full=1").json() == {"id": 7}
+    (seen,) = notes.seen
+    assert (seen.method, seen.path, seen.query, seen.route) == ("GET", "/v1/users/7", "full=1", "/v1/users/{user_id}")
+    assert (seen.status, seen.media_type, seen.body, seen.error) == (200, "application/json", b'{"id":7}', "")
+    assert seen.milliseconds > 0
+
+
+def test_a_mounted_app_s_route_is_told_with_the_path_it_is_mounted_at_and_its_error_in_one_line(watched, notes):
+    watched(fast_api()).get("/admin/logs/monday")
+    (seen,) = notes.seen
+    assert (seen.route, seen.error) == ("/admin/logs/{day}", "ValueError: nothing on monday")
+
+
+def test_a_path_that_no_route_answers_has_no_route(watched, notes):
+    assert watched(fast_api()).get("/nowhere").status_code == 404
+    assert (notes.seen[0].route, notes.seen[0].status) == ("", 404)
+
+
+def test_a_witness_that_looks_away_changes_nothing(serve):
+    away = Notes(looks=False)
+    assert serve(fast_api(), "asgi", witness=away).client().get("/v1/users/7").json() == {"id": 7}
+    assert away.seen == []
+
+
+def test_a_stream_is_kept_up_to_a_limit_and_passed_on_whole(watched, notes):
+    app = FastAPI()
+
+    @app.get("/stream")
+    async def stream(pieces: int):
+        async def produce():
+            for _ in range(pieces):
+                await asyncio.sleep(0)
+                yield b"x" * 1000
+
+        return StreamingResponse(produce())
+
+    client = watched(app)
+    assert len(client.get("/stream?pieces=2").content) == 2000
+    assert len(client.get("/stream?pieces=1001").content) == 1_001_000 > LARGEST
+    assert [seen.body and len(seen.body) for seen in notes.seen] == [2000, None]
+
+
+def test_litestar_tells_its_template(watched, notes):
+    @litestar.get("/items/{item_id:int}")
+    async def read(item_id: FromPath[int]) -> int:
+        return item_id
+
+    assert watched(litestar.Litestar([read])).get("/items/3").status_code == 200
+    assert notes.seen[0].route == "/items/{item_id}"
+
+
+def test_flask_tells_its_rule_and_a_response_is_over_when_it_is_closed(watched, notes):
+    app = flask.Flask("made_up")
+
+    @app.get("/items/<int:item_id>")
+    def read(item_id):
+        return {"id": item_id}
+
+    @app.get("/stream")
+    def stream():
+        return flask.Response((piece for piece in ("a", "b")), mimetype="text/plain")
+
+    client = watched(app, "wsgi")
+    assert client.get("/items/3").json() == {"id": 3}
+    assert client.get("/stream").text == "ab"
+    assert [(seen.route, seen.status, seen.media_type, seen.body) for seen in notes.seen] == [
+        ("/items/<int:item_id>", 200, "application/json", b'{"id":3}\n'),
+        ("/stream", 200, "text/plain", b"ab"),
+    ]
+
+
+def test_a_wsgi_app_that_raises_is_seen_and_raises(serve, notes):
+    def app(environ, start_response):
+        raise KeyError("missing")
+
+    client = InProcess(app, "wsgi", witness=notes).client()
+    with pytest.raises(KeyError):
+        client.get("/")
+    assert (notes.seen[0].status, notes.seen[0].error) == (0, "KeyError: 'missing'")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "pieces", "answered"),
+    [
+        ("GET", 200, [], [b"some"], False),
+        ("GET", 200, [("Content-Length", "8")], [b"some"], False),
+        ("GET", 200, [("Content-Length", "8")], [b"some", b"more"], True),
+        ("HEAD", 200, [("Content-Length", "8")], [], True),
+        ("GET", 204, [], [], True),
+    ],
+)
+def test_an_exchange_is_answered_when_its_client_has_all_of_it(method, status, headers, pieces, answered):
+    seen = Seen(method, "/")
+    seen.starts(status, headers)
+    for piece in pieces:
+        seen.keep(piece)
+    assert seen.answered is answered
+    seen.ends()
+    assert seen.answered

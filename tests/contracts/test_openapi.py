@@ -1,0 +1,116 @@
+"""A response is compared with the app's own description: status, media type and schema."""
+
+from __future__ import annotations
+
+import litestar
+import pytest
+from fastapi import FastAPI
+from litestar.params import FromPath
+
+from seatrial.contracts.openapi import OpenApi, description_of
+from seatrial.events import Exchange
+
+USER = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+}
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "paths": {
+        "/users/{user_id}": {
+            "get": {
+                "responses": {
+                    "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/User"}}}},
+                    "404": {"$ref": "#/components/responses/Missing"},
+                    "4XX": {"description": "wrong"},
+                }
+            }
+        },
+        "/any": {"get": {"responses": {"default": {"content": {"text/*": {}}}}}},
+    },
+    "components": {
+        "schemas": {"User": USER},
+        "responses": {"Missing": {"content": {"application/problem+json": {"schema": {"type": "object"}}}}},
+    },
+}
+
+
+def answer(body: bytes = b"", *, route="/users/{user_id}", status=200, media_type="application/json", method="GET"):
+    return Exchange(
+        resource="app", test="t", number=1, caller="test", method=method, path=route, route=route, status=status,
+        media_type=media_type, body=body, milliseconds=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def described() -> OpenApi:
+    return OpenApi(DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        pytest.param(answer(b'{"id": 1}'), id="as described"),
+        pytest.param(answer(b'{"id": 1}', route="/users/{user_id:int}"), id="a route with a type in it"),
+        pytest.param(answer(b'{"id": 1}', route="/users/<int:other>"), id="a route in Flask's words"),
+        pytest.param(answer(b"{}", status=404, media_type="application/problem+json"), id="a response by reference"),
+        pytest.param(answer(b"gone", status=410, media_type="text/plain"), id="a class of statuses, without content"),
+        pytest.param(answer(b"hello", route="/any", media_type="text/plain"), id="a range of media types"),
+        pytest.param(answer(b"?", route="/elsewhere", status=500), id="a path that nobody described"),
+        pytest.param(answer(b"?", route="", status=404), id="no route at all"),
+        pytest.param(answer(status=0), id="no response"),
+        pytest.param(answer(status=405, method="OPTIONS"), id="what frameworks answer by themselves"),
+    ],
+)
+def test_what_is_described_so_contradicts_nothing(described, exchange):
+    assert described.contradiction(exchange) == ""
+
+
+@pytest.mark.parametrize(
+    ("exchange", "text"),
+    [
+        (answer(status=201), "answered 201, which is not described (described: 200, 404, 4XX)"),
+        (answer(b"hi", media_type="text/html"), "answered 200 as text/html, described as application/json"),
+        (answer(b"nonsense"), "answered 200 with a body that is no JSON"),
+        (answer(b'{"id": "1"}'), 'answered 200 with a body that is not as described: body.id: "1" is not of type'),
+        (answer(b"{}"), 'a body that is not as described: body: "id" is a required property'),
+        (answer(b"[]", status=404, media_type="application/problem+json"), '[] is not of type "object"'),
+    ],
+)
+def test_a_contradiction_says_in_what(described, exchange, text):
+    assert text in described.contradiction(exchange)
+
+
+def test_the_own_words_of_openapi_3_0_are_understood():
+    schema = {"type": "object", "properties": {"name": {"type": "string", "nullable": True}}}
+    bounds = {"type": "integer", "minimum": 0, "exclusiveMinimum": True}
+    schema["properties"]["age"] = bounds
+    schema["properties"]["kind"] = {"enum": ["a"], "nullable": True}
+    response = {"200": {"content": {"application/json": {"schema": schema}}}}
+    described = OpenApi({"openapi": "3.0.3", "paths": {"/x": {"get": {"responses": response}}}})
+    assert described.contradiction(answer(b'{"name": null, "age": 1, "kind": null}', route="/x")) == ""
+    assert "body.age" in described.contradiction(answer(b'{"age": 0}', route="/x"))
+    assert "body.kind" in described.contradiction(answer(b'{"kind": "b"}', route="/x"))
+
+
+def test_the_description_is_asked_of_fastapi_also_beneath_a_middleware_and_of_litestar():
+    class Middleware:
+        def __init__(self, app):
+            self.app = app
+
+    app = FastAPI(title="made up")
+    assert description_of(Middleware(app))["info"]["title"] == "made up"
+
+    @litestar.get("/items/{item_id:int}")
+    async def read(item_id: FromPath[int]) -> int:
+        return item_id
+
+    described = OpenApi(description_of(litestar.Litestar([read])))
+    assert described.contradiction(answer(b"3", route="/items/{item_id:int}")) == ""
+    assert "not of type" in described.contradiction(answer(b'"3"', route="/items/{item_id:int}"))
+
+
+def test_an_app_without_a_description_has_none():
+    assert description_of(object()) is None
+    assert description_of(FastAPI(openapi_url=None)) is not None, "it describes itself, though it does not serve that"

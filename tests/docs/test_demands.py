@@ -1,0 +1,198 @@
+"""What is demanded of every resource: which test holds it for which kind, as one table in docs/demands.md.
+
+After a change here: `make docs`.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "demands.md"
+KINDS = ("postgres", "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
+NONE = "-"
+"""The demand makes no sense for the kind: it has no server, no password, or no log of its own."""
+
+LOCAL = "resources/providers/test_local.py::"
+SUPERVISOR = "resources/supervisor/test_supervisor.py::"
+USERS = "resources/providers/test_users.py::"
+PLACES = "resources/providers/test_places.py::"
+PROMISES = "conformance/test_kinds.py::test_the_kind_keeps_its_promise"
+REDIS = "resources/kinds/redis/test_servers.py::"
+NATS = "resources/kinds/nats/test_nats.py::"
+MYSQL = "resources/kinds/mysql/test_servers.py::"
+COMMAND = "resources/kinds/command/test_command.py::"
+KILLS = "harness/test_killed_runs.py::test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
+
+ALL_SERVERS = ("postgres", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
+
+PROMISING = ("postgres", "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3")
+
+
+def on(test: str, *kinds: str) -> dict[str, str]:
+    """One test for several kinds: what they share is not their own."""
+    return dict.fromkeys(kinds, test)
+
+
+DEMANDS: dict[str, dict[str, str]] = {
+    "nothing to install but the package and its extra": {
+        "postgres": "resources/providers/test_embedded.py::test_an_installed_wheel_serves",
+        **on(PROMISES, "sqlite", "redis, valkey", "nats", "s3"),
+        "mysql, mariadb": NONE,
+    },
+    "works as an ordinary user, and under a user id without an entry": {
+        "postgres": USERS + "test_an_ordinary_user_s_server",
+    },
+    "works as root": {"postgres": USERS + "test_root_s_server_runs_in_a_namespace_and_its_files_stay_root_s"},
+    "works as root where user namespaces are forbidden": {
+        "postgres": USERS + "test_where_namespaces_are_not_allowed_another_user_runs_it",
+    },
+    "where no user will do, the reasons are told": {
+        "postgres": USERS + "test_where_no_other_user_can_be_had_the_reasons_are_told",
+    },
+    "works with a home that can't be written": {
+        "postgres": PLACES + "test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told",
+    },
+    "a full disk is told": {"postgres": PLACES + "test_a_disk_that_is_full_is_told"},
+    "spaces, letters beyond ASCII and great length in a path": {
+        "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
+    },
+    "one server for all workers, or one for each": {
+        "postgres": LOCAL + "test_four_processes_that_start_at_once_share_one_server",
+        "redis, valkey": REDIS + "test_two_workers_have_two_servers_and_the_next_run_finds_them_warm",
+        "nats": NATS + "test_another_worker_has_a_server_of_its_own_from_the_same_template",
+        "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
+    },
+    "two runs at once do not disturb each other": on(PROMISES, *PROMISING),
+    "two checkouts at once do not disturb each other": {"postgres": LOCAL + "test_projects_do_not_share_a_server"},
+    "a second run attaches to what is warm": {
+        "postgres": LOCAL + "test_a_second_run_attaches_to_what_is_warm",
+        **on(PROMISES, "mysql, mariadb", "redis, valkey", "nats", "s3"),
+    },
+    "whoever is killed, in whatever phase: nothing is left, the next run works": {"postgres": KILLS},
+    "kill -9 of the holder leaves no process after the idle time": on(
+        SUPERVISOR + "test_a_server_whose_holder_is_killed_ends_after_the_idle_time", *ALL_SERVERS
+    ),
+    "kill -9 of the supervisor leaves no process": on(
+        SUPERVISOR + "test_a_server_dies_with_its_supervisor", *ALL_SERVERS
+    ),
+    "a stale or forged pid file harms no bystander": {
+        "postgres": LOCAL + "test_forged_pid_files_harm_no_bystander_and_hinder_no_start",
+        **on(SUPERVISOR + "test_a_forged_state_file_harms_no_bystander", "redis, valkey", "nats", "command"),
+    },
+    "a child that dies while starting fails at once, with the end of its log": {
+        "postgres": LOCAL + "test_a_server_that_dies_while_it_starts_fails_at_once_with_the_end_of_its_log",
+        "redis, valkey": REDIS + "test_a_server_that_dies_at_once_is_told_with_its_log",
+        "command": COMMAND + "test_one_that_dies_while_it_starts_is_told_at_once",
+    },
+    "readiness is a real query": {
+        **on(PROMISES, "postgres", "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        "command": COMMAND + "test_a_program_is_ready_when_it_says_so",
+    },
+    "a random password, in no command line": {
+        "mysql, mariadb": MYSQL + "test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it",
+        "postgres": LOCAL + "test_no_password_is_in_a_command_line_or_a_file_of_orders",
+        "redis, valkey": REDIS + "test_passwords_stand_in_no_command_line",
+        "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
+        "sqlite": NONE,
+    },
+    "no password in a representation": on(PROMISES, *PROMISING),
+    "nobody gets in without the password": {
+        "mysql, mariadb": MYSQL + "test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it",
+        "postgres": LOCAL + "test_nobody_gets_in_without_the_password",
+        "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
+        "sqlite": NONE,
+    },
+    "no port race in 50 starts at once": on(
+        LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS
+    ),
+    "socket paths under 104 bytes": {
+        "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
+        **on(
+            "core/test_folders.py::test_sockets_fit_into_the_folder_however_long_the_cache_s_path_is",
+            "redis, valkey",
+            "nats",
+            "command",
+        ),
+    },
+    "the environment is exported before the app is imported": {
+        "postgres": "acceptance/test_start.py::"
+        "test_the_url_is_exported_before_a_conftest_is_imported_and_stays_the_same",
+        **on(PROMISES, "sqlite", "redis, valkey", "nats"),
+    },
+    "a resource that no test uses never starts": {
+        "postgres": "acceptance/test_start.py::test_tests_that_use_no_resource_start_nothing",
+    },
+    "the server's log is shown when a test fails because of it": {
+        "postgres": "acceptance/test_main_job.py::test_a_failure_because_of_the_server_shows_what_the_server_logged",
+        "sqlite": NONE,
+    },
+    "durability is off, and `durable = true` turns it on": {
+        "mysql, mariadb": MYSQL + "test_durable_means_that_each_commit_is_on_the_disk",
+        "postgres": "resources/kinds/postgres/test_program.py::test_settings",
+        "redis, valkey": REDIS + "test_durable_means_that_each_write_is_on_the_disk",
+    },
+    "the chain says why each provider was not taken": on(
+        "cli/test_servers.py::test_doctor_says_what_it_would_use_and_why_not_the_others", *ALL_SERVERS
+    ),
+    "`url`: nothing is started, and what does not bear our marker is never emptied": {
+        "mysql, mariadb": MYSQL + "test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched",
+        "postgres": "acceptance/test_addresses.py::"
+        "test_with_a_url_our_databases_are_made_beside_the_one_it_names_which_stays_as_it_is",
+        "redis, valkey": REDIS + "test_a_server_of_somebody_elses_that_holds_data_is_refused_and_not_touched",
+        "nats": NATS + "test_a_url_is_refused_with_the_reason",
+        "sqlite": NONE,
+    },
+    "caches are keyed by content, and made under a private name": on(PROMISES, *PROMISING),
+    "caches are cleaned by age and size": on(
+        "cli/test_by_hand.py::test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use",
+        "postgres",
+        "sqlite",
+        "redis, valkey",
+        "nats",
+    ),
+    "time-outs are immune to a clock that stands still": on(
+        LOCAL + "test_a_server_starts_while_the_clock_stands_still", *ALL_SERVERS
+    ),
+}
+OPENING = """# What is demanded of every resource
+
+Each line is held by the test that the table names, below `tests/`. Where one test stands in several columns, the part
+of Seatrial that keeps the promise is shared by these kinds. An empty cell is a gap: nobody has tested it there. A dash
+says that the line makes no sense for that kind. This page is made by `make docs`.
+"""
+
+
+def test_the_page_has_every_demand():
+    page = OPENING + "".join(lines())
+    if os.environ.get("SEATRIAL_WRITE_DOCS"):
+        PAGE.write_text(page)
+    assert PAGE.read_text() == page, "the demands have changed: run `make docs`"
+
+
+@pytest.mark.parametrize("demand", DEMANDS)
+def test_the_tests_that_hold_a_demand_exist_and_run(demand):
+    """And by no marker are they left out of `make test`."""
+    for where in set(DEMANDS[demand].values()) - {NONE}:
+        file, _, name = where.partition("::")
+        tree = ast.parse((ROOT / "tests" / file).read_text())
+        [test] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+        assert not any("nightly" in ast.unparse(mark) for mark in test.decorator_list), where
+    assert set(DEMANDS[demand]) <= set(KINDS)
+
+
+def lines():
+    yield f"\n| demand | {' | '.join(KINDS)} |\n|{'---|' * (len(KINDS) + 1)}\n"
+    for demand, held in DEMANDS.items():
+        yield f"| {demand} | {' | '.join(cell(held.get(kind, '')) for kind in KINDS)} |\n"
+
+
+def cell(where: str) -> str:
+    if where in ("", NONE):
+        return where
+    file, _, name = where.partition("::")
+    return f"[{name.removeprefix('test_').replace('_', ' ')}](../tests/{file})"

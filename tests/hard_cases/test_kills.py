@@ -1,0 +1,103 @@
+"""kill -9 of a client in mid-transaction, of a backend, of the server in mid-test: the next test has the baseline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .apps import Psycopg
+from .sea import Sea
+
+ORDER = "insert into orders (customer_id) values (1) returning id"
+CLIENT = """
+import sys, psycopg
+app = psycopg.connect(sys.argv[1])
+app.execute("insert into orders (customer_id) values (1)")
+app.commit()
+app.execute("delete from line")
+app.execute("update product set stock = 0")
+if sys.argv[2] == "copying":
+    with app.cursor() as cursor, cursor.copy("copy team from stdin") as copy:
+        copy.write_row((77, 77))
+        print("ready", flush=True)
+        sys.stdin.read()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("busy", ["in a transaction", "copying"])
+@pytest.mark.parametrize("isolation", ["reset", "clone"])
+def test_a_client_that_is_killed_in_mid_transaction_leaves_nothing_to_the_next_test(sea, isolation, busy):
+    with sea.one_test(isolation, "plain") as test:
+        argv = [sys.executable, "-c", CLIENT, sea.url("plain"), busy]
+        client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert client.stdout.readline() == b"ready\n"
+        client.kill()
+        client.wait()
+        client.stdin.close()
+        client.stdout.close()
+    assert test.told == []
+    with sea.one_test(isolation, "plain"), sea.connect("plain") as app:
+        assert app.execute("select count(*) from line").fetchone() == (5,)
+        assert app.execute(ORDER).fetchone() == (6,)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A server of its own: what ends it disturbs no other hard case."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEATRIAL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SEATRIAL_IDLE", "1")
+        sea = Sea(tmp_path_factory.mktemp("project"))
+        try:
+            sea.start("plain")
+            app = Psycopg(sea.url("plain"))
+            yield sea, app
+            app.close()
+        finally:
+            sea.close()
+
+
+KILLS = [(victim, isolation) for victim in ("backend", "server") for isolation in ("reset", "rollback", "clone")]
+BY_DAY = {("backend", "reset"), ("server", "reset")}
+"""Each kill costs a template: the baseline has rows in an unlogged table, which the crash takes along."""
+
+
+@pytest.mark.parametrize(
+    ("victim", "isolation"),
+    [pytest.param(*one, marks=() if one in BY_DAY else pytest.mark.nightly) for one in KILLS],
+)
+def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, victim, isolation):
+    sea, app = alone
+    with sea.one_test(isolation, "plain") as test:
+        assert app.commit(ORDER) == [(6,)]
+        ((pid,),) = app.commit("select pg_backend_pid()")
+        if victim == "server":
+            with sea.admin("plain") as admin:
+                pid = int(admin.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0])
+        os.kill(pid, signal.SIGKILL)
+        while _alive(pid):
+            time.sleep(0.01)
+        with suppress(Exception):  # whatever the driver says
+            app.commit(ORDER)
+    assert all(error.cause and error.fix for error in test.told)
+    for _ in range(2):
+        with sea.one_test(isolation, "plain") as after:
+            assert app.commit(ORDER) == [(6,)]
+            assert app.commit("select count(*) from line") == [(5,)]
+        assert after.told == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,240 @@
+"""Commits, rollbacks, prepared transactions, savepoints, isolation levels, deferred constraints, and the clock."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from seatrial.errors import IsolationError
+
+from .apps import JOINED_BELOW_SQLALCHEMY, JOINED_ON_THE_WIRE
+
+ORDER = "insert into orders (customer_id) values (1) returning id"
+
+
+def test_app_commits_and_the_next_test_starts_from_the_baseline_with_the_same_ids(way):
+    for _ in range(2):
+        with way.one_test():
+            assert way.app.commit(ORDER) == [(6,)]
+            assert way.app.commit("update customer set email = 'new@example.org' where id = 3", ORDER) == [(7,)]
+            assert way.app.commit("delete from line where id = 1", "select count(*) from orders") == [(7,)]
+
+
+def test_app_commits_are_seen_by_every_other_connection_in_reset_and_clone(committing, sea):
+    with committing.one_test():
+        committing.app.commit(ORDER)
+        with sea.connect(committing.app.resource) as other:
+            assert other.execute("select count(*) from orders where id = 6").fetchone() == (1,)
+
+
+def test_what_the_app_rolls_back_costs_no_undo_of_rows(app, sea):
+    with sea.one_test("reset", app.resource) as test:
+        held = app.hold()
+        held.run("select * from product for share")
+        held.run("delete from line")
+        held.rollback()
+        app.commit("select 1")
+    assert (test.told, test.paths[app.resource].rows) == ([], 0)
+
+
+@pytest.mark.parametrize("isolation", ["reset", "rollback", "clone"])
+def test_what_only_reads_costs_no_undo(joinable, sea, isolation):
+    for _ in range(2):
+        with sea.one_test(isolation, joinable.resource) as test:
+            joinable.commit("select * from product", "select * from now()")
+        assert (test.told, test.paths[joinable.resource].rows) == ([], 0)
+
+
+def test_raw_commit_and_rollback_sent_as_statements_are_undone(app, sea):
+    with sea.one_test("reset", app.resource) as test:
+        app.alone("BEGIN", ORDER, "COMMIT", "BEGIN", ORDER, "ROLLBACK", "BEGIN", ORDER, "END")
+    assert (test.told, test.paths[app.resource].path, test.paths[app.resource].rows) == ([], "log", 2)
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK", "END", "ABORT"])
+@pytest.mark.parametrize("driver", JOINED_BELOW_SQLALCHEMY)
+def test_raw_commit_or_rollback_in_rollback_mode_is_told_and_what_escaped_is_undone(app_of, sea, driver, statement):
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        held = app.hold()
+        held.run(ORDER)
+        held.run(statement)
+        held.run(ORDER)
+        held.rollback()
+    assert any("seatrial(" in error.fix and "reset" in error.fix for error in test.told)
+
+
+@pytest.mark.parametrize(("statement", "kept"), [("COMMIT", 1), ("ROLLBACK", 0), ("END", 1), ("ABORT", 0)])
+@pytest.mark.parametrize("driver", JOINED_ON_THE_WIRE)
+def test_raw_commit_or_rollback_on_the_wire_in_rollback_mode_means_what_it_says(app_of, sea, driver, statement, kept):
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        app.alone("BEGIN", ORDER, statement, "BEGIN", ORDER, "ROLLBACK")
+        assert app.commit("select count(*) from orders where id > 5") == [(kept,)]
+    assert (test.told, test.paths[app.resource].path) == ([], "rollback")
+
+
+def test_prepare_transaction_that_nobody_ends_is_rolled_back_and_told(app, sea):
+    with sea.one_test("reset", app.resource) as test:
+        app.alone("BEGIN", ORDER, "PREPARE TRANSACTION 'left'")
+    assert test.told == []
+    assert 'the prepared transaction "left" was rolled back' in test.paths[app.resource].reason
+
+
+def test_prepare_transaction_that_nobody_ends_does_not_outlive_a_clone(app, sea):
+    with sea.one_test("clone", app.resource) as test:
+        app.alone("BEGIN", ORDER, "PREPARE TRANSACTION 'left'")
+    assert (test.told, test.paths[app.resource].path) == ([], "clone")
+
+
+def test_commit_prepared_from_another_connection_is_undone_from_the_log(app, sea):
+    with sea.one_test("reset", app.resource) as test:
+        app.alone("BEGIN", ORDER, "PREPARE TRANSACTION 'handed over'")
+        with sea.connect(app.resource) as other:
+            other.execute("COMMIT PREPARED 'handed over'")
+    assert (test.told, test.paths[app.resource].path) == ([], "log")
+
+
+@pytest.mark.parametrize("driver", JOINED_BELOW_SQLALCHEMY)
+def test_prepare_transaction_in_rollback_mode_is_told_and_undone(app_of, sea, driver):
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        held = app.hold()
+        held.run(ORDER)
+        held.run("PREPARE TRANSACTION 'escaped'")
+        held.rollback()
+    assert any("reset" in error.fix for error in test.told)
+
+
+@pytest.mark.parametrize("driver", JOINED_ON_THE_WIRE)
+def test_prepare_transaction_on_the_wire_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        held = app.hold()
+        held.run(ORDER)
+        with pytest.raises(Exception, match="two phases"):
+            held.run("PREPARE TRANSACTION 'escaped'")
+        held.rollback()
+    (error,) = test.told
+    assert "reset" in error.fix
+
+
+def test_nested_transactions_and_expected_errors_poison_neither_the_test_nor_the_next(way):
+    for _ in range(2):
+        with way.one_test():
+            held = way.app.hold()
+            assert held.run(ORDER) == [(6,)]
+            held.run("savepoint one")
+            with pytest.raises(Exception, match=r"customer_email_key|duplicate key"):
+                held.run("insert into customer (email) values ('c1@example.org')")
+            held.run("rollback to savepoint one")
+            assert held.run(ORDER) == [(7,)]
+            held.commit()
+            refused = way.app.hold()
+            with pytest.raises(Exception, match="line_amount_check"):
+                refused.run("insert into line (order_id, product_id, amount) values (6, 1, 0)")
+            refused.rollback()
+            assert way.app.commit("select count(*) from orders where id > 5") == [(2,)]
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_isolation_level_set_by_the_app_is_real(committing, level):
+    with committing.one_test():
+        first = committing.app.hold()
+        first.run(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        assert first.run("select stock from product where id = 1") == [(10,)]
+        committing.app.commit("update product set stock = 9 where id = 1")
+        with pytest.raises(Exception, match="could not serialize"):
+            first.run("update product set stock = 8 where id = 1")
+        first.rollback()
+
+
+def test_isolation_level_set_in_rollback_mode_is_refused_by_name(sea, app_of):
+    app = app_of("sqlalchemy")
+    with sea.one_test("rollback", "db"):
+        with pytest.raises(IsolationError, match=r"isolation_level|autocommit") as refused, app.engine.connect() as one:
+            one.execution_options(isolation_level="SERIALIZABLE").exec_driver_sql(ORDER)
+        assert "reset" in refused.value.fix
+
+
+def test_isolation_level_set_in_rollback_mode_is_refused_by_name_for_async_engines(sea, app_of):
+    app = app_of("sqlalchemy-async")
+    with sea.one_test("rollback", "adb"):
+        with pytest.raises(IsolationError) as refused:
+            app.alone(ORDER)
+        assert "reset" in refused.value.fix
+
+
+@pytest.mark.parametrize("driver", JOINED_BELOW_SQLALCHEMY)
+def test_isolation_level_set_as_a_statement_in_rollback_mode_is_refused_by_the_server(app_of, sea, driver):
+    """PostgreSQL says it itself: the test's transaction has begun long before."""
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        held = app.hold()
+        held.run("select 1")
+        with pytest.raises(Exception, match=r"must (be called before any query|not be called in a subtransaction)"):
+            held.run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        held.rollback()
+    assert test.told == []
+
+
+@pytest.mark.parametrize("driver", JOINED_ON_THE_WIRE)
+def test_isolation_level_on_the_wire_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
+    app = app_of(driver)
+    with sea.one_test("rollback", app.resource) as test:
+        held = app.hold()
+        with pytest.raises(Exception, match="isolation level SERIALIZABLE"):
+            held.run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        held.rollback()
+    (error,) = test.told
+    assert 'seatrial(plain="reset")' in error.fix
+
+
+def test_deferred_constraints_are_checked_by_the_apps_commit(way):
+    for _ in range(2):
+        with way.one_test():
+            way.app.commit("insert into team values (3, 3)", "insert into person values (3, 3)")
+            broken = way.app.hold()
+            broken.run("insert into team values (4, 44)")
+            with pytest.raises(Exception, match="team_head_fkey"):
+                broken.commit()
+            assert way.app.commit("select count(*) from team") == [(3,)]
+
+
+def test_foreign_keys_in_a_circle_are_restored_in_the_seed(way):
+    with way.one_test():
+        way.app.commit("delete from team", "delete from person")
+        way.app.commit("insert into person values (1, 7)", "insert into team values (7, 1)")
+
+
+def test_now_moves_from_transaction_to_transaction_in_reset_and_clone(committing):
+    with committing.one_test():
+        ((first,),) = committing.app.commit("insert into orders (customer_id) values (1) returning began")
+        ((second,),) = committing.app.commit("insert into orders (customer_id) values (1) returning began")
+        assert first < second
+
+
+def test_now_stands_still_in_rollback_mode_and_clock_timestamp_moves(joinable, sea):
+    with sea.one_test("rollback", joinable.resource):
+        (first,) = joinable.commit("select now(), clock_timestamp()")
+        (second,) = joinable.commit("select now(), clock_timestamp()")
+        assert (first[0], first[1] < second[1]) == (second[0], True)
+
+
+def test_a_raw_connection_in_rollback_mode_is_named_and_what_it_committed_is_undone(sea):
+    with psycopg.connect(sea.url("db"), application_name="worker") as other, sea.one_test("rollback", "db") as test:
+        other.execute(ORDER)
+        other.commit()
+    (error,) = test.told
+    assert "worker" in error.cause
+    assert 'seatrial(db="reset")' in error.fix
+
+
+def test_a_connection_that_was_opened_before_its_test_is_named_and_what_it_committed_is_undone(sea):
+    """An app that keeps one connection of its own, outside any pool: nobody can replace it."""
+    sea.start("plain")
+    with sea.connect("plain", application_name="lone") as lone, sea.one_test("rollback", "plain") as test:
+        lone.execute(ORDER)
+    (error,) = test.told
+    assert "lone" in error.cause
+    assert 'seatrial(plain="reset")' in error.fix

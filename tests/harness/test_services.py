@@ -1,0 +1,162 @@
+"""Several services of one worker: two apps of this process, and a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+import urllib.request
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from seatrial.apps.clients.transport import library
+from seatrial.apps.inprocess import InProcess
+from seatrial.apps.process import Command, Process
+from seatrial.harness.asked.watch import Watch
+from seatrial.harness.services import ServicePlan, Services
+from seatrial.patches.shortcuts import Shortcuts
+
+PRICES = """
+    import os, urllib.request
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Prices(BaseHTTPRequestHandler):
+        def do_GET(self):
+            with urllib.request.urlopen(os.environ["STOCK_URL"] + "/levels/lamp") as answer:
+                body = b'{"price": 5, "stock": %b}' % answer.read()
+            print("asked for", self.path, flush=True)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Prices).serve_forever()
+"""
+
+
+class Seen:
+    """A test as the harness sees it."""
+
+    def __init__(self) -> None:
+        self.sections = {}
+
+    def log(self, title, text):
+        self.sections[title] = text
+
+
+@pytest.fixture
+def watch():
+    watch = Watch({})
+    watch.begin("test_it")
+    return watch
+
+
+@pytest.fixture
+def made(watch, tmp_path):
+    """orders (async, asks by httpx and by urllib) -> stock (in this process) <- prices (a process)."""
+    (tmp_path / "prices.py").write_text(textwrap.dedent(PRICES))
+    urls = {}
+
+    def stock():
+        app = FastAPI()
+
+        @app.get("/levels/{product}")
+        def level(product: str) -> int:
+            return 3
+
+        return InProcess(app, "asgi", witness=watch.witness("stock"))
+
+    def orders():
+        app = FastAPI()
+
+        @app.get("/async")
+        async def by_httpx() -> int:
+            async with httpx.AsyncClient(base_url=urls["STOCK_URL"]) as client:
+                return (await client.get("/levels/lamp")).json()
+
+        @app.get("/sync")
+        def by_urllib() -> int:
+            with urllib.request.urlopen(f"{urls['STOCK_URL']}/levels/lamp") as answer:
+                return json.load(answer)
+
+        return InProcess(app, "asgi", witness=watch.witness("orders"))
+
+    def prices(variables):
+        argv = [sys.executable, "prices.py"]
+        return Process("the service prices", Command(argv=argv, folder=tmp_path, env=variables))
+
+    def points_at_stock(others):
+        return {"STOCK_URL": others["stock"]}
+
+    plans = [
+        ServicePlan(
+            name="orders", needs=("stock",), resources=("db",), variables=points_at_stock, load=orders, direct=True
+        ),
+        ServicePlan(name="stock", needs=(), resources=("levels",), variables=lambda _: {}, load=stock, direct=True),
+        ServicePlan(name="prices", needs=("stock",), resources=(), variables=points_at_stock, process=prices),
+    ]
+    services = Services(plans, watch, library)
+    shortcuts = Shortcuts(services.bridges)
+    shortcuts.apply()
+    urls.update(services.variables())
+    yield services
+    shortcuts.undo()
+    services.close()
+
+
+def asked(watch):
+    return [str(each) for each in watch.exchanges]
+
+
+def test_a_service_of_this_process_is_reached_without_a_socket_and_by_one_where_httpx_is_not_used(made, watch):
+    made.begin(["orders"], {})
+    client = made.client("orders")
+    assert client.get("/async").json() == 3
+    assert client.get("/sync").json() == 3
+    assert asked(watch) == [
+        "test -> orders: GET /async 200",
+        "orders -> stock: GET /levels/lamp 200",
+        "test -> orders: GET /sync 200",
+        "orders -> stock: GET /levels/lamp 200",
+    ]
+    made.restore()
+
+
+def test_a_process_calls_and_is_called_and_its_lines_are_shown_with_the_test(made, watch):
+    made.begin(["prices"], {})
+    assert made.client("prices").get("/lamp").json() == {"price": 5, "stock": 3}
+    test = Seen()
+    made.explain_failure(test)
+    assert test.sections == {"log of the service prices": "asked for /lamp"}
+    assert asked(watch) == [
+        "test -> prices: GET /lamp 200",
+        "prices -> stock: GET /levels/lamp 200",
+    ]
+    assert made.end() == []
+
+
+def test_what_a_service_needs_brings_its_resources_along(made):
+    assert made.resources("orders") in (("db", "levels"), ("levels", "db"))
+    assert set(made.apps) == set(), "nothing is imported before a test needs it"
+
+
+def test_a_process_that_ends_in_a_test_is_told_with_it(made):
+    import os
+    import signal
+
+    made.begin(["prices"], {})
+    process = made._outer["prices"]
+    os.kill(process.pid, signal.SIGKILL)
+    while process.alive:
+        pass
+    assert made.client("prices").get("/lamp").status_code == 502
+    (told,) = made.end()
+    assert "the service prices ended, by signal 9" in str(told)
+    made.begin(["prices"], {})
+    assert made.client("prices").get("/lamp").status_code == 200, "the next test finds it again"

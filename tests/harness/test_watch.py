@@ -1,0 +1,172 @@
+"""What one test asked: who asked whom, in which order, and which statements that caused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from seatrial.apps.inprocess import InProcess
+from seatrial.apps.observe.seen import Seen
+from seatrial.events import Exchange, Statement
+from seatrial.harness.asked.seen import Exchanges, Statements
+from seatrial.harness.asked.watch import MOMENT, Watch
+
+
+class Here:
+    def nearest(self) -> str:
+        return "shop/orders.py:41"
+
+
+@pytest.fixture
+def watch():
+    watch = Watch({"db_1": "db"})
+    watch.begin("test_it")
+    return watch
+
+
+def answering(work):
+    """An ASGI app that does `work` and answers with an empty 200."""
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        await work()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def test_an_app_that_asks_another_is_the_caller_also_from_a_thread(watch):
+    async def nothing():
+        watch.statement("db_1", "select 2", Here())
+
+    stock = InProcess(answering(nothing), "asgi", witness=watch.witness("stock"))
+    inner = stock.client()
+
+    async def ask():
+        watch.statement("db_1", "select 1", Here())
+        await asyncio.to_thread(inner.get, "/levels")
+
+    orders = InProcess(answering(ask), "asgi", witness=watch.witness("orders"))
+    orders.client().get("/orders")
+    assert [(each.number, each.caller, each.resource, each.path) for each in watch.exchanges] == [
+        (1, "test", "orders", "/orders"),
+        (2, "orders", "stock", "/levels"),
+    ]
+    assert [[statement.sql for statement in each.statements] for each in watch.exchanges] == [
+        ["select 1"],
+        ["select 2"],
+    ]
+    orders.close()
+    stock.close()
+
+
+def test_the_next_request_in_the_same_thread_is_the_tests_again(watch):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b""]
+
+    client = InProcess(app, "wsgi", witness=watch.witness("app")).client()
+    client.get("/one")
+    client.get("/two")
+    watch.statement("db_1", "select 1", Here())
+    assert [each.caller for each in watch.exchanges] == ["test", "test"]
+    assert [each.exchange for each in watch.statements] == [0]
+
+
+def test_a_database_that_is_not_the_runs_and_a_time_between_tests_are_not_seen(watch):
+    watch.statement("somebody_elses", "select 1", Here())
+    watch.end()
+    watch.statement("db_1", "select 1", Here())
+    assert watch.opened("app", Seen("GET", "/")) is None
+    watch.begin("the next")
+    assert (list(watch.statements), list(watch.exchanges)) == ([], [])
+
+
+def test_what_ends_after_its_test_is_not_the_next_tests(watch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def wait():
+        begun.set()
+        await asyncio.to_thread(go_on.wait)
+
+    app = InProcess(answering(wait), "asgi", witness=watch.witness("app"))
+    client = app.client()
+    thread = threading.Thread(target=client.get, args=("/slow",))
+    thread.start()
+    begun.wait()
+    watch.end()
+    watch.begin("the next")
+    go_on.set()
+    thread.join()
+    assert list(watch.exchanges) == []
+    app.close()
+
+
+def test_an_exchange_is_listed_as_soon_as_its_client_has_the_answer_and_whole_if_the_app_returns_soon(watch):
+    """A live app's client goes on while the app commits, and while its background tasks run."""
+    answered, go_on = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return
+        await send({"type": "http.response.start", "status": 201, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+        answered.set()
+        if scope["path"] == "/commits":
+            await asyncio.sleep(MOMENT / 10)
+            watch.statement("db_1", "commit", Here())
+        else:
+            await asyncio.to_thread(go_on.wait)
+
+    running = InProcess(app, "asgi", witness=watch.witness("app"))
+    live = running.live()
+    assert live.client.get("/commits").status_code == 201
+    assert [each.sql for each in watch.statements] == ["commit"]
+    assert [(each.path, len(each.statements)) for each in watch.exchanges] == [("/commits", 1)]
+
+    answered.clear()
+    live.client.get("/goes-on")
+    assert answered.wait(10)
+    assert [(each.path, each.status, each.error) for each in watch.exchanges][1:] == [("/goes-on", 201, "")]
+    assert watch._record.open[2].late, "it is not waited for again"
+    go_on.set()
+    running.close()
+
+
+def test_exchanges_read_like_what_happened():
+    made = [
+        exchange(1, "test", "orders", "POST", "/orders", 201, statements=(statement("insert", 1),)),
+        exchange(2, "orders", "stock", "GET", "/levels/3", 0, error="ValueError: no"),
+    ]
+    exchanges = Exchanges(lambda: made)
+    assert [str(each) for each in exchanges] == [
+        "test -> orders: POST /orders 201",
+        "orders -> stock: GET /levels/3 ValueError: no",
+    ]
+    assert exchanges.between("orders", "stock") == made[1:]
+    assert exchanges[-1] is made[1]
+    assert "POST /orders 201 in 1.0 ms, 1 statement" in exchanges.told()
+
+
+def test_a_statement_that_one_line_repeats_in_one_exchange_is_flagged_with_the_line():
+    sent = [statement("select  1", 1), statement("select  1", 1), statement("select  1", 2), statement("select 2", 1)]
+    other = Statement(resource="other", sql="select 1", where="", exchange=1)
+    statements = Statements("db", lambda: [*sent, other])
+    assert len(statements) == 4
+    assert [str(each) for each in statements.repeated] == ["2 times at shop/orders.py:41: select 1"]
+    assert len(statements.of(exchange(1, "test", "app", "GET", "/", 200))) == 3
+
+
+def exchange(number, caller, answerer, method, path, status, **more) -> Exchange:
+    return Exchange(
+        test="test_it", number=number, caller=caller, resource=answerer, method=method, path=path, status=status,
+        milliseconds=1.0, **more,
+    )  # fmt: skip
+
+
+def statement(sql: str, number: int) -> Statement:
+    return Statement(resource="db", sql=sql, where="shop/orders.py:41", exchange=number)

@@ -1,0 +1,62 @@
+"""Layers lie on each other in the order of their fixtures; one that lies under another waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from seatrial.errors import IsolationError
+from seatrial.isolation.audit import Audit
+from seatrial.isolation.layers import Layers
+from seatrial.resources.kinds.sqlite.audit import Audit as Reading
+
+from .test_strategies import copy, rows, write
+
+__all__ = ["copy"]
+
+
+@pytest.fixture
+def audit(copy) -> Audit:
+    audit = Audit("db", Reading(copy.address.database))
+    audit.start()
+    return audit
+
+
+@pytest.fixture
+def layers(copy, audit: Audit) -> Layers:
+    return Layers(copy, audit)
+
+
+def test_a_fixture_that_wrote_nothing_makes_no_layer(layers: Layers) -> None:
+    assert not layers.lay("one", "one")
+    assert not layers
+    assert not layers.lift("one")
+
+
+def test_each_layer_is_the_baseline_and_goes_with_its_owner_and_the_audit_knows(
+    copy, layers: Layers, audit: Audit
+) -> None:
+    for number, owner in ((2, "session"), (3, "module")):
+        write(copy, f"INSERT INTO t VALUES ({number})")
+        assert layers.lay(owner, owner)
+    write(copy, "DELETE FROM t")
+    assert "rows t" in str(audit.check("test_a", ()))
+    copy.undo()
+    assert (rows(copy), audit.check("test_a", ())) == ([1, 2, 3], None)
+    for owner, left in (("module", [1, 2]), ("session", [1])):
+        assert layers.lift(owner)
+        assert (rows(copy), audit.check("test_a", ())) == (left, None)
+
+
+def test_a_layer_under_another_one_is_refused_by_name_and_goes_with_it(copy, layers: Layers) -> None:
+    for number, owner in ((2, "below"), (3, "above")):
+        write(copy, f"INSERT INTO t VALUES ({number})")
+        layers.lay(owner, owner)
+    with pytest.raises(IsolationError, match="below was torn down before above") as told:
+        layers.lift("below")
+    assert told.value.fix == "let above ask for below: pytest then tears it down first"
+    assert rows(copy) == [1, 2, 3]
+    with contextlib.suppress(IsolationError):
+        layers.lift("above")
+    assert (rows(copy), bool(layers)) == ([1], False)

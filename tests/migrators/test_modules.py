@@ -1,0 +1,64 @@
+"""What a module imports is read from its source, without running it."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from seatrial.migrators.source.modules import Modules, imported
+
+STDLIB = Path(sysconfig.get_path("stdlib"))
+
+
+def by_syntax_tree(source: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if alias.name != "*"} | {node.module or ""}
+    return found
+
+
+@pytest.mark.parametrize("folder", ["asyncio", "concurrent", "email", "importlib", "logging", "unittest", "xml"])
+def test_no_import_that_a_syntax_tree_shows_is_missed(folder: str) -> None:
+    for path in (STDLIB / folder).rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert by_syntax_tree(source) <= imported(source, ""), path
+
+
+@pytest.mark.parametrize(
+    ("source", "package", "names"),
+    [
+        ("import a, b.c as d", "", {"a", "b.c"}),
+        ("from a import b as c, d", "", {"a", "a.b", "a.d"}),
+        ("from a import (  # (why)\n  b,\n  c,\n)", "", {"a", "a.b", "a.c"}),
+        ("from a import b, \\\n    c", "", {"a", "a.b", "a.c"}),
+        ("from . import b", "p.q", {"p.q", "p.q.b"}),
+        ("from .. import b", "p.q", {"p", "p.b"}),
+        ("from ..x import y", "p.q", {"p.x", "p.x.y"}),
+        ("from.x import y", "p", {"p.x", "p.x.y"}),
+        ("from a import *", "", {"a"}),
+        ("if True: import a; from b import c", "", {"a", "b", "b.c"}),
+        ("important = 1\nfrom_here = 2", "", set()),
+    ],
+)
+def test_every_way_to_write_an_import_is_read(source: str, package: str, names: set[str]) -> None:
+    assert imported(source, package) == names
+
+
+def test_a_closure_goes_through_packages_and_circles_and_stays_in_the_project(tmp_path: Path) -> None:
+    files = {
+        "app/__init__.py": "from app import hooks",
+        "app/hooks.py": "",
+        "app/a.py": "import app.b, json, sqlalchemy.orm",
+        "app/b.py": "from app.a import x",
+        "app/c.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert set(Modules(tmp_path).closure(["app.a"])) == {"app", "app.hooks", "app.a", "app.b"}

@@ -1,0 +1,113 @@
+"""A connection beyond this machine is seen by name, and refused where that is asked; all others pass."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from seatrial.outbound.guard import Guard
+
+FAR = "192.0.2.7"
+"""An address for documentation (RFC 5737): nobody has it."""
+
+
+class Asked:
+    def __init__(self) -> None:
+        self.beyond = []
+
+    def __call__(self, host: str, port: int) -> bool:
+        self.beyond.append((host, port))
+        return True
+
+
+@pytest.fixture
+def asked():
+    return Asked()
+
+
+@pytest.fixture
+def guard(asked, monkeypatch):
+    resolve = socket.getaddrinfo
+
+    def made_up(host, port, *args, **options):
+        if host in ("api.example.org", "maps.example.org"):
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (FAR, port or 0))]
+        return resolve(host, port, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", made_up)
+    guard = Guard(asked, ["maps.example.org:8443", "10.*"])
+    guard.apply()
+    yield guard
+    guard.undo()
+
+
+def test_a_host_beyond_is_told_by_its_name_and_the_connection_refused(guard, asked):
+    with pytest.raises(ConnectionRefusedError, match=r"seatrial refused the connection to api\.example\.org:443"):
+        socket.create_connection(("api.example.org", 443))
+    assert asked.beyond == [("api.example.org", 443)]
+
+
+def test_an_address_without_a_name_is_told_as_it_is(guard, asked):
+    with socket.socket() as made, pytest.raises(ConnectionRefusedError):
+        made.connect_ex((FAR, 80))
+    assert asked.beyond == [(FAR, 80)]
+
+
+def test_a_port_that_is_allowed_is_that_port_only(guard, asked):
+    with socket.socket() as made:
+        made.setblocking(False)
+        socket.getaddrinfo("maps.example.org", 8443)
+        made.connect_ex((FAR, 8443))
+    assert asked.beyond == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("maps.example.org", 443))
+
+
+def test_a_name_that_nobody_knows_is_told_too(guard, asked):
+    with pytest.raises(socket.gaierror):
+        socket.create_connection(("no-such-host.invalid", 443))
+    assert asked.beyond == [("no-such-host.invalid", 443)]
+
+
+def test_asyncio_is_seen(guard, asked):
+    with pytest.raises(ConnectionRefusedError):
+        asyncio.run(asyncio.open_connection("api.example.org", 443))
+    assert asked.beyond == [("api.example.org", 443)]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.0.1"])
+def test_this_machine_is_not_beyond(guard, asked, host):
+    with socket.create_server(("0.0.0.0", 0)) as server, socket.create_connection((host, server.getsockname()[1])):
+        assert asked.beyond == []
+
+
+def test_datagrams_and_unix_sockets_are_none_of_its_business(guard, asked, tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.connect((FAR, 53))
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        client.connect(str(tmp_path / "s"))
+    assert asked.beyond == []
+
+
+def test_undone_it_leaves_the_sockets_of_the_standard_library(asked):
+    before = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    guard = Guard(asked)
+    guard.apply()
+    guard.apply()
+    assert socket.socket.connect is not before[0]
+    guard.undo()
+    assert (socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo) == before
+    assert "connect" not in vars(socket.socket)
+
+
+def test_a_guard_inside_another_leaves_the_outer_one_at_work(guard, asked):
+    inner = Guard(Asked())
+    inner.apply()
+    inner.undo()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((FAR, 80))
+    assert asked.beyond == [(FAR, 80)]

@@ -1,0 +1,145 @@
+"""Pools without `pre_ping` work in the test after the one whose database was swapped behind their URL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import psycopg_pool
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from tests.sessions.conftest import RealCopy
+
+from seatrial.patches.applied import Applied
+from seatrial.patches.lending.psycopg import stale_psycopg
+from seatrial.patches.stale_pools import stale_asyncpg, stale_sqlalchemy
+from seatrial.sessions.pools import Pools
+
+PID = "SELECT pg_backend_pid()"
+
+
+@pytest.fixture
+def pools() -> Iterator[Pools]:
+    pools = Pools()
+    with Applied([stale_sqlalchemy(pools), stale_psycopg(pools), stale_asyncpg(pools)]):
+        yield pools
+
+
+def swap(copy: RealCopy, pools: Pools) -> None:
+    copy.replace()
+    pools.invalidate(copy.address)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_sync_engine(copy: RealCopy, pools: Pools, driver: str) -> None:
+    engine = create_engine(copy.address.url(driver))
+    for _ in range(3):
+        with engine.connect() as first, engine.connect() as second:
+            kept = {first.scalar(text(PID)), second.scalar(text(PID))}
+        with engine.connect() as first, engine.connect() as second:
+            assert {first.scalar(text(PID)), second.scalar(text(PID))} == kept  # nothing is stale: they are kept
+        swap(copy, pools)
+    engine.dispose()
+
+
+def test_without_the_patch_the_engine_fails(copy: RealCopy) -> None:
+    engine = create_engine(copy.address.url("psycopg"))
+    with engine.connect() as connection:
+        connection.execute(text(PID))
+    copy.replace()
+    with engine.connect() as connection, pytest.raises(DBAPIError):
+        connection.execute(text(PID))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_an_async_engine(copy: RealCopy, pools: Pools, driver: str) -> None:
+    engine = create_async_engine(copy.address.url(driver))
+
+    async def test() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text(PID))
+
+    with asyncio.Runner() as runner:
+        for _ in range(3):
+            runner.run(test())
+            swap(copy, pools)
+        runner.run(test())
+        runner.run(engine.dispose())
+
+
+def test_pools_of_other_databases_keep_their_connections(copy: RealCopy, server: Any, pools: Pools) -> None:
+    engine = create_engine(server.url("psycopg"))
+    with engine.connect() as connection:
+        pid = connection.scalar(text(PID))
+    pools.invalidate(copy.address)
+    with engine.connect() as connection:
+        assert connection.scalar(text(PID)) == pid
+    engine.dispose()
+
+
+def test_a_name_of_this_machine_is_the_same_address(copy: RealCopy, pools: Pools) -> None:
+    engine = create_engine(copy.address.url("psycopg").replace("127.0.0.1", "localhost"))
+    with engine.connect() as connection:
+        connection.execute(text(PID))
+    swap(copy, pools)
+    with engine.connect() as connection:
+        connection.execute(text(PID))
+    engine.dispose()
+
+
+def test_a_psycopg_pool(copy: RealCopy, pools: Pools) -> None:
+    asked = []
+    with psycopg_pool.ConnectionPool(copy.address.url(), min_size=2, check=asked.append, open=True) as pool:
+        for _ in range(2):
+            with pool.connection() as connection:
+                connection.execute(PID)
+            swap(copy, pools)
+        with pool.connection() as connection:
+            connection.execute(PID)
+    assert asked  # the check of the app's own is asked too
+
+
+def test_an_async_psycopg_pool(copy: RealCopy, pools: Pools) -> None:
+    async def test() -> None:
+        async with psycopg_pool.AsyncConnectionPool(copy.address.url(), min_size=2, open=False) as pool:
+            for _ in range(2):
+                async with pool.connection() as connection:
+                    await connection.execute(PID)
+                swap(copy, pools)
+            async with pool.connection() as connection:
+                await connection.execute(PID)
+
+    asyncio.run(test())
+
+
+def test_an_asyncpg_pool(copy: RealCopy, pools: Pools) -> None:
+    async def test() -> None:
+        async with asyncpg.create_pool(copy.address.url(), min_size=2, max_size=2) as pool:
+            for _ in range(2):
+                assert await pool.fetchval(PID)
+                swap(copy, pools)
+            assert await asyncio.gather(pool.fetchval(PID), pool.fetchval(PID))
+
+    asyncio.run(test())
+
+
+def test_undone_nothing_of_it_is_left() -> None:
+    before = (psycopg_pool.ConnectionPool.__init__, asyncpg.pool.PoolConnectionHolder.acquire)
+    pools = Pools()
+    with Applied([stale_sqlalchemy(pools), stale_psycopg(pools), stale_asyncpg(pools)]):
+        assert create_engine("postgresql+psycopg://nowhere/none").pool.dispatch.checkout
+        assert psycopg_pool.ConnectionPool.__init__ is not before[0]
+    assert (psycopg_pool.ConnectionPool.__init__, asyncpg.pool.PoolConnectionHolder.acquire) == before
+    assert not create_engine("postgresql+psycopg://nowhere/none").pool.dispatch.checkout
+
+
+def test_a_run_inside_another_takes_none_of_its_listeners_away(pools: Pools) -> None:
+    checkouts = len(create_engine("postgresql+psycopg://nowhere/none").pool.dispatch.checkout)
+    with Applied([stale_sqlalchemy(Pools())]):
+        assert len(create_engine("postgresql+psycopg://nowhere/none").pool.dispatch.checkout) == checkouts + 1
+    assert len(create_engine("postgresql+psycopg://nowhere/none").pool.dispatch.checkout) == checkouts

@@ -1,0 +1,69 @@
+"""Which server is taken, how it runs, and whose databases are never touched."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+
+from seatrial.errors import ConfigError, Refused
+from seatrial.resources.kinds.mysql import MySQL, mariadb
+from seatrial.resources.kinds.mysql.connection import arguments, connect
+from seatrial.resources.kinds.mysql.script import parts
+from seatrial.resources.providers.binary import Binary
+
+
+def test_mysql_takes_a_mariadb_in_its_place_unless_a_version_is_asked_for(cache, server):
+    assert Binary().probe(MySQL().spec(project=cache)) is None
+    told = Binary().probe(MySQL().spec(project=cache, version=">=8"))
+    assert "it is MariaDB 1" in told or "mysqld" in told
+    assert Binary().probe(mariadb().spec(project=cache, version=">=99"))
+
+
+def test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it(server, store):
+    address = mariadb().copy_address(server.endpoint, server.spec, "mysql")
+    assert address.password not in " ".join(server.instance.read("launch.json")["argv"])
+    for user in ("root", "test", "seatrial", ""):
+        with pytest.raises(pymysql.err.OperationalError):
+            pymysql.connect(**{**arguments(address), "user": user, "password": ""})
+
+
+def test_durable_means_that_each_commit_is_on_the_disk(spec, tmp_path):
+    folder = Binary()._find(spec)
+    for durable, flushed in ((True, "1"), (False, "0")):
+        argv = spec.program.launch(folder, tmp_path, tmp_path, spec, 33060, durable).argv
+        assert f"--sync-binlog={flushed}" in argv
+        assert f"--innodb-flush-log-at-trx-commit={flushed}" in argv
+
+
+def test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched(server, store):
+    with connect(server.endpoint) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE real_one")
+        cursor.execute("CREATE TABLE real_one.orders (id INT)")
+    for act in (
+        lambda: store.checkout("key", "real_one"),
+        lambda: store.vacant("real_one"),
+        lambda: store.drop("real_one"),
+    ):
+        with pytest.raises(Refused, match="is not ours"):
+            act()
+    with connect(server.endpoint) as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW TABLES FROM real_one") == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"at": "mysql://localhost:3306/"}, "not the address"),
+        ({"at": "postgresql://h/d"}, "not the address"),
+        ({"extensions": ("x",)}, "no `extensions`"),
+    ],
+)
+def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
+    with pytest.raises(ConfigError, match=message) as told:
+        MySQL().spec(project=tmp_path, **keys)
+    assert told.value.fix
+
+
+def test_a_script_may_change_its_delimiter():
+    text = "A; B;\nDELIMITER //\nC; D; //\nE //\ndelimiter ;\nF;"
+    assert [part.strip() for part in parts(text)] == ["A; B;", "C; D;", "E", "F;"]

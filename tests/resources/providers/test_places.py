@@ -1,0 +1,109 @@
+"""Servers in awkward places: odd and long paths, a home that can't be written, a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from seatrial.core import folders
+from seatrial.resources.supervisor import client
+
+ODD = "with spaces, ünïcödé and 日本 'quotes' %s {braces}"
+START = """
+import sys
+from pathlib import Path
+import psycopg
+from seatrial.core import folders
+from seatrial.errors import SeatrialError
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.providers.embedded import Embedded
+from seatrial.resources.supervisor import client
+try:
+    server = Embedded().reserve(Postgres().spec(project=Path(sys.argv[1])))
+    server.start()
+except SeatrialError as error:
+    print(error)
+else:
+    with psycopg.connect(server.endpoint.admin.url()) as connection:
+        print("it runs", connection.execute("select 1").fetchone(), folders.cache().reason)
+    server.release()
+    client.down(server.instance)
+"""
+
+
+def namespaces():
+    done = subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False) if _unshare() else None
+    return done is not None and done.returncode == 0
+
+
+def _unshare():
+    return shutil.which("unshare")
+
+
+def start_behind(mounts, project, **environ):
+    """Starts a server where these file systems are mounted, which nobody else sees."""
+    script = " && ".join(f"mount -t tmpfs {mount}" for mount in mounts) + ' && exec "$@"'
+    hidden = ("SEATRIAL_", "XDG_")
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", script, "sh", sys.executable, "-c", START, str(project)],
+        env={name: value for name, value in os.environ.items() if not name.startswith(hidden)} | environ,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def cached(monkeypatch):
+    """Has a cache in this folder, and ends what runs there."""
+    stores = []
+
+    def use(store):
+        store.mkdir(parents=True)
+        monkeypatch.setenv("SEATRIAL_CACHE", str(store))
+        stores.append(store)
+
+    yield use
+    for store in stores:
+        for status in client.instances(store=store):
+            client.down(status.instance)
+        for root in folders.running(store):
+            shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "on the disk"])
+def test_a_server_runs_whatever_the_paths_of_cache_and_project_are(cached, reserve, tmp_path, monkeypatch, in_memory):
+    cached(tmp_path / ODD / ("long" * 30))
+    if not in_memory:
+        monkeypatch.setattr(folders, "ROOM", 2**60)
+    (tmp_path / ODD / "project").mkdir()
+    server = reserve(project=tmp_path / ODD / "project")
+    server.start()
+    with psycopg.connect(server.endpoint.admin.url()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert len(os.fsencode(server.instance.socket)) <= folders.SOCKET_PATH
+
+
+@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(tmp_path):
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    told = start_behind([f"-o ro none {home}"], "/", HOME=str(home), TMPDIR=str(temporary))
+    assert told.startswith("it runs (1,)")
+    assert "Read-only file system" in told
+
+
+@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+@pytest.mark.parametrize("megabytes", [4, 48], ids=["before initdb is done", "after it"])
+def test_a_disk_that_is_full_is_told(tmp_path, megabytes):
+    store = tmp_path / "cache"
+    store.mkdir()
+    mounts = [f"-o size={megabytes}m none {store}", "-o size=8m none /dev/shm"]
+    told = start_behind([*mounts, f"-o size={megabytes}m none /tmp"], "/", SEATRIAL_CACHE=str(store))
+    assert "No space left on device" in told

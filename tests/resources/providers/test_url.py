@@ -1,0 +1,101 @@
+"""A server that somebody else runs is used as it is: never started, never ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.errors import ConfigError, ProviderError
+from seatrial.resources.protocol import Address
+from seatrial.resources.providers import url as module
+from seatrial.resources.providers.url import Url, parse
+
+NAMES = st.text(min_size=1).filter(lambda text: text.isprintable())
+
+
+@given(
+    user=NAMES,
+    password=st.text(),
+    database=NAMES.filter(lambda text: not text.startswith("/")),
+    port=st.integers(1, 65535),
+)
+def test_every_url_that_we_write_is_read_back(user, password, database, port):
+    address = Address(
+        scheme="postgresql", host="db.example.org", port=port, user=user, password=password, database=database
+    )
+    assert parse(address.url()) == address
+    assert parse(address.url("psycopg")) == address
+
+
+def test_the_short_scheme_and_the_usual_port():
+    assert parse("postgres://u:p@h/d") == Address(
+        scheme="postgresql", host="h", port=5432, user="u", password="p", database="d"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("postgresql:///app", "no host, no user"),
+        ("postgresql://u:hunter22@h", "no database"),
+        ("postgresql://u:hunter22@h:port/d", "not a URL"),
+        ("nothing at all", "no host, no user"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_without_its_password(url, what):
+    with pytest.raises(ConfigError) as caught:
+        parse(url)
+    assert what in caught.value.what
+    assert "hunter22" not in str(caught.value)
+    assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in caught.value.fix
+
+
+def test_without_a_url_there_is_nothing_to_use(spec):
+    assert Url().probe(spec()) == "the configuration has no `url`"
+    assert Url().probe(spec(url="postgresql://u:p@h/d")) is None
+
+
+def test_a_running_server_is_used_and_left_running(spec, reserve):
+    theirs = reserve()
+    theirs.start()
+    server = Url().reserve(spec(url=theirs.endpoint.admin.url()))
+    assert server.endpoint.admin == theirs.endpoint.admin
+    assert not server.endpoint.owned
+    assert server.start() is True
+    assert server.endpoint.version == theirs.endpoint.version
+    assert server.alive()
+    assert (server.log_tail(), server.log_size()) == ("", 0)
+    server.release()
+    assert theirs.alive()
+
+
+def test_a_server_of_the_wrong_version_is_refused(spec, reserve):
+    theirs = reserve()
+    theirs.start()
+    with pytest.raises(ProviderError) as caught:
+        Url().reserve(spec(url=theirs.endpoint.admin.url(), version="<16")).start()
+    assert "the configuration asks for version <16" in caught.value.cause
+    assert theirs.endpoint.admin.password not in str(caught.value)
+
+
+def test_a_server_that_refuses_us_is_quoted_without_the_password(spec, reserve, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    theirs = reserve()
+    theirs.start()
+    wrong = replace(theirs.endpoint.admin, password="hunter22")
+    with pytest.raises(ProviderError) as caught:
+        Url().reserve(spec(url=wrong.url())).start()
+    assert "password authentication failed" in caught.value.cause
+    assert "hunter22" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_named(spec, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    with pytest.raises(ProviderError) as caught:
+        Url().reserve(spec(url="postgresql://u:hunter22@127.0.0.1:1/d")).start()
+    assert "127.0.0.1:1/d" in caught.value.what
+    assert "refused" in caught.value.cause
+    assert "hunter22" not in str(caught.value)

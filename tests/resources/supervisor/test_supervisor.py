@@ -1,0 +1,302 @@
+"""A server lives as long as somebody holds it, and not much longer, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from seatrial.core import processes, wait
+from seatrial.errors import ProviderError
+from seatrial.resources.supervisor import client
+from seatrial.resources.supervisor.client import Hold
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from seatrial.resources.supervisor import client
+from seatrial.resources.supervisor.instance import Instance
+hold = client.attach(Instance(folder=Path(sys.argv[1])), "this", 0.05)
+print("held", flush=True)
+time.sleep(300)
+"""
+
+
+def started(instance):
+    """The server's pid, once it runs what it is told to run."""
+    assert wait.until(lambda: "serving" in (instance.log.read_text() if instance.log.exists() else ""), timeout=20)
+    assert wait.until(lambda: "pid" in instance.read("state.json"), timeout=5)
+    return instance.read("state.json")["pid"]
+
+
+def supervisor_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def gone(pid, start, timeout=5.0):
+    return wait.until(lambda: processes.started(pid) != start, timeout=timeout)
+
+
+def attached(instance, want="this", idle=0.05):
+    found = None
+
+    def tried():
+        nonlocal found
+        found = client.attach(instance, want, idle)
+        return found is not None
+
+    assert wait.until(tried, timeout=20)
+    return found
+
+
+def test_the_server_ends_when_its_last_holder_lets_go(instance, orders):
+    first = client.spawn(instance, orders())
+    pid = started(instance)
+    start = processes.started(pid)
+    second = attached(instance)
+    first.close()
+    wait.pause(0.2)
+    assert second.alive()
+    assert processes.started(pid) == start
+    second.close()
+    assert gone(pid, start)
+    assert wait.until(lambda: not instance.alive, timeout=5)
+    assert not instance.socket.exists()
+    assert not (instance.folder / "state.json").exists()
+
+
+def test_a_server_whose_holder_is_killed_ends_after_the_idle_time(instance, orders):
+    first = client.spawn(instance, orders())
+    pid = started(instance)
+    start = processes.started(pid)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, instance.folder], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        first.close()
+        wait.pause(0.2)
+        assert processes.started(pid) == start
+        holder.kill()
+    assert gone(pid, start)
+
+
+def test_a_server_dies_with_its_supervisor(instance, orders):
+    hold = client.spawn(instance, orders())
+    pid = started(instance)
+    start = processes.started(pid)
+    os.kill(supervisor_of(pid), signal.SIGKILL)
+    assert gone(pid, start)
+    assert wait.until(lambda: not hold.alive(), timeout=5)
+    hold.close()
+
+
+def test_a_supervisor_that_is_asked_to_end_ends_its_server_its_own_way(instance, orders):
+    hold = client.spawn(instance, orders())
+    pid = started(instance)
+    start = processes.started(pid)
+    os.kill(supervisor_of(pid), signal.SIGTERM)
+    assert gone(pid, start)
+    assert wait.until(lambda: not hold.alive(), timeout=5)
+    assert hold.ended is not None
+    assert (hold.ended.status, hold.ended.asked) == (0, True)
+    hold.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_supervisor_outlives_the_terminal_s_signals(instance, orders, number):
+    hold = client.spawn(instance, orders())
+    supervisor = supervisor_of(started(instance))
+    os.kill(supervisor, number)
+    wait.pause(0.05)
+    assert hold.alive()
+    assert os.getsid(supervisor) != os.getsid(0)
+    hold.close()
+
+
+def test_every_holder_learns_at_once_that_the_server_died_and_why(instance, orders):
+    first = client.spawn(instance, orders())
+    pid = started(instance)
+    second = attached(instance)
+    os.kill(pid, signal.SIGKILL)
+    for hold in (first, second):
+        assert wait.until(lambda hold=hold: not hold.alive(), timeout=5)
+        assert hold.ended is not None
+        assert (hold.ended.status, hold.ended.asked) == (-signal.SIGKILL, False)
+        assert "serving" in hold.ended.log
+        hold.close()
+
+
+def test_after_its_death_the_server_can_be_started_anew(instance, orders):
+    first = client.spawn(instance, orders())
+    os.kill(started(instance), signal.SIGKILL)
+    assert wait.until(lambda: not first.alive(), timeout=5)
+    client.settle(instance)
+    instance.log.unlink()
+    second = client.spawn(instance, orders())
+    started(instance)
+    assert second.alive()
+    first.close()
+    second.close()
+
+
+def test_a_command_that_can_t_be_run_is_told_in_the_log(instance, orders):
+    hold = client.spawn(instance, orders(argv=["/nowhere/at/all"]))
+    assert wait.until(lambda: not hold.alive(), timeout=20)
+    assert hold.ended is not None
+    assert hold.ended.status == 127
+    assert "cannot run /nowhere/at/all: No such file or directory" in hold.ended.log
+    hold.close()
+
+
+def test_a_server_that_ignores_its_stop_signal_can_still_be_ended(instance, orders, monkeypatch):
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('serving', flush=True); time.sleep(300)"
+    hold = client.spawn(instance, orders(stubborn, stop_signal=signal.SIGKILL))
+    pid = started(instance)
+    start = processes.started(pid)
+    assert client.down(instance)
+    assert processes.started(pid) != start
+    assert not hold.alive()
+    hold.close()
+
+
+def test_a_pinned_server_needs_no_holder(instance, orders):
+    hold = client.spawn(instance, orders())
+    pid = started(instance)
+    start = processes.started(pid)
+    assert client.pin(instance, up=True)
+    hold.close()
+    wait.pause(0.3)
+    assert processes.started(pid) == start
+    assert client.pin(instance, up=False)
+    assert gone(pid, start)
+    assert wait.until(lambda: not client.pin(instance, up=True), timeout=5)
+
+
+def test_down_ends_the_server_whoever_holds_it(instance, orders):
+    hold = client.spawn(instance, orders(idle=60))
+    pid = started(instance)
+    start = processes.started(pid)
+    assert client.down(instance)
+    assert processes.started(pid) != start
+    assert not hold.alive()
+    assert not client.down(instance)
+    hold.close()
+
+
+def test_a_server_with_other_settings_is_not_handed_out(instance, orders):
+    hold = client.spawn(instance, orders())
+    started(instance)
+    found = attached(instance, want="another")
+    assert isinstance(found, client.Status)
+    assert (found.running, found.holders) == (True, 1)
+    hold.close()
+
+
+def test_a_holder_of_a_server_that_has_answered_need_not_ask_it(instance, orders):
+    first = client.spawn(instance, orders())
+    started(instance)
+    second = attached(instance)
+    assert not second.ready
+    first.tell_ready()
+    third = attached(instance)
+    assert third.ready
+    for hold in (first, second, third):
+        hold.close()
+
+
+def test_many_holders_at_once(instance, orders):
+    first = client.spawn(instance, orders())
+    started(instance)
+    holds = []
+    threads = [threading.Thread(target=lambda: holds.append(attached(instance))) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    status = client.ask(instance, "status")
+    assert status is not None
+    assert status["holders"] == 51
+    for hold in (first, *holds):
+        hold.close()
+
+
+def test_a_supervisor_that_hears_nonsense_stays(instance, orders):
+    hold = client.spawn(instance, orders())
+    started(instance)
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(instance.socket))
+        stranger.sendall(b'{"op": 1}\n[]\nnot json\n{"op": "lease"}\n{}\n')
+        answers = b""
+        while answers.count(b"\n") < 5:
+            answers += stranger.recv(4096)
+    assert b'"ok": true' not in answers
+    assert hold.alive()
+    hold.close()
+
+
+def test_a_forged_state_file_harms_no_bystander(instance):
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        start = processes.started(bystander.pid)
+        for nonce, when in (("n0nce", start), ("", start), ("n0nce", "")):
+            instance.write("state.json", {"pid": bystander.pid, "started": when, "nonce": nonce})
+            client.settle(instance)
+            assert processes.started(bystander.pid) == start
+        bystander.kill()
+
+
+def test_an_orphan_of_ours_is_ended_before_the_next_start(instance):
+    environ = {"PATH": os.environ["PATH"], processes.NONCE: "n0nce"}
+    with subprocess.Popen(["sleep", "60"], env=environ) as orphan:
+        start = processes.started(orphan.pid)
+        instance.write("state.json", {"pid": orphan.pid, "started": start, "nonce": "n0nce"})
+        assert wait.until(lambda: instance.orphan() == orphan.pid, timeout=10)
+        reaper = threading.Thread(target=orphan.wait)
+        reaper.start()
+        client.settle(instance)
+        reaper.join()
+        assert orphan.returncode == -signal.SIGQUIT
+    assert not (instance.folder / "state.json").exists()
+
+
+def test_a_supervisor_that_does_not_end_is_named(instance, orders):
+    hold = client.spawn(instance, orders())
+    started(instance)
+    with pytest.raises(ProviderError) as caught:
+        client.settle(instance, timeout=0.02)
+    assert str(instance.folder) in caught.value.what
+    assert hold.alive()
+    hold.close()
+
+
+def test_a_broken_state_file_is_as_good_as_none(instance):
+    (instance.folder / "state.json").write_text("{")
+    assert instance.orphan() == 0
+    client.settle(instance)
+
+
+def test_nothing_of_the_holder_s_is_left_open_in_the_server(instance, orders, tmp_path):
+    program = (
+        "import os; print(sorted(os.listdir('/proc/self/fd')), 'serving', flush=True)\nimport time; time.sleep(300)"
+    )
+    with (tmp_path / "secret").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        hold = client.spawn(instance, orders(program, stop_signal=signal.SIGKILL))
+        started(instance)
+    # the three standard ones, and the one that lists them
+    assert instance.log.read_text().startswith("['0', '1', '2', '3'] serving")
+    hold.close()
+
+
+def test_a_hold_on_a_supervisor_that_vanished_is_not_alive():
+    ours, theirs = socket.socketpair()
+    hold = Hold(ours)
+    assert hold.alive()
+    theirs.close()
+    assert not hold.alive()
+    assert hold.ended == client.Ended(status=None, asked=False, log="")
+    hold.close()

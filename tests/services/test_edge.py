@@ -1,0 +1,104 @@
+"""An address of one service for another: what comes there is passed on unchanged, and so is the answer."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from seatrial.services.edge import Edge, Reply
+from seatrial.services.forward import forward
+
+
+@pytest.fixture
+def edge():
+    opened = []
+
+    def make(answer):
+        opened.append(Edge("orders", "stock", answer))
+        opened[-1].open()
+        opened[-1].open()
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+        each.close()
+
+
+def test_method_target_headers_and_body_arrive_and_the_answer_comes_back(edge):
+    calls = []
+
+    def answer(call):
+        calls.append(call)
+        return Reply(status=201, headers=[("X-Made", "yes"), ("Connection", "close")], body=[b"a", b"", b"b"])
+
+    here = edge(answer)
+    with httpx.Client(base_url=here.url) as client:
+        response = client.request("PATCH", "/levels/a%20b?full=1", content=b"body", headers={"X-Asked": "why"})
+        streamed = client.post("/upload", content=iter([b"one", b"two"]))
+    assert (response.status_code, response.headers["x-made"], response.content) == (201, "yes", b"ab")
+    assert streamed.status_code == 201
+    assert [(call.method, call.target, call.body) for call in calls] == [
+        ("PATCH", "/levels/a%20b?full=1", b"body"),
+        ("POST", "/upload", b"onetwo"),
+    ]
+    assert ("x-asked", "why") in [(name.lower(), value) for name, value in calls[0].headers]
+
+
+def test_an_answer_without_a_body_has_none(edge):
+    here = edge(lambda call: Reply(status=204, headers=[], body=[]))
+    with httpx.Client(base_url=here.url) as client:
+        assert client.delete("/x").status_code == 204
+        assert client.head("/x").content == b""
+        assert client.delete("/x").status_code == 204, "the connection is still good"
+
+
+def test_where_nobody_answers_the_caller_is_told_so(edge):
+    def answer(call):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    response = httpx.get(edge(answer).url)
+    assert (response.status_code, "nobody answered" in response.text) == (502, True)
+
+
+def test_forward_passes_a_call_on_to_a_port_and_its_answer_back_as_it_comes(edge):
+    go_on = threading.Event()
+
+    class Stock(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
+            go_on.wait(10)
+            self.wfile.write(b"3\r\nend\r\n0\r\n\r\n")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stock) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        here = edge(lambda call: forward("127.0.0.1", server.server_port, call))
+        with httpx.stream("POST", f"{here.url}/x", content=b"begin") as response:
+            pieces = response.iter_bytes()
+            assert next(pieces) == b"begin"
+            go_on.set()
+            assert b"".join(pieces) == b"end"
+        server.shutdown()
+
+
+def test_its_port_is_fixed_before_it_answers_and_free_after_it_is_closed(edge):
+    here = Edge("a", "b", lambda call: Reply(status=200, headers=[], body=[]))
+    assert here.url == f"http://127.0.0.1:{here.port}"
+    here.open()
+    assert httpx.get(here.url).status_code == 200
+    here.close()
+    with pytest.raises(OSError, match="refused"):
+        http.client.HTTPConnection("127.0.0.1", here.port, timeout=1).connect()

@@ -1,0 +1,334 @@
+"""One outer transaction shared by a test and its app: what it holds, what it tells, what it refuses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event, func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from seatrial.errors import IsolationError
+
+from .conftest import Pet, RealCopy, User
+
+
+@pytest.fixture
+def engine(copy: RealCopy) -> Iterator[Any]:
+    """The app's own engine."""
+    engine = create_engine(copy.address.url("psycopg"), pool_size=1, max_overflow=0)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def app(engine: Any) -> Any:
+    """The app's own sessions."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@pytest.fixture
+def sessions(app: Any, sessions_of: Callable[..., Any]) -> Any:
+    sessions = sessions_of(app)
+    sessions.begin(joined=True)
+    return sessions
+
+
+def emails(session: Any) -> set[str]:
+    return set(session.scalars(select(User.email)))
+
+
+def test_all_that_uses_the_engine_joins_and_not_only_the_dependency(
+    sessions: Any, engine: Any, app: Any, copy: RealCopy
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO users (email) VALUES ('core')"))
+    with app.begin() as background:
+        background.add(User(email="background"))
+    assert emails(sessions.session()) == {"core", "background"}
+    assert sessions.end() == ()
+    assert copy.emails() == []
+
+
+def test_the_engine_is_as_it_was_after_the_test(sessions: Any, engine: Any, app: Any, copy: RealCopy) -> None:
+    joined = engine.pool
+    sessions.end()
+    assert engine.pool is not joined
+    with app.begin() as session:
+        session.add(User(email="real"))
+    assert copy.emails() == ["real"]
+
+
+def test_the_test_may_roll_back_what_it_has_only_read(sessions: Any, app: Any) -> None:
+    """In between the app has committed: that must stay, although its savepoint lay inside the reader's."""
+    db = sessions.session()
+    assert emails(db) == set()
+    with app.begin() as session:
+        session.add(User(email="a"))
+    db.rollback()
+    assert emails(db) == {"a"}
+    assert sessions.end() == ()
+
+
+def test_a_rollback_that_takes_with_it_what_the_app_committed_is_told(sessions: Any, app: Any) -> None:
+    db = sessions.session()
+    db.add(User(email="mine"))
+    db.flush()
+    with app.begin() as session:
+        session.add(User(email="a"))
+    db.rollback()
+    (complaint,) = sessions.end()
+    assert "rolled back" in complaint
+    assert "committed" in complaint
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK", "END"])
+def test_a_raw_commit_or_rollback_is_told(sessions: Any, app: Any, statement: str) -> None:
+    with app() as session:
+        session.add(User(email="a"))
+        session.flush()
+        session.execute(text(statement))
+        session.commit()
+    (complaint,) = sessions.end()
+    assert "COMMIT or ROLLBACK" in complaint
+
+
+def test_a_raw_commit_at_the_very_end_is_told(sessions: Any) -> None:
+    sessions.session().execute(text("COMMIT"))
+    assert len(sessions.end()) == 1
+
+
+def test_after_a_raw_commit_the_next_test_starts_anew(sessions: Any) -> None:
+    sessions.session().execute(text("COMMIT"))
+    sessions.end()
+    sessions.begin(joined=True)
+    assert emails(sessions.session()) == set()
+    assert sessions.end() == ()
+
+
+def test_a_commit_checks_deferred_constraints(sessions: Any, app: Any) -> None:
+    session = app()
+    session.add(Pet(owner=77))
+    session.flush()  # deferred: no error yet
+    with pytest.raises(IntegrityError):
+        session.commit()
+    session.rollback()
+    session.add(Pet(owner=1))
+    session.flush()  # and still deferred for what comes after
+    session.add(User(id=1, email="late"))
+    session.commit()
+    session.close()
+    assert sessions.session().scalar(select(func.count(Pet.id))) == 1
+    assert sessions.end() == ()
+
+
+def test_nested_transactions_of_the_app_are_its_own(sessions: Any, app: Any) -> None:
+    with app() as session:
+        session.add(User(email="outside"))
+        nested = session.begin_nested()
+        session.add(User(email="outside"))
+        with pytest.raises(IntegrityError):
+            session.flush()
+        nested.rollback()
+        session.add(User(email="after"))
+        session.commit()
+    assert emails(sessions.session()) == {"outside", "after"}
+    assert sessions.end() == ()
+
+
+def test_a_second_session_of_the_same_request_may_commit_inside_the_first(sessions: Any, app: Any) -> None:
+    with app() as first:
+        first.add(User(email="first"))
+        first.flush()
+        with app.begin() as audit:
+            audit.add(User(email="audit"))
+        first.commit()
+    assert emails(sessions.session()) == {"first", "audit"}
+    assert sessions.end() == ()
+
+
+def test_two_writing_sessions_that_end_crosswise_are_refused(sessions: Any, app: Any) -> None:
+    first, second = app(), app()
+    first.add(User(email="first"))
+    first.flush()
+    second.add(User(email="second"))
+    second.flush()
+    with pytest.raises(IsolationError, match="opened later") as refused:
+        first.commit()
+    assert "reset" in refused.value.fix
+    second.close()
+    first.close()
+    sessions.end()
+
+
+def test_threads_take_turns(sessions: Any, app: Any) -> None:
+    """Requests in FastAPI's worker threads: each transaction waits until another's has ended."""
+    start = threading.Barrier(4)
+
+    def request(number: int) -> None:
+        start.wait()
+        for each in range(5):
+            with app() as session:
+                session.add(User(email=f"{number}-{each}"))
+                session.flush()
+                session.scalar(select(func.count(User.id)))
+                session.rollback() if each % 2 else session.commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(request, range(4)))
+    assert emails(sessions.session()) == {f"{number}-{each}" for number in range(4) for each in (0, 2, 4)}
+    assert sessions.end() == ()
+
+
+def test_the_tests_session_waits_for_a_thread_that_is_writing(sessions: Any, app: Any) -> None:
+    written, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with app() as session:
+            session.add(User(email="thread"))
+            session.flush()
+            written.set()
+            go_on.wait()
+            session.commit()
+
+    thread = threading.Thread(target=work)
+    db = sessions.session()
+    assert emails(db) == set()
+    thread.start()
+    written.wait()
+    threading.Timer(0.05, go_on.set).start()
+    db.add(User(email="test"))
+    db.commit()
+    thread.join()
+    assert emails(db) == {"thread", "test"}
+    assert sessions.end() == ()
+
+
+def test_changing_the_isolation_level_is_refused(sessions: Any, app: Any) -> None:
+    with app() as session, pytest.raises(IsolationError, match="rollback test") as refused:
+        session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+    assert "reset" in refused.value.fix
+    sessions.end()
+
+
+def test_an_engine_in_autocommit_is_refused(copy: RealCopy, sessions_of: Callable[..., Any]) -> None:
+    engine = create_engine(copy.address.url("psycopg"), isolation_level="AUTOCOMMIT")
+    sessions = sessions_of(lambda: Session(engine))
+    sessions.begin(joined=True)
+    with pytest.raises(IsolationError, match="outer transaction"):
+        emails(sessions.session())
+    sessions.end()
+    engine.dispose()
+
+
+def test_two_phases_are_refused(sessions_of: Callable[..., Any]) -> None:
+    elsewhere = create_engine("postgresql+psycopg://nowhere/none")
+
+    def get_db() -> Session:
+        return Session(elsewhere, twophase=True)
+
+    sessions = sessions_of(get_db)
+    sessions.begin(joined=True)
+    with pytest.raises(IsolationError, match="two phases"):
+        sessions.dependency()()
+    sessions.end()
+
+
+def test_engines_of_single_mappers_join(engine: Any, sessions_of: Callable[..., Any], copy: RealCopy) -> None:
+    def get_db() -> Session:
+        return Session(binds={User: engine})
+
+    sessions = sessions_of(get_db)
+    sessions.begin(joined=True)
+    with sessions.dependency()() as session:
+        session.add(User(email="a"))
+        session.commit()
+    assert emails(sessions.session()) == {"a"}
+    assert sessions.end() == ()
+    assert copy.emails() == []
+
+
+def test_a_session_that_picks_its_engine_by_code_is_refused(engine: Any, sessions_of: Callable[..., Any]) -> None:
+    class Routing(Session):
+        def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+            return engine
+
+    sessions = sessions_of(Routing)
+    sessions.begin(joined=True)
+    with pytest.raises(IsolationError, match="get_bind"):
+        sessions.dependency()()
+    sessions.end()
+
+
+def test_who_asks_for_a_connection_after_its_test_is_told_so(sessions: Any, engine: Any) -> None:
+    of_the_test = engine.pool
+    sessions.end()
+    with pytest.raises(IsolationError, match="over"):
+        of_the_test.connect()
+
+
+def test_queries_of_the_test_are_not_counted_as_the_apps(sessions: Any, engine: Any, app: Any) -> None:
+    seen: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda conn, cursor, statement, *rest: seen.append(statement))
+    emails(sessions.session())
+    assert seen == []
+    with app() as session:
+        emails(session)
+    assert len(seen) == 1
+    sessions.end()
+
+
+def test_the_session_is_one_object_and_as_new_for_each_test(sessions: Any) -> None:
+    first = sessions.session()
+    first.add(User(email="left behind"))
+    first.info["left"] = "behind"
+    event.listen(first, "before_flush", lambda *_: pytest.fail("a listener of an earlier test"))
+    sessions.end()
+    for joined in (True, False, True):
+        sessions.begin(joined=joined)
+        assert sessions.session() is first
+        assert (list(first.new), first.info) == ([], {})
+        first.add(User(email="a"))
+        first.flush()
+        assert emails(first) == {"a"}
+        sessions.end()
+
+
+def test_between_tests_the_session_is_not_joined_and_its_objects_stay_until_their_owner_is_gone(
+    sessions: Any, copy: RealCopy
+) -> None:
+    db = sessions.session()
+    sessions.end()
+    wide, never = User(email="wide"), User(email="never committed")
+    db.add(wide)
+    db.commit()
+    db.add(never)
+    db.flush()
+    sessions.settle("module")
+    assert copy.emails() == ["wide"]
+    for _ in range(3):
+        sessions.begin(joined=True)
+        assert wide in db
+        assert never not in db
+        assert (wide.id, wide.email) == (1, "wide")
+        wide.email = "changed"
+        db.commit()
+        assert emails(db) == {"changed"}
+        db.delete(wide)
+        db.commit()
+        assert sessions.end() == ()
+        assert copy.emails() == ["wide"]
+    assert wide.email == "wide"
+    sessions.leave("module")
+    assert wide not in db
+
+
+def test_only_the_own_connection_is_held(sessions: Any) -> None:
+    pid = sessions.session().scalar(text("SELECT pg_backend_pid()"))
+    assert list(sessions.backends()) == [pid]
+    sessions.end()
+    assert list(sessions.backends()) == [pid]

@@ -1,0 +1,161 @@
+"""What a dependency yields is found out without a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Annotated, Any
+
+import pytest
+import sqlmodel
+from fastapi import Depends, Request
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
+
+from seatrial.sessions.dependencies.probe import probe
+
+NOWHERE = create_engine("postgresql+psycopg://nowhere.invalid/none")
+ASYNC_NOWHERE = create_async_engine("postgresql+asyncpg://nowhere.invalid/none")
+make = sessionmaker(NOWHERE, expire_on_commit=False)
+make_async = async_sessionmaker(ASYNC_NOWHERE, expire_on_commit=False)
+
+
+class TeamSession(AsyncSession):
+    pass
+
+
+def test_a_generator_is_driven_to_its_first_value_and_closed() -> None:
+    log = []
+
+    def get_db() -> Any:
+        with make(autoflush=False) as session:
+            try:
+                yield session
+                log.append("commit")
+            finally:
+                log.append("close")
+
+    style = probe(get_db)
+    assert (style.sqlalchemy, style.is_async, style.bind) == (True, False, NOWHERE)
+    assert issubclass(style.session_class or object, Session)
+    assert style.options["expire_on_commit"] is False
+    assert style.options["autoflush"] is False
+    assert log == ["close"]
+
+
+def test_an_async_generator_is_driven_even_where_a_loop_runs() -> None:
+    async def get_db() -> Any:
+        async with make_async() as session:
+            yield session
+
+    async def caller() -> Any:
+        return probe(get_db)
+
+    for style in (probe(get_db), asyncio.run(caller())):
+        assert (style.sqlalchemy, style.is_async, style.bind) == (True, True, ASYNC_NOWHERE.sync_engine)
+        assert style.options["expire_on_commit"] is False
+
+
+def test_functions_coroutines_and_callable_objects() -> None:
+    class Provide:
+        async def __call__(self) -> AsyncIterator[AsyncSession]:
+            yield make_async()
+
+    async def coroutine() -> Any:
+        return make_async()
+
+    assert not probe(make).is_async
+    assert probe(coroutine).is_async
+    assert probe(Provide()).is_async
+
+
+def test_sqlmodels_sessions() -> None:
+    def get_db() -> Any:
+        with sqlmodel.Session(NOWHERE) as session:
+            yield session
+
+    async def get_async_db() -> Any:
+        async with SQLModelAsyncSession(ASYNC_NOWHERE) as session:
+            yield session
+
+    assert probe(get_db).session_class is sqlmodel.Session
+    assert probe(get_async_db).session_class is SQLModelAsyncSession
+
+
+def test_a_scoped_async_session_is_seen_through() -> None:
+    scoped = async_scoped_session(make_async, scopefunc=lambda: 1)
+    style = probe(lambda: scoped)
+    assert style.is_async
+    assert style.bind is ASYNC_NOWHERE.sync_engine
+
+
+def with_arguments(request: Request) -> Iterator[Session]:
+    yield make()
+
+
+def with_defaults(
+    settings: Any = Depends(lambda: None),  # noqa: B008  # the spelling that is tested
+) -> Generator[Session, None, None]:
+    yield make()
+
+
+async def annotated(request: Request) -> AsyncGenerator[TeamSession, None]:
+    yield TeamSession()
+
+
+async def plain(request: Request) -> Annotated[TeamSession, "a mark"]:
+    return TeamSession()
+
+
+def not_a_session(request: Request) -> Iterator[int]:
+    yield 1
+
+
+async def says_nothing(request: Request):
+    yield make_async()
+
+
+@pytest.mark.parametrize(
+    ("dependency", "sqlalchemy", "is_async", "session_class"),
+    [
+        (with_arguments, True, False, Session),
+        (with_defaults, True, False, Session),
+        (annotated, True, True, TeamSession),
+        (plain, True, True, TeamSession),
+        (not_a_session, False, False, None),
+        (says_nothing, True, True, None),
+    ],
+)
+def test_one_with_arguments_is_judged_by_its_annotation_and_then_its_flavour(
+    dependency: Any, sqlalchemy: bool, is_async: bool, session_class: Any
+) -> None:
+    style = probe(dependency)
+    assert (style.sqlalchemy, style.is_async, style.session_class) == (sqlalchemy, is_async, session_class)
+    assert "arguments" in style.how
+
+
+def test_one_that_raises_is_judged_by_its_annotation_and_says_so() -> None:
+    def get_db() -> Iterator[Session]:
+        raise LookupError("not yet")
+        yield make()
+
+    style = probe(get_db)
+    assert style.session_class is Session
+    assert "LookupError" in style.how
+
+
+def test_what_is_no_session_is_told_by_its_type() -> None:
+    style = probe(lambda: 1)
+    assert not style.sqlalchemy
+    assert "int" in style.how
+
+
+def test_routing_is_seen() -> None:
+    class Routing(Session):
+        def get_bind(self, *args: Any, **kwargs: Any) -> Any:
+            return NOWHERE
+
+    assert probe(Routing).routed
+    assert not probe(make).routed

@@ -1,0 +1,286 @@
+"""Django beside pytest-django: its fixtures and test cases keep their meaning, and no database but the copy is used."""
+
+from __future__ import annotations
+
+import pytest
+
+SETTINGS = """
+import os
+from urllib.parse import urlsplit
+
+SECRET_KEY = "made up"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "rest_framework", "shop"]
+ROOT_URLCONF = "shop.urls"
+ALLOWED_HOSTS = ["*"]
+STATIC_URL = "static/"
+"""
+
+FROM_ENVIRONMENT = """
+url = urlsplit(os.environ["DATABASE_URL"])
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path[1:],
+        "USER": url.username,
+        "PASSWORD": url.password,
+        "HOST": url.hostname,
+        "PORT": url.port,
+    }
+}
+"""
+
+WRITTEN_DOWN = """
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "shop",
+        "USER": "shop",
+        "PASSWORD": "secret",
+        "HOST": "database.invalid",
+        "PORT": 5432,
+        "CONN_MAX_AGE": 60,
+    },
+    "notes": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+}
+"""
+
+PROJECT = {
+    "manage.py": """
+        import os, sys
+        from django.core.management import execute_from_command_line
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+        execute_from_command_line(sys.argv)
+        """,
+    "shop/__init__.py": "",
+    "shop/models.py": """
+        from django.db import models
+
+
+        class Colour(models.Model):
+            name = models.CharField(max_length=20, unique=True)
+
+
+        class Item(models.Model):
+            name = models.CharField(max_length=20)
+            colour = models.ForeignKey(Colour, models.CASCADE)
+        """,
+    "shop/migrations/__init__.py": "",
+    "shop/migrations/0001_first.py": """
+        from django.db import migrations, models
+
+
+        def colours(apps, editor):
+            for name in ("red", "green"):
+                apps.get_model("shop", "Colour").objects.create(name=name)
+
+
+        class Migration(migrations.Migration):
+            initial = True
+            operations = [
+                migrations.CreateModel(
+                    "Colour",
+                    [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=20, unique=True))],
+                ),
+                migrations.CreateModel(
+                    "Item",
+                    [
+                        ("id", models.BigAutoField(primary_key=True)),
+                        ("name", models.CharField(max_length=20)),
+                        ("colour", models.ForeignKey("shop.Colour", models.CASCADE)),
+                    ],
+                ),
+                migrations.RunPython(colours),
+            ]
+        """,
+    "shop/urls.py": """
+        from django.urls import path
+        from ninja import NinjaAPI
+        from rest_framework import routers, serializers, viewsets
+
+        from shop.models import Item
+
+
+        class ItemSerializer(serializers.ModelSerializer):
+            class Meta:
+                model = Item
+                fields = ["id", "name", "colour"]
+
+
+        class Items(viewsets.ModelViewSet):
+            queryset = Item.objects.order_by("id")
+            serializer_class = ItemSerializer
+            authentication_classes = permission_classes = []
+
+
+        api = NinjaAPI()
+
+
+        @api.post("/items/{name}")
+        def make(request, name: str):
+            return {"id": Item.objects.create(name=name, colour_id=1).id}
+
+
+        router = routers.SimpleRouter()
+        router.register("items", Items)
+        urlpatterns = [*router.urls, path("ninja/", api.urls)]
+        """,
+    "seed.py": """
+        def load():
+            from django.contrib.auth.models import Group
+
+            Group.objects.create(name="seeded")
+        """,
+    "tests/test_shop.py": """
+        import threading
+
+        import pytest
+        from django.contrib.auth.models import Group
+        from django.db import connection, transaction
+        from django.test import TestCase, TransactionTestCase
+
+        from shop.models import Colour, Item
+
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_db_is_a_transaction_that_is_rolled_back(db, attempt):
+            assert connection.in_atomic_block
+            assert not connection.settings_dict["NAME"].startswith("test_")
+            assert Item.objects.create(name="a", colour_id=1).id == 1
+
+
+        @pytest.mark.parametrize("attempt", range(2))
+        @pytest.mark.django_db
+        def test_the_clients_of_rest_framework_and_ninja(client, attempt):
+            assert client.post("/items/", {"name": "a", "colour": 2}).json()["id"] == 1
+            assert client.post("/ninja/items/b").json() == {"id": 2}
+            assert [each["name"] for each in client.get("/items/").json()] == ["a", "b"]
+
+
+        @pytest.mark.parametrize("attempt", range(2))
+        @pytest.mark.django_db(transaction=True)
+        def test_a_transactional_test_commits_and_keeps_what_migrations_made(attempt):
+            assert not connection.in_atomic_block
+            done = []
+            with transaction.atomic():
+                assert Item.objects.create(name="a", colour_id=1).id == 1
+                transaction.on_commit(lambda: done.append(True))
+            assert done
+            assert [each.name for each in Colour.objects.order_by("id")] == ["red", "green"]
+
+            def look():
+                done.append(Item.objects.count())
+                connection.close()
+
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join()
+            assert done == [True, 1]
+            assert Group.objects.get().name == "seeded"
+            Colour.objects.all().delete()
+            Group.objects.all().delete()
+
+
+        @pytest.mark.django_db(transaction=True, reset_sequences=True)
+        def test_restarted_sequences_do_not_collide_with_what_migrations_made():
+            assert Colour.objects.create(name="blue").id == 3
+
+
+        @pytest.mark.seatrial(db="clone")
+        def test_a_test_may_ask_for_a_clone(transactional_db):
+            with connection.cursor() as cursor:
+                cursor.execute("alter table shop_item add column size int default 7")
+            assert Item.objects.create(name="a", colour_id=1).id == 1
+
+
+        def test_the_connection_goes_on_after_the_clone(transactional_db):
+            columns = {each.name for each in connection.introspection.get_table_description(connection.cursor(), "shop_item")}
+            assert "size" not in columns
+
+
+        class TestOfAClass(TestCase):
+            @classmethod
+            def setUpTestData(cls):
+                cls.item = Item.objects.create(name="of the class", colour_id=1)
+
+            def test_one(self):
+                self.item.delete()
+
+            def test_two(self):
+                assert Item.objects.get() == self.item
+
+            def test_three(self):
+                assert Item.objects.get() == self.item
+
+
+        class TestWithCommits(TransactionTestCase):
+            serialized_rollback = True
+
+            def test_one(self):
+                assert Item.objects.create(name="a", colour_id=1).id == 1
+
+            def test_two(self):
+                assert Item.objects.create(name="a", colour_id=1).id == 1
+
+
+        def test_the_resource_is_there_as_well(transactional_db, seatrial_db):
+            Item.objects.create(name="a", colour_id=1)
+            assert seatrial_db.execute("select name from shop_item").fetchall() == [("a",)]
+
+
+        def test_a_server_of_its_own_thread_sees_what_was_committed(live_server):
+            from urllib.request import urlopen
+
+            Item.objects.create(name="a", colour_id=1)
+            assert b'"a"' in urlopen(live_server.url + "/items/").read()
+
+
+        def test_without_a_database_access_is_refused():
+            with pytest.raises(RuntimeError, match="not allowed"):
+                Item.objects.count()
+        """,
+}
+TESTS = 17
+DJANGO = ("-p", "pytest_django.plugin")
+
+
+def configured(schema: str) -> str:
+    return f"""
+        [tool.pytest.ini_options]
+        DJANGO_SETTINGS_MODULE = "settings"
+        pythonpath = ["."]
+        filterwarnings = ["error"]
+
+        [tool.seatrial.resources.db]
+        kind = "postgres"
+        schema = "{schema}"
+        seed = "seed:load"
+        """
+
+
+@pytest.fixture
+def service(project):
+    return project.write(PROJECT)
+
+
+def test_settings_that_read_the_environment_on_two_workers(service, passes):
+    service.write({"settings.py": SETTINGS + FROM_ENVIRONMENT, "pyproject.toml": configured("django")})
+    passes(*DJANGO, "-n", "2", passed=TESTS)
+
+
+def test_settings_that_are_written_down_lead_to_the_copy_all_the_same(service, passes):
+    service.write({"settings.py": SETTINGS + WRITTEN_DOWN, "pyproject.toml": configured("django")})
+    assert "patch: Django DATABASES" in passes(*DJANGO, passed=TESTS)
+
+
+def test_a_resource_that_none_of_the_databases_can_mean_is_named(service):
+    service.write(
+        {
+            "settings.py": SETTINGS + WRITTEN_DOWN.replace('"notes"', '"default"'),
+            "pyproject.toml": configured("django"),
+        }
+    )
+    outcome = service.pytest(*DJANGO, "-k", "of_rest_framework")
+    assert "none of Django's DATABASES is this resource" in outcome.text

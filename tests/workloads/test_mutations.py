@@ -1,0 +1,215 @@
+"""Each rule of the undo is disabled in turn, and the audit catches each: what it passes has been undone."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from seatrial.resources.kinds.postgres.connection import Link
+from seatrial.resources.kinds.postgres.finding.log import LogReader, Written
+from seatrial.resources.kinds.postgres.finding.meaning import Meaning
+from seatrial.resources.kinds.postgres.finding.search import Search
+from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy
+from seatrial.resources.kinds.postgres.reset.fence import Fence
+from seatrial.resources.kinds.postgres.reset.shared import SharedState
+from seatrial.resources.kinds.postgres.reset.undo import Script, Undo
+
+from .lab import Bench, Lab
+
+LAYER = """
+create table empty (id serial primary key, v text);
+create table seeded (id serial primary key, v text, n int);
+create table heard (id bigserial, v text);
+create unlogged table unlogged (id int, v text);
+create table watched (id int primary key, v text);
+create table parent (id int primary key);
+create table child (id int primary key, parent int references parent on delete cascade);
+insert into seeded (v, n) select 'v', g from generate_series(1, 50) g;
+insert into unlogged values (1, 'x');
+insert into watched values (1, 'x');
+insert into parent values (1);
+insert into child values (1, 1);
+create materialized view counted as select count(*) from seeded;
+create materialized view moment as select clock_timestamp() as at;
+create function hear() returns trigger language plpgsql as $$
+begin insert into heard (v) values (tg_op); return null; end $$;
+create function refuse() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger hears after insert or update or delete on seeded for each row execute function hear();
+create trigger refuses before delete on watched for each row execute function refuse();
+alter table watched enable always trigger refuses;
+"""
+
+
+def without(pattern: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """The undo's script without the statements that `pattern` finds."""
+
+    def disable(patch: pytest.MonkeyPatch) -> None:
+        add = Script.add
+
+        def left_out(self: Script, statement: str, then: Any = None) -> None:
+            if re.match(pattern, statement):
+                add(self, "SELECT WHERE false")
+            else:
+                add(self, statement, then)
+
+        patch.setattr(Script, "add", left_out)
+
+    return disable
+
+
+def silent(owner: type, name: str, answer: Callable[[], Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """A method that does nothing and says that there was nothing."""
+    return lambda patch: patch.setattr(owner, name, lambda *_, **__: answer())
+
+
+def rewritten(pattern: str, text: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """All that we send, with another text in the place of what `pattern` finds."""
+
+    def disable(patch: pytest.MonkeyPatch) -> None:
+        run = Link.run
+        patch.setattr(Link, "run", lambda self, script, *a, **k: run(self, re.sub(pattern, text, script), *a, **k))
+
+    return disable
+
+
+def both(*disables: Callable[[pytest.MonkeyPatch], None]) -> Callable[[pytest.MonkeyPatch], None]:
+    """A rule that a second one stands behind."""
+
+    def disable(patch: pytest.MonkeyPatch) -> None:
+        for one in disables:
+            one(patch)
+
+    return disable
+
+
+def no_replica(patch: pytest.MonkeyPatch) -> None:
+    """Our connection plays no replica: triggers fire, keys cascade."""
+    patch.setattr(Link, "_open", _as_origin(Link._open))
+
+
+def _as_origin(opened: Callable[[Link], Any]) -> Callable[[Link], Any]:
+    def open_(self: Link) -> Any:
+        connection = opened(self)
+        if not self.database.startswith("postgres"):
+            connection.execute("set session_replication_role = origin")
+        return connection
+
+    return open_
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule, how to disable it, and work that needs it."""
+
+    name: str
+    disable: Callable[[pytest.MonkeyPatch], None]
+    work: tuple[str, ...]
+    found: str
+    """The kind of a difference that must be among those found."""
+
+
+RULES = (
+    Rule(name="the log is read", disable=silent(LogReader, "take", Written), work=("insert into empty (v) values ('x')",),
+         found="rows"),
+    Rule(name="tables without seed are emptied", disable=without("EXECUTE empty_"),
+         work=("insert into empty (v) values ('x')",), found="rows"),
+    Rule(name="extra rows are deleted", disable=without("DELETE FROM ONLY"), work=("insert into seeded (v) values ('x')",),
+         found="rows"),
+    Rule(name="lost rows are given back", disable=without("INSERT INTO"), work=("delete from seeded where id = 5",),
+         found="rows"),
+    Rule(name="sequences are set back", disable=silent(Undo, "_set_back", str), work=("select nextval('empty_id_seq')",),
+         found="sequence"),
+    Rule(name="views are refreshed", disable=both(without("REFRESH"), silent(Search, "check_views", lambda: None)),
+         work=("delete from seeded where id = 5", "refresh materialized view counted"), found="rows"),
+    Rule(name="refreshed views are compared", disable=silent(Search, "check_views", lambda: None),
+         work=("refresh materialized view moment",), found="rows"),
+    Rule(name="marks of CLUSTER are taken back", disable=without("ALTER TABLE .* SET WITHOUT CLUSTER"),
+         work=("cluster seeded using seeded_pkey",), found="pg_index"),
+    Rule(name="large objects are removed", disable=without("SELECT lo_unlink"), work=("select lo_create(4711)",),
+         found="rows"),
+    Rule(name="large objects are looked for", disable=silent(Search, "_large_objects", lambda: None),
+         work=("select lo_create(4711)",), found="rows"),
+    Rule(name="always triggers are silenced", disable=without("ALTER TABLE .* DISABLE"),
+         work=("insert into watched values (2, 'y')",), found="rows"),
+    Rule(name="always triggers are restored", disable=without("ALTER TABLE .* ENABLE"),
+         work=("insert into watched values (2, 'y')",), found="pg_trigger"),
+    Rule(name="unlogged tables are probed", disable=silent(Search, "_unlogged", lambda: None),
+         work=("insert into unlogged values (2, 'y')",), found="rows"),
+    Rule(name="new files of tables are followed", disable=silent(Search, "_remap", set), work=("truncate seeded",),
+         found="rows"),
+    Rule(name="the schema is compared", disable=silent(Meaning, "changes", list), work=("create table more (id int)",),
+         found="pg_class"),
+    Rule(name="open transactions are ended", disable=silent(Fence, "settle", tuple),
+         work=("begin", "insert into empty (v) values ('x')"), found="open transaction"),
+    Rule(name="prepared transactions are rolled back", disable=rewritten("ROLLBACK PREPARED", "SELECT"),
+         work=("begin", "insert into empty (v) values ('x')", "prepare transaction 'left'"), found="prepared transaction"),
+    Rule(name="our connection plays a replica", disable=no_replica, work=("delete from seeded where id = 5",), found="rows"),
+    Rule(name="keys do not cascade into the seed", disable=no_replica,
+         work=("update parent set id = id",), found="rows"),
+    Rule(name="settings of the database are put back", disable=silent(SharedState, "restore", list),
+         work=("do $$ begin execute format('alter database %I set work_mem = ''1MB''', current_database()); end $$",),
+         found="setting"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench(lab: Lab) -> Iterator[Bench]:
+    made = lab.bench(lambda connection: connection.execute(LAYER.encode()), "mutations")
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def at_its_baseline(bench: Bench) -> Iterator[None]:
+    yield
+    bench.copy.renew()
+
+
+def work(bench: Bench, statements: tuple[str, ...]) -> Any:
+    connection = bench.connect()
+    for one in statements:
+        connection.execute(one.encode())
+    return connection
+
+
+def undone(bench: Bench) -> set[str]:
+    """Undo, whatever it says of itself, and return what the audit says."""
+    with suppress(ValueError):  # the bookkeeping of the disabled rule
+        bench.copy.undo()
+    return {found.kind for found in bench.audit.differences(bench.baseline)}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_audit_catches_an_undo_without_the_rule(bench: Bench, monkeypatch: pytest.MonkeyPatch, rule: Rule) -> None:
+    with monkeypatch.context() as patch, work(bench, rule.work) as connection:
+        rule.disable(patch)
+        assert rule.found in undone(bench)
+        connection.close()
+
+
+def test_the_audit_finds_nothing_where_no_rule_is_disabled(bench: Bench) -> None:
+    for rule in RULES:
+        with work(bench, rule.work) as connection:
+            assert not bench.back().differences, rule.name
+            connection.close()
+
+
+def test_the_audit_catches_an_undo_that_reads_the_log_only_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is busy when the log is read may write after it: it is read once more when he is done."""
+    monkeypatch.setattr(PostgresCopy, "late_writes", lambda self: ())
+    slow = b"do $$ begin perform pg_sleep(0.1); insert into empty (v) values ('late'); end $$"
+    running = "select 1 from pg_stat_activity where pid = %s and state = 'active'"
+    with bench.connect() as writer, bench.lab.connect("postgres") as admin:
+        busy = threading.Thread(target=writer.execute, args=(slow,))
+        busy.start()
+        while not admin.execute(running, (writer.info.backend_pid,)).fetchone():
+            pass
+        found = undone(bench)
+        busy.join()
+    assert "rows" in found

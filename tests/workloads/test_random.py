@@ -1,0 +1,74 @@
+"""Whatever an app does to whatever schema, the undo leaves nothing that the audit can find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .lab import Bench, Lab
+from .schemas import Reference, Schema, Table, schemas
+from .steps import Players, Step, works, works_with_ddl
+
+SHARE = settings.default.max_examples if settings.default else 100
+"""Examples of the profile: two of these are split over the three tests, since a new schema costs more than work."""
+ON_RICH, WITH_DDL, ON_ANY = SHARE * 14 // 10, SHARE * 3 // 10, SHARE * 3 // 10
+CALM = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+RICH = Schema(
+    tables=(
+        Table(number=0, key="serial", kind="ordinary", generated=True, trigger="origin", rows=300,
+              references=(Reference(target=1, action="cascade", deferred="deferrable initially deferred"),)),
+        Table(number=1, key="always", kind="ordinary", generated=False, trigger="always", rows=7,
+              references=(Reference(target=0, action="set null", deferred=""), Reference(target=1, action="cascade", deferred=""))),
+        Table(number=2, key="by default", kind="partitioned", generated=False, trigger="", rows=7, references=()),
+        Table(number=3, key="plain", kind="unlogged", generated=False, trigger="replica", rows=7, references=()),
+    ),
+    view=True,
+    indexes=True,
+)  # fmt: skip
+"""Two tables in a circle, one in partitions, one unlogged; triggers of all three kinds."""
+
+
+def try_out(bench: Bench, tests: list[list[Step]]) -> None:
+    """One test after another, with the same pool of connections, each undone and audited."""
+    players = Players(bench)
+    try:
+        for steps in tests:
+            players.play(steps)
+            players.check_in()
+            back = bench.back()
+            assert not back.differences, str(back)
+    finally:
+        players.close()
+
+
+@pytest.fixture(scope="module")
+def rich(lab: Lab) -> Iterator[Bench]:
+    bench = lab.bench(lambda connection: connection.execute(RICH.sql().encode()), "rich")
+    yield bench
+    bench.close()
+
+
+@settings(max_examples=ON_RICH, **CALM)
+@given(tests=st.lists(works, min_size=1, max_size=2))
+def test_no_work_on_a_rich_schema_leaves_a_trace(rich: Bench, tests: list[list[Step]]) -> None:
+    try_out(rich, tests)
+
+
+@settings(max_examples=WITH_DDL, **CALM)
+@given(tests=st.lists(works_with_ddl, min_size=1, max_size=2))
+def test_no_change_of_the_schema_leaves_a_trace(rich: Bench, tests: list[list[Step]]) -> None:
+    try_out(rich, tests)
+
+
+@settings(max_examples=ON_ANY, **CALM)
+@given(schema=schemas(), tests=st.lists(works, min_size=1, max_size=3))
+def test_no_work_on_any_schema_leaves_a_trace(lab: Lab, schema: Schema, tests: list[list[Step]]) -> None:
+    bench = lab.bench(lambda connection: connection.execute(schema.sql().encode()), "any")
+    try:
+        try_out(bench, tests)
+    finally:
+        bench.close()
