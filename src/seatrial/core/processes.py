@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +126,24 @@ def unshare_user() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(flag):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def remove_deserted(path: Path) -> bool:
+    """Remove a unix socket that nobody listens to any more; what is no socket, or is listened to, stays."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(path.lstat().st_mode) and not _heard(path):
+            path.unlink()
+            return True
+    return False
+
+
+def _heard(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def listener(port: int) -> str:

@@ -104,6 +104,8 @@ class Launch:
     """The signal that ends it cleanly (PostgreSQL: SIGINT, a fast shutdown)."""
     die_signal: int
     """The signal that the kernel sends it when its supervisor dies (PostgreSQL: SIGQUIT)."""
+    outside: tuple[Path, ...] = ()
+    """Unix sockets that it makes beyond its folder, whatever it is told: removed when it has ended."""
 
 
 class Program(Protocol):

@@ -300,3 +300,50 @@ def test_a_hold_on_a_supervisor_that_vanished_is_not_alive():
     assert not hold.alive()
     assert hold.ended == client.Ended(status=None, asked=False, log="")
     hold.close()
+
+
+LISTENING = """
+import signal, socket, sys, time
+signal.signal(15, lambda *_: sys.exit(0))
+there = socket.socket(socket.AF_UNIX)
+there.bind({path!r})
+there.listen()
+print('serving', flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_socket_that_a_server_makes_elsewhere_goes_with_it(instance, orders):
+    elsewhere = instance.folder.parent / "elsewhere"
+    hold = client.spawn(instance, orders(LISTENING.format(path=str(elsewhere)), outside=[str(elsewhere)]))
+    started(instance)
+    assert elsewhere.is_socket()
+    hold.close()
+    assert wait.until(lambda: not instance.alive, timeout=20)
+    assert not elsewhere.exists()
+
+
+def test_what_a_killed_supervisor_left_elsewhere_is_swept_by_the_next_start(instance, orders):
+    elsewhere = instance.folder.parent / "elsewhere"
+    hold = client.spawn(instance, orders(LISTENING.format(path=str(elsewhere)), outside=[str(elsewhere)]))
+    pid = started(instance)
+    start = processes.started(pid)
+    os.kill(supervisor_of(pid), signal.SIGKILL)
+    assert gone(pid, start)
+    hold.close()
+    client.settle(instance)
+    assert not elsewhere.exists()
+
+
+def test_a_socket_that_somebody_listens_to_and_a_file_are_left_alone(instance):
+    heard, file = instance.folder.parent / "heard", instance.folder.parent / "file"
+    file.touch()
+    instance.write("launch.json", {"outside": [str(heard), str(file), str(instance.folder / "nothing")]})
+    with socket.socket(socket.AF_UNIX) as bystander:
+        bystander.bind(str(heard))
+        bystander.listen()
+        client.settle(instance)
+        assert heard.is_socket()
+    client.settle(instance)
+    assert not heard.exists()
+    assert file.exists()

@@ -299,6 +299,7 @@ class LocalServer:
             "log": str(launch.log),
             "stop_signal": int(launch.stop_signal),
             "die_signal": int(launch.die_signal),
+            "outside": [str(path) for path in launch.outside],
             "guise": disguise,
             "want": self._want(),
             "idle": idle_seconds(self.spec),

@@ -114,7 +114,8 @@ def spawn(instance: Instance, launch: Mapping[str, Any]) -> Hold:
 
     Args:
         instance: its folder.
-        launch: argv, env, cwd, log, stop_signal, die_signal, guise, want, idle, nonce (see `process.Supervisor`).
+        launch: argv, env, cwd, log, stop_signal, die_signal, outside, guise, want, idle, nonce (see
+            `process.Supervisor`).
     """
     instance.write("launch.json", launch)
     ours, theirs = socket.socketpair()
@@ -146,8 +147,7 @@ def settle(instance: Instance, timeout: float = 20) -> None:
             if wait.until(lambda: not instance.orphan(), timeout=5):
                 break
         if not instance.orphan():
-            for left in ("state.json", "s"):
-                (instance.folder / left).unlink(missing_ok=True)
+            instance.sweep()
             return
     raise ProviderError(
         f"a server of an earlier run does not end (folder {instance.folder})",

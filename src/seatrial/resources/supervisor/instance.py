@@ -77,8 +77,16 @@ class Instance:
         pid = int(state.get("pid", 0))
         return pid if processes.is_ours(pid, state.get("started", ""), state.get("nonce", "")) else 0
 
+    def sweep(self) -> None:
+        """Remove what an earlier server of ours has left. Only under `lock`, and only if nothing runs there."""
+        for path in self.read("launch.json").get("outside", ()):
+            processes.remove_deserted(Path(path))
+        for left in ("state.json", "s"):
+            (self.folder / left).unlink(missing_ok=True)
+
     def delete(self) -> None:
         """Remove the folder. Only under `lock`, and only if nothing runs there."""
+        self.sweep()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_suffix(".lock").unlink(missing_ok=True)
 

@@ -100,6 +100,8 @@ class Supervisor:
             _remove("s")
             listener.close()
             self._stop()
+            for path in self.launch.get("outside", ()):
+                processes.remove_deserted(Path(path))
             _remove("state.json")
             self._tell()
 

@@ -79,13 +79,15 @@ class WeedProgram:
 
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:  # noqa: ARG002 - it has no setting for it
         """The process to run. It is ended by SIGKILL: it writes as it goes, and takes a second for its farewells."""
-        argv = [str(binaries / self.executables[0]), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        # Without -logtostderr it keeps files of its log beside the sockets, in the folder for temporary files.
+        argv = [str(binaries / self.executables[0]), "-logtostderr", "mini"]
+        argv += [f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         argv += [f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={data / _KEYS}"]
         argv += [f"-{name}=false" for name in _OFF]
         # Each bucket takes volumes of its own, which are files that grow as they are written to.
         argv += ["-volume.max=10000", "-master.volumeSizeLimitMB=64"]
         argv += [f"-{name}.localSocket={folder / name}.sock" for name in ("s3", "filer")]
-        taken = {port}
+        taken, outside = {port}, []
         for service in _SERVICES:
             for name in (f"{service}.port", f"{service}.port.grpc"):
                 if name != "s3.port":
@@ -93,13 +95,15 @@ class WeedProgram:
                     held.close()
                     taken.add(held.port)
                     argv.append(f"-{name}={held.port}")
-                    Path(f"/tmp/seaweedfs-{service}-grpc-{held.port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own idea
+                    if name.endswith("grpc"):
+                        outside.append(Path(f"/tmp/seaweedfs-{service}-grpc-{held.port}.sock"))  # noqa: S108 - no option names another folder
         return Launch(
             argv=tuple(argv),
             cwd=folder,
             log=folder / "log",
             stop_signal=signal.SIGKILL,
             die_signal=signal.SIGKILL,
+            outside=tuple(outside),
         )
 
     def admin(self, port: int, password: str) -> Address:
