@@ -69,8 +69,8 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 tests: .venv/.dev
-	$(call SECTION,tests on $(shell $(BIN)/python --version 2>/dev/null))
-	$(BIN)/python -m pytest -rsfE $(WORKERS) $(ARGS)
+	$(call SECTION,tests on the lowest Python)
+	@sh tools/run-tests .venv $(WORKERS) $(ARGS)
 
 newest:
 	$(call SECTION,tests on the highest Python)
