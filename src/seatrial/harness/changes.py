@@ -13,6 +13,7 @@ from seatrial.patches.hashing.argon2 import argon2
 from seatrial.patches.hashing.bcrypt import bcrypt
 from seatrial.patches.hashing.derived import Salts, derivation, random_values
 from seatrial.patches.hashing.django import django
+from seatrial.patches.hashing.passlib import passlib, passlib_argon2
 from seatrial.patches.hashing.werkzeug import werkzeug
 from seatrial.patches.led_drivers import LedAsyncpg, LedPsycopg, LedPsycopg2
 from seatrial.patches.lending.psycopg import stale_psycopg
@@ -46,6 +47,7 @@ def fast_hashing(while_testing: Callable[[], bool]) -> list[Patch]:
     libraries: dict[str, list[Patch]] = {
         "bcrypt": [bcrypt()],
         "argon2": [argon2()],
+        "passlib": [passlib(), passlib_argon2()],
         "werkzeug": [werkzeug()],
         "django": [django()],
     }

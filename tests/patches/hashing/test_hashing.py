@@ -10,10 +10,14 @@ from contextlib import ExitStack
 
 import argon2
 import bcrypt
+import passlib.handlers.argon2
+import passlib.hash
+import passlib.utils.handlers
 import pytest
 import werkzeug.security
 from django.conf import settings
 from django.contrib.auth import hashers
+from passlib.context import CryptContext
 
 from seatrial.harness.changes import fast_hashing
 
@@ -109,6 +113,48 @@ def test_werkzeug(method):
     assert ":2000$" in werkzeug.security.generate_password_hash("secret", "pbkdf2:sha256:2000")
 
 
+PASSLIB = {
+    "bcrypt": ("bcrypt__rounds", 5, "$04$"),
+    "bcrypt_sha256": ("bcrypt_sha256__rounds", 5, "r=4$"),
+    "bsdi_crypt": ("bsdi_crypt__rounds", 11, "_/..."),
+    "pbkdf2_sha256": ("pbkdf2_sha256__rounds", 2000, "$1$"),
+    "django_pbkdf2_sha256": ("django_pbkdf2_sha256__rounds", 2000, "$1$"),
+    "sha512_crypt": ("sha512_crypt__rounds", 2000, "rounds=1000$"),
+    "scrypt": ("scrypt__rounds", 4, "ln=1,"),
+    "argon2": ("argon2__memory_cost", 64, "m=8,t=1,p=1"),
+}
+
+
+@pytest.mark.parametrize("scheme", PASSLIB)
+def test_passlib_hashes_at_the_lowest_cost_and_updates_no_more_than_in_production(scheme):
+    option, cost, sign = PASSLIB[scheme]
+    context = CryptContext([scheme, "md5_crypt"], deprecated="auto", **{option: cost})
+    real = context.hash("secret")
+    costlier = CryptContext([scheme], **{option: cost + 2})
+    assert not context.needs_update(real)
+    with Cheap():
+        cheap = context.hash("secret")
+        assert sign in cheap
+        assert sign not in real
+        for each in (cheap, real):
+            assert context.verify("secret", each)
+            assert not context.verify("other", each)
+            assert context.verify_and_update("secret", each) == (True, None)
+        assert costlier.needs_update(real)
+        assert context.needs_update(passlib.hash.md5_crypt.hash("secret"))
+    assert sign not in context.hash("secret")
+    assert context.verify_and_update("secret", cheap)[0]
+    assert context.needs_update(cheap)
+
+
+def test_passlib_refuses_what_it_refuses():
+    with Cheap(), pytest.raises(ValueError, match="too large"):
+        passlib.hash.bcrypt.using(rounds=40)
+    undecided = type("undecided", (passlib.hash.pbkdf2_sha256,), {"default_rounds": None})
+    with Cheap(), pytest.raises(TypeError, match="must be specified"):
+        undecided.hash("secret")
+
+
 @pytest.mark.parametrize("algorithm", DJANGO)
 def test_django_rehashes_no_more_than_in_production(configured, algorithm, monkeypatch):
     monkeypatch.setattr(hashers.PBKDF2PasswordHasher, "iterations", 1000)
@@ -174,6 +220,9 @@ def test_all_is_as_before_afterwards():
         werkzeug.security.generate_password_hash,
         vars(hashers.PBKDF2PasswordHasher)["encode"],
         vars(hashers.Argon2PasswordHasher)["must_update"],
+        vars(passlib.utils.handlers.HasRounds)["_generate_rounds"],
+        vars(passlib.utils.handlers.HasRounds)["_calc_needs_update"],
+        vars(passlib.handlers.argon2._Argon2Common)["_calc_needs_update"],
     ]
     with Cheap():
         assert os.urandom is not before[0]
@@ -186,5 +235,8 @@ def test_all_is_as_before_afterwards():
         werkzeug.security.generate_password_hash,
         vars(hashers.PBKDF2PasswordHasher)["encode"],
         vars(hashers.Argon2PasswordHasher)["must_update"],
+        vars(passlib.utils.handlers.HasRounds)["_generate_rounds"],
+        vars(passlib.utils.handlers.HasRounds)["_calc_needs_update"],
+        vars(passlib.handlers.argon2._Argon2Common)["_calc_needs_update"],
     ]
     assert "fast password hashing: bcrypt" in [patch.name for patch in Cheap().patches]
