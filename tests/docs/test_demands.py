@@ -25,6 +25,7 @@ PROMISES = "conformance/test_kinds.py::test_the_kind_keeps_its_promise"
 REDIS = "resources/kinds/redis/test_servers.py::"
 NATS = "resources/kinds/nats/test_nats.py::"
 MYSQL = "resources/kinds/mysql/test_servers.py::"
+S3 = "resources/kinds/s3/test_servers.py::"
 COMMAND = "resources/kinds/command/test_command.py::"
 KILLS = "harness/test_killed_runs.py::test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
 
@@ -65,6 +66,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "postgres": LOCAL + "test_four_processes_that_start_at_once_share_one_server",
         "redis, valkey": REDIS + "test_two_workers_have_two_servers_and_the_next_run_finds_them_warm",
         "nats": NATS + "test_another_worker_has_a_server_of_its_own_from_the_same_template",
+        "s3": S3 + "test_one_server_serves_all_workers_each_with_a_bucket_of_its_own",
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
     "two runs at once do not disturb each other": on(PROMISES, *PROMISING),
@@ -82,11 +84,12 @@ DEMANDS: dict[str, dict[str, str]] = {
     ),
     "a stale or forged pid file harms no bystander": {
         "postgres": LOCAL + "test_forged_pid_files_harm_no_bystander_and_hinder_no_start",
-        **on(SUPERVISOR + "test_a_forged_state_file_harms_no_bystander", "redis, valkey", "nats", "command"),
+        **on(SUPERVISOR + "test_a_forged_state_file_harms_no_bystander", "redis, valkey", "nats", "s3", "command"),
     },
     "a child that dies while starting fails at once, with the end of its log": {
         "postgres": LOCAL + "test_a_server_that_dies_while_it_starts_fails_at_once_with_the_end_of_its_log",
         "redis, valkey": REDIS + "test_a_server_that_dies_at_once_is_told_with_its_log",
+        "s3": S3 + "test_a_server_that_dies_at_once_is_told_with_its_log",
         "command": COMMAND + "test_one_that_dies_while_it_starts_is_told_at_once",
     },
     "readiness is a real query": {
@@ -98,6 +101,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "postgres": LOCAL + "test_no_password_is_in_a_command_line_or_a_file_of_orders",
         "redis, valkey": REDIS + "test_passwords_stand_in_no_command_line",
         "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
+        "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "sqlite": NONE,
     },
     "no password in a representation": on(PROMISES, *PROMISING),
@@ -105,6 +109,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "mysql, mariadb": MYSQL + "test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "postgres": LOCAL + "test_nobody_gets_in_without_the_password",
         "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
+        "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "sqlite": NONE,
     },
     "no port race in 50 starts at once": on(
@@ -135,6 +140,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "mysql, mariadb": MYSQL + "test_durable_means_that_each_commit_is_on_the_disk",
         "postgres": "resources/kinds/postgres/test_program.py::test_settings",
         "redis, valkey": REDIS + "test_durable_means_that_each_write_is_on_the_disk",
+        "s3": S3 + "test_a_key_that_can_not_be_met_is_told",
     },
     "the chain says why each provider was not taken": on(
         "cli/test_servers.py::test_doctor_says_what_it_would_use_and_why_not_the_others", *ALL_SERVERS
@@ -145,6 +151,8 @@ DEMANDS: dict[str, dict[str, str]] = {
         "test_with_a_url_our_databases_are_made_beside_the_one_it_names_which_stays_as_it_is",
         "redis, valkey": REDIS + "test_a_server_of_somebody_elses_that_holds_data_is_refused_and_not_touched",
         "nats": NATS + "test_a_url_is_refused_with_the_reason",
+        "s3": "resources/kinds/s3/test_store.py::"
+        "test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them",
         "sqlite": NONE,
     },
     "caches are keyed by content, and made under a private name": on(PROMISES, *PROMISING),

@@ -1,19 +1,43 @@
-"""A server of SeaweedFS is one process with everything in its own folder, and nothing is left of it."""
+"""A server of SeaweedFS is one process with everything in its own folder, and nobody gets in without its key."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 
-from seatrial.core import wait
+import pytest
+from botocore.exceptions import ClientError
+from tests.resources.kinds.s3.conftest import fill
+
+from seatrial.core import ports, wait
+from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.s3 import S3
+from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.kinds.s3.program import WeedProgram
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
 
-def test_nothing_is_left_beyond_its_folder(cache, tmp_path, monkeypatch):
+@pytest.fixture
+def reserve(cache, tmp_path):
+    """Reserves a server of this test's project; it is ended afterwards."""
+    reserved = []
+
+    def make(**keys):
+        reserved.append(Embedded().reserve(S3().spec(project=tmp_path, **keys)))
+        return reserved[-1]
+
+    yield make
+    for server in reserved:
+        server.release()
+        client.down(server.instance)
+
+
+def test_nothing_is_left_beyond_its_folder(reserve, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "t"))
     (tmp_path / "t").mkdir()
-    server = Embedded().reserve(S3().spec(project=tmp_path))
+    server = reserve()
     server.start()
     sockets = [Path(path) for path in server.instance.read("launch.json")["outside"]]
     assert len(sockets) == 5
@@ -22,4 +46,67 @@ def test_nothing_is_left_beyond_its_folder(cache, tmp_path, monkeypatch):
     assert wait.until(lambda: not server.instance.alive, timeout=20)
     assert not any(socket.exists() for socket in sockets)
     assert list((tmp_path / "t").iterdir()) == []
-    client.down(server.instance)
+
+
+def test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it(server):
+    pid = server.instance.read("state.json")["pid"]
+    for what in ("cmdline", "environ"):
+        assert server.endpoint.admin.password.encode() not in Path(f"/proc/{pid}/{what}").read_bytes()
+    for user, password in (("test", "wrong"), ("admin", server.endpoint.admin.password)):
+        stranger = resource(replace(server.endpoint.admin, user=user, password=password), session()).meta.client
+        with pytest.raises(ClientError):
+            stranger.list_buckets()
+
+
+def test_one_server_serves_all_workers_each_with_a_bucket_of_its_own(server, cache):
+    second = Embedded().reserve(S3().spec(project=cache))
+    assert second.endpoint == server.endpoint
+    assert second.start() is True
+    second.release()
+    addresses = {S3().copy_address(server.endpoint, server.spec, name) for name in ("w_0", "w_1")}
+    assert {address.database for address in addresses} == {"w-0", "w-1"}
+
+
+def test_it_answers_at_an_address_of_the_project_s_own(reserve):
+    held = ports.choose("s3", ())
+    held.close()
+    server = reserve(at=f"http://key:secret@localhost:{held.port}/bucket")
+    server.start()
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as store:
+        store.build("key", "one", fill)
+        address = store.checkout("key", "one").address
+        assert (address.port, address.user, address.database) == (held.port, "key", "bucket")
+        assert resource(address, session()).Object("bucket", "plain").get()["Body"].read() == b"plain"
+
+
+def test_a_server_that_dies_at_once_is_told_with_its_log(reserve, monkeypatch):
+    launch = WeedProgram.launch
+    monkeypatch.setattr(
+        WeedProgram,
+        "launch",
+        lambda self, *asked: replace(made := launch(self, *asked), argv=(*made.argv, "-dir=/proc/nowhere")),
+    )
+    with pytest.raises(ProviderError) as caught:
+        reserve().start()
+    assert "exit status" in caught.value.what
+    assert "weed" in caught.value.what
+    assert "/proc/nowhere" in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"at": "http://localhost:9000/"}, "not the address of a bucket"),
+        ({"at": "redis://localhost:9000/b"}, "not the address of a bucket"),
+        ({"durable": True}, "can't be `durable`"),
+    ],
+)
+def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
+    with pytest.raises(ConfigError, match=message) as told:
+        S3().spec(project=tmp_path, **keys)
+    assert told.value.fix
+    assert told.value.cause
+
+
+def test_a_server_of_somebody_elses_may_well_be_durable(tmp_path):
+    assert S3().spec(project=tmp_path, durable=True, url="http://k:s@localhost:1/").url

@@ -13,6 +13,7 @@ from seatrial.errors import ConfigError
 from seatrial.resources.protocol import Address, ServerSpec, Wheel
 
 if TYPE_CHECKING:
+    from seatrial.resources.kinds.s3.audit import Audit
     from seatrial.resources.kinds.s3.store import S3Store
     from seatrial.resources.protocol import Endpoint
 
@@ -37,15 +38,24 @@ class S3:
         at: str = "",
         idle: float | None = None,
     ) -> ServerSpec:
-        """What server is wanted. Raises `ConfigError` where `at` is not the address of a bucket."""
+        """What server is wanted.
+
+        Raises:
+            ConfigError: `at` is not the address of a bucket, or the server would have to be durable.
+        """
         from seatrial.resources.kinds.s3.program import WeedProgram
 
         del extensions  # refused as a key of SQL
+        if durable and not url:
+            raise ConfigError(
+                "an s3 resource of ours can't be `durable`",
+                cause="SeaweedFS can have the content of each object on the disk, but not the index that finds it",
+                fix="remove `durable`, or set `url` to a server that is",
+            )
         return ServerSpec(
             kind=self.name,
             project=project,
             version=version,
-            durable=durable,
             idle=idle,
             url=url,
             url_needs=("host", "user"),
@@ -72,6 +82,12 @@ class S3:
 
         del role  # refused as a key of SQL
         return S3Store(endpoint, lambda name: self.copy_address(endpoint, spec, name))
+
+    def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
+        """The audit of the bucket at `address`."""
+        from seatrial.resources.kinds.s3.audit import Audit
+
+        return Audit(endpoint, address, alone=alone and endpoint.owned)
 
 
 def bucket(name: str) -> str:

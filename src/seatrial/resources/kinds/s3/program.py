@@ -77,7 +77,7 @@ class WeedProgram:
         file.touch(mode=0o600)
         file.write_text(json.dumps({"identities": identities}), encoding="utf-8")
 
-    def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:  # noqa: ARG002 - it has no setting for it
+    def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:  # noqa: ARG002 - the kind refuses it
         """The process to run. It is ended by SIGKILL: it writes as it goes, and takes a second for its farewells."""
         # Without -logtostderr it keeps files of its log beside the sockets, in the folder for temporary files.
         argv = [str(binaries / self.executables[0]), "-logtostderr", "mini"]

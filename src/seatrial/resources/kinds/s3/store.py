@@ -1,25 +1,33 @@
-"""The templates and copies on one S3 server: buckets, each of them named in a bucket of our own."""
+"""The templates and copies on one S3 server: buckets, each of them noted in a bucket of our own.
+
+Several machines may share the server. S3 has no locks that end with their holder: those of copies are files of this
+machine, and what another machine made is left alone for a day.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from seatrial.core import folders, wait
 from seatrial.core.locks import FileLock
-from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused
+from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused, TemplateError
 from seatrial.resources.kinds.s3 import objects
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.s3.copy import S3Copy, Template
+from seatrial.resources.kinds.s3.notes import OURS, READY, Notes
 from seatrial.resources.protocol import Address, Endpoint, Target
 
-OURS = "seatrial-buckets"
-"""A bucket with one empty object for each bucket that belongs to us: COPY/NAME, TEMPLATE/NAME, KEPT/NAME."""
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
 _FIRST_WRITE = 30
 """Seconds that a server may need from its first answer to its first write."""
+_LOST = timedelta(days=1)
+"""What another machine made, or did not finish, and nobody has noted again for so long is swept."""
+_MOST_KEPT = 10
+_MOST_TEMPLATES = 20
 
 
 class S3Store:
@@ -39,41 +47,59 @@ class S3Store:
         self._locks = folders.cache().path / "s3" / folders.digest(f"{endpoint.admin.host}:{endpoint.admin.port}")
         self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held: dict[str, FileLock] = {}
+        self._notes = Notes(self._client)
         self._ready()
         self._sweep()
 
     def find(self, key: str) -> bool:
-        """Whether a complete template with this key exists."""
-        return self._listed("template", _template(key))
+        """Whether a complete template with this key exists. It is then the last to be removed for its age."""
+        found = self._template(key)
+        if found:
+            self._notes.add("template", found)
+        return bool(found)
 
     def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
-        """Make the template `key` in the bucket of the copy `name`; False if another process made it meanwhile."""
-        bucket, template = self._hold(name), _template(key)
-        with FileLock(self._locks / f"{template}.lock", timeout=_BUILDING, purpose="building the same template"):
+        """Make the template `key` in the bucket of the copy `name`; False if another process made it meanwhile.
+
+        Two machines may make it at once: each then has its own, and both are complete.
+        """
+        bucket = self._hold(self._address(name).database)
+        lock = self._locks / f"{_prefix(key)}.lock"
+        with FileLock(lock, timeout=_BUILDING, purpose="building the same template"):
             if self.find(key):
                 return False
+            template = _prefix(key) + secrets.token_hex(4)
             self._make(bucket, "copy")
             try:
                 fill(Target(address=self._address(name), execute=_refuse, connect=lambda: self._bucket(name)))
                 self._make(template, "building")
                 objects.copy(self._client, bucket, template, objects.look(self._client, bucket).objects)
-                self._note("template", template)
+                self._notes.add("template", template)
             except BaseException:
                 self._remove(template)
                 raise
             finally:
                 self._remove(bucket)
+        self._tidy()
         return True
 
     def checkout(self, key: str, name: str) -> S3Copy:
-        """A fresh copy. Raises `Refused` where its bucket is somebody else's, `IsolationError` where it is in use."""
-        bucket = self._hold(name)
+        """A fresh copy.
+
+        Raises:
+            Refused: its bucket is somebody else's.
+            IsolationError: it is in use.
+            TemplateError: there is no such template.
+        """
+        template = self._template(key)
+        if not template:
+            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+        bucket = self._hold(self._address(name).database)
         self._make(bucket, "copy")
-        template = _template(key)
 
         def layer() -> Template:
-            above = f"seatrial-l-{secrets.token_hex(6)}"
-            self._make(above, "copy")
+            above = self._hold(f"seatrial-l-{secrets.token_hex(6)}")
+            self._make(above, "layer")
             objects.copy(self._client, bucket, above, objects.look(self._client, bucket).objects)
             return Template(bucket=above, keys=frozenset(objects.look(self._client, above).objects))
 
@@ -87,12 +113,17 @@ class S3Store:
         )
 
     def keep(self, name: str, kept: str, *, forever: bool = False) -> Address:
-        """The copy `name` becomes `kept`, with all that is in it, and outlives the run; `name` is free again."""
+        """The copy `name` becomes `kept`, with all that is in it, and outlives the run; `name` is free again.
+
+        Only the ten newest stay, besides those that are kept `forever`.
+        """
         address = self._address(kept)
         self._make(address.database, "lasting" if forever else "kept")
         bucket = self._address(name).database
         objects.copy(self._client, bucket, address.database, objects.look(self._client, bucket).objects)
         self._remove(bucket)
+        for old in self._notes.all("kept")[_MOST_KEPT:]:
+            self._remove(old.bucket)
         return address
 
     def drop(self, name: str) -> None:
@@ -116,7 +147,7 @@ class S3Store:
             try:
                 if not self._exists(OURS):
                     self._client.create_bucket(Bucket=OURS)
-                self._client.put_object(Bucket=OURS, Key="ready", Body=b"")
+                self._client.put_object(Bucket=OURS, Key=READY, Body=b"")
             except (BotoCoreError, ClientError) as error:
                 refused.append(error)
                 return False
@@ -130,9 +161,8 @@ class S3Store:
                 fix="see its log; the key of a `url` must be allowed to make buckets",
             )
 
-    def _hold(self, name: str) -> str:
-        """The bucket of this copy, which is this store's from now on."""
-        bucket = self._address(name).database
+    def _hold(self, bucket: str) -> str:
+        """This bucket, which is this store's from now on."""
         if bucket not in self._held:
             lock = FileLock(self._locks / f"{bucket}.lock")
             if not lock.try_acquire():
@@ -147,40 +177,48 @@ class S3Store:
     def _make(self, bucket: str, what: str) -> None:
         """A fresh, empty bucket, in place of one of ours by that name."""
         self._remove(bucket)
-        self._note(what, bucket)
+        self._notes.add(what, bucket)
         self._client.create_bucket(Bucket=bucket)
 
     def _remove(self, bucket: str) -> None:
         """Remove one of ours. Raises `Refused` for somebody else's."""
-        whats = [key.partition("/")[0] for key in self._list() if key.partition("/")[2] == bucket]
-        if not whats and self._exists(bucket):
+        notes = [note for note in self._notes.all() if note.bucket == bucket]
+        if not notes and self._exists(bucket):
             admin = self._endpoint.admin
             raise Refused(
                 f'the bucket "{bucket}" at {admin.host}:{admin.port} is not ours',
                 cause="Seatrial has not made it, so it may be somebody's real one; nothing was touched",
                 fix="remove it yourself, or point `at` or `url` elsewhere",
             )
-        if whats:
+        if notes:
             objects.drop(self._client, bucket)
-            objects.remove(self._client, OURS, [f"{what}/{bucket}" for what in whats])
+            self._notes.remove(notes)
 
     def _sweep(self) -> None:
-        """Remove copies of runs that are gone: nobody holds their lock."""
-        for key in self._list():
-            what, _, bucket = key.partition("/")
-            lock = FileLock(self._locks / f"{bucket}.lock")
-            if what == "copy" and lock.try_acquire():
-                self._remove(bucket)
+        """Remove copies of runs that are gone, and what nobody finished. Of another machine's only their age tells."""
+        complete = {note.bucket for note in self._notes.all("template")}
+        for note in self._notes.all("copy", "layer", "building"):
+            if note.bucket in complete:
+                continue
+            if not note.here or note.what == "building":
+                if note.age > _LOST:
+                    self._remove(note.bucket)
+                continue
+            lock = FileLock(self._locks / f"{note.bucket}.lock")
+            if lock.try_acquire():
+                self._remove(note.bucket)
                 lock.release()
 
-    def _list(self) -> list[str]:
-        return list(objects.look(self._client, OURS).objects)
+    def _tidy(self) -> None:
+        """Remove templates that nobody has used for a day, beyond the newest."""
+        for old in self._notes.all("template")[_MOST_TEMPLATES:]:
+            if old.age > _LOST:
+                self._remove(old.bucket)
 
-    def _listed(self, what: str, bucket: str) -> bool:
-        return f"{what}/{bucket}" in self._list()
-
-    def _note(self, what: str, bucket: str) -> None:
-        self._client.put_object(Bucket=OURS, Key=f"{what}/{bucket}", Body=b"")
+    def _template(self, key: str) -> str:
+        """The bucket of a complete template; empty where there is none."""
+        found = [note.bucket for note in self._notes.all("template") if note.bucket.startswith(_prefix(key))]
+        return min(found, default="")
 
     def _exists(self, bucket: str) -> bool:
         return bucket in {one["Name"] for one in self._client.list_buckets()["Buckets"]}
@@ -190,8 +228,8 @@ class S3Store:
         return resource(address, self._session).Bucket(address.database)
 
 
-def _template(key: str) -> str:
-    return f"seatrial-t-{folders.digest(key, 16)}"
+def _prefix(key: str) -> str:
+    return f"seatrial-t-{folders.digest(key, 16)}-"
 
 
 def _refuse(script: str) -> None:

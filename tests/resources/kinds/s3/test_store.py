@@ -1,0 +1,132 @@
+"""Templates and copies are buckets that are ours; somebody else's are never touched, whatever machine made them."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+
+import pytest
+from tests.resources.kinds.s3.conftest import fill
+
+from seatrial.errors import IsolationError, Refused, TemplateError
+from seatrial.resources.kinds.s3 import S3
+from seatrial.resources.kinds.s3 import store as stores
+from seatrial.resources.kinds.s3.notes import OURS
+from seatrial.resources.providers.url import Url
+
+
+def buckets(store):
+    return {one["Name"] for one in store._client.list_buckets()["Buckets"]} - {OURS}
+
+
+@pytest.fixture
+def theirs(server, tmp_path_factory, monkeypatch):
+    """Opens a store of the same server on another machine: with another cache, and so with other locks."""
+
+    def make(name):
+        monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path_factory.mktemp(name)))
+        return contextlib.closing(S3().open(server.endpoint, server.spec))
+
+    return make
+
+
+def test_only_the_ten_newest_kept_copies_stay_besides_those_kept_forever(store):
+    store.build("key", "one", fill)
+    for number in range(12):
+        store.checkout("key", "one")
+        address = store.keep("one", f"kept_{number}", forever=number == 0)
+    kept = {name for name in buckets(store) if name.startswith("kept-")}
+    assert "kept-0" in kept
+    assert address.database in kept
+    assert len(kept) == 11
+    for name in kept:
+        store._remove(name)
+
+
+def test_a_bucket_that_seatrial_has_not_made_is_refused_and_not_touched(store):
+    store._client.create_bucket(Bucket="real-one")
+    store._client.put_object(Bucket="real-one", Key="order", Body=b"1")
+    store.build("key", "one", fill)
+    for act in (
+        lambda: store.checkout("key", "real-one"),
+        lambda: store.build("other", "real-one", fill),
+        lambda: store.drop("real-one"),
+    ):
+        with pytest.raises(Refused, match="is not ours"):
+            act()
+    assert store._client.list_objects_v2(Bucket="real-one")["KeyCount"] == 1
+    store._client.delete_bucket(Bucket="real-one")
+
+
+def test_a_copy_without_a_template_is_refused(store):
+    with pytest.raises(TemplateError):
+        store.checkout("never made", "one")
+
+
+def test_a_copy_and_its_layers_outlive_the_sweep_of_another_run(server, store, copy):
+    copy.client().value.put_object(Key="layer", Body=b"1")
+    copy.push()
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as other, pytest.raises(IsolationError):
+        other.checkout("key", "one")
+    copy.client().value.Object("layer").delete()
+    assert copy.undo().path == "copy"
+    assert copy.client().value.Object("layer").get()["Body"].read() == b"1"
+    copy.pop()
+
+
+def test_what_a_run_of_this_machine_left_is_swept_by_the_next(server, store):
+    store.build("key", "left", fill)
+    store.checkout("key", "left").push()
+    assert {name[:10] for name in buckets(store)} >= {"left", "seatrial-l"}
+    store.close()  # as when the process dies
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as following:
+        assert {name for name in buckets(following) if name == "left" or name.startswith("seatrial-l")} == set()
+
+
+def test_another_machine_leaves_our_copies_alone_for_a_day_and_takes_our_template(copy, store, theirs, monkeypatch):
+    with theirs("second") as other:
+        assert copy.address.database in buckets(store)
+        assert other.find("key")
+        assert other.build("key", "two", fill) is False
+        other.checkout("key", "two")
+        other.drop("two")
+    assert copy.undo().path == "nothing"
+    monkeypatch.setattr(stores, "_LOST", timedelta(seconds=-1))
+    with theirs("third") as later:
+        assert copy.address.database not in buckets(later)
+        assert later.find("key")
+
+
+def test_a_template_that_was_not_finished_is_none(server, store, monkeypatch):
+    store._make(stores._prefix("half") + "00", "building")
+    assert not store.find("half")
+    assert store.build("half", "one", fill)
+    monkeypatch.setattr(stores, "_LOST", timedelta(seconds=-1))
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as following:
+        [template] = [name for name in buckets(following) if name.startswith(stores._prefix("half"))]
+        assert not template.endswith("-00")
+        assert following.find("half")
+
+
+def test_old_templates_make_room(store, monkeypatch):
+    monkeypatch.setattr(stores, "_LOST", timedelta(seconds=-1))
+    monkeypatch.setattr(stores, "_MOST_TEMPLATES", 2)
+    for key in ("first", "second", "third"):
+        store.build(key, "one", fill)
+    assert len([name for name in buckets(store) if name.startswith("seatrial-t-")]) == 2
+    assert store.find("third")
+
+
+def test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them(server, store, tmp_path):
+    store._client.create_bucket(Bucket="theirs")
+    admin = server.endpoint.admin
+    spec = S3().spec(project=tmp_path, url=f"http://{admin.user}:{admin.password}@127.0.0.1:{admin.port}/")
+    found = Url().reserve(spec)
+    found.start()
+    with contextlib.closing(S3().open(found.endpoint, spec)) as elsewhere:
+        elsewhere.build("key", "mine", fill)
+        with pytest.raises(Refused, match="is not ours"):
+            elsewhere.checkout("key", "theirs")
+        assert "theirs" in buckets(elsewhere)
+        elsewhere.drop("mine")
+    store._client.delete_bucket(Bucket="theirs")
