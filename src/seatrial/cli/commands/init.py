@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.cli.output import Output
-from seatrial.cli.proposal.decide import Proposal
+from seatrial.cli.proposal.decide import RESOURCE, Proposal
 from seatrial.errors import ConfigError
 
 HELP = "look at this project and write its configuration"
@@ -99,4 +99,6 @@ def _show(proposal: Proposal, file: Path, tables: str, out: Output, *, written: 
 
 
 def _short(key: str) -> str:
-    return key.rpartition(".")[2]
+    """A key as its evidence names it: those of the first resource without its name."""
+    _, _, rest = key.partition("resources.")
+    return key if not rest else rest.removeprefix(f"{RESOURCE}.")

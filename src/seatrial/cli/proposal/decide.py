@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from seatrial.cli.detect.apps import apps
 from seatrial.cli.detect.candidate import Candidate, Note
 from seatrial.cli.detect.conftests import Pattern, patterns
+from seatrial.cli.detect.database.buckets import Buckets, buckets
 from seatrial.cli.detect.database.choose import Database, database
 from seatrial.cli.detect.migrations import migrations
 from seatrial.cli.detect.models import is_flask, models
@@ -17,6 +18,8 @@ from seatrial.cli.detect.roots import installable, pythonpath
 from seatrial.cli.detect.sessions import sessions
 
 RESOURCE = "db"
+BUCKET = "bucket"
+"""The resource of a project that keeps objects in S3, too."""
 _INJECTING = ("FastAPI", "")
 """Frameworks whose dependencies `override` can replace; an app that was not found may be one of them."""
 _DB = f"resources.{RESOURCE}"
@@ -65,6 +68,8 @@ def decide(project: Project) -> Proposal:
     if data.env and data.env_evidence and data.env != "DATABASE_URL":
         evidence = data.env_evidence
         entries.append(Entry(key=f"{_DB}.env", value=data.env, place=evidence.place, why=evidence.why))
+    objects = buckets(project)
+    entries += _bucket(objects) if objects else ()
     others = {key: candidates[1:] for key, candidates in chosen.items() if len(candidates) > 1}
     if data.others:
         others[f"{_DB}.env"] = data.others
@@ -74,13 +79,19 @@ def decide(project: Project) -> Proposal:
         entries=tuple(entries),
         others=others,
         missing=tuple(key for key in wanted if not chosen[key]),
-        notes=tuple(_notes(project, chosen, data)),
+        notes=(*_notes(project, chosen, data), *(objects.notes if objects else ())),
         replaced=patterns(project),
     )
 
 
 def _entry(key: str, candidate: Candidate) -> Entry:
     return Entry(key=key, value=candidate.value, place=candidate.place, why=candidate.why)
+
+
+def _bucket(found: Buckets) -> Iterator[Entry]:
+    yield _entry(f"resources.{BUCKET}.kind", found.kind)
+    evidence = found.env_evidence
+    yield Entry(key=f"resources.{BUCKET}.env", value=found.env, place=evidence.place, why=evidence.why)
 
 
 def _schemas(project: Project) -> tuple[Candidate, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
-from seatrial.cli.proposal.decide import RESOURCE, Proposal
+from seatrial.cli.proposal.decide import BUCKET, RESOURCE, Proposal
 from seatrial.config import SHARED, STANDALONE
 from seatrial.errors import ConfigError
 
@@ -42,10 +43,11 @@ def text(proposal: Proposal, file: Path) -> str:
     above = "tool.seatrial" if file.name == SHARED else ""
     lines = [f"[{above}]"] if above else []
     lines += _line("app", proposal.value("app"), proposal.missing, "app")
-    lines += ["", f"[{above}.resources.{RESOURCE}]" if above else f"[resources.{RESOURCE}]"]
-    for key in _ORDER:
-        full = f"resources.{RESOURCE}.{key}"
-        lines += _line(key, proposal.value(full), proposal.missing, full)
+    for resource in (RESOURCE, BUCKET):
+        table = f"resources.{resource}"
+        found = [_line(key, proposal.value(f"{table}.{key}"), proposal.missing, f"{table}.{key}") for key in _ORDER]
+        if any(found):
+            lines += ["", f"[{above}.{table}]" if above else f"[{table}]", *chain.from_iterable(found)]
     return "\n".join(lines).strip("\n") + "\n"
 
 
