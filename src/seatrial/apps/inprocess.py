@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Literal
@@ -104,10 +105,17 @@ class InProcess:
         self._clients.append(live)
         return live
 
-    def bridge(self, http: ModuleType) -> Transport:
-        """A transport of httpx or httpx2 that leads to the app, for others than tests: an error is a status of 500."""
+    def open(self) -> None:
+        """Have it started, once; raises `AppError` where it does not start."""
         self._gateway.open()
-        return Transport(http, self._gateway, raise_server_exceptions=False)
+
+    def bridge(self, http: ModuleType) -> Transport:
+        """A transport of httpx or httpx2 that leads to the app, for others than tests.
+
+        What the app raises is a status of 500, and in the log, as with a server.
+        """
+        self._gateway.open()
+        return Transport(http, self._gateway, raise_server_exceptions=False, streams=True, unheard=_log)
 
     def override(self, replacements: Replacements) -> None:
         """Replace dependencies for this test. Raises `AppError` where the app has none to replace."""
@@ -188,6 +196,11 @@ def _still_running(left: list[str]) -> AppError:
         cause="the test never waited for the end, or left a stream or a WebSocket open; what ran was cancelled",
         fix="wait for each request, and open streams and WebSockets in a `with` block",
     )
+
+
+def _log(error: BaseException) -> None:
+    """Where pytest finds it, and shows it with a test that fails."""
+    logging.getLogger("seatrial").error("Exception in the app", exc_info=error)
 
 
 def _finish(closing: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seatrial.apps.serving.health import HOST, Health, health
 from seatrial.core import ports, processes, wait
-from seatrial.core.children import Child
+from seatrial.core.children import Child, search_path
 from seatrial.core.redact import redact
 from seatrial.errors import AppError
 
@@ -137,7 +137,8 @@ class Process:
         if self._held is not None:
             self._held.close()  # a server that does not set SO_REUSEADDR could not listen beside us
         argv = self._argv()
-        env = {**os.environ, "PORT": str(self.port), **{k: self._filled(v) for k, v in self._command.env.items()}}
+        here = {"PORT": str(self.port), "PATH": search_path(self._command.folder)}
+        env = {**os.environ, **here, **{k: self._filled(v) for k, v in self._command.env.items()}}
         env[processes.NONCE] = self._nonce
         self._mark = self.log_size()
         try:
@@ -215,10 +216,13 @@ class Process:
     def _not_ready(self, asked: Health) -> AppError:
         if self._ours() and asked.asks_port:
             cause = f"it listens on port {self.port}, but {asked.told}"
-            fix = f"have it listen on {HOST} or 0.0.0.0, and check `ready`"
+            fix = f"have it listen on {HOST} or 0.0.0.0, and check `ready`; where it needs longer, raise `patience`"
         elif asked.asks_port:
             cause = f"it does not listen on port {self.port}"
-            fix = "have it listen on the port in PORT, or pass {port} in its command or its `env`"
+            fix = (
+                "have it listen on the port in PORT, or pass {port} in its command or its `env`; "
+                "where it needs longer, raise `patience`"
+            )
         else:
             cause, fix = asked.told, "check the pattern of `ready` against what it prints"
         return AppError(

@@ -67,6 +67,7 @@ SERVICE: Mapping[str, Key] = {
     "cmd": Key(shape=Shape.TEXT, example='cmd = "node orders.js"'),
     "run": Key(shape=Shape.TEXT, example='run = "thread"'),
     "ready": Key(shape=Shape.TEXT, example='ready = "/health"'),
+    "patience": Key(shape=Shape.SECONDS, example="patience = 30"),
     "env": Key(shape=Shape.TEMPLATES, example='env = { STOCK_URL = "{services.stock}" }'),
     "resources": Key(shape=Shape.TEXTS, example='resources = ["db"]'),
 }

@@ -57,6 +57,8 @@ class ServiceConfig:
     cmd: str = ""
     run: str = "inline"
     ready: str = "tcp"
+    patience: float = 30.0
+    """Seconds that a process may take to get ready."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variable -> text, in which {services.NAME} is the URL of another service."""
     resources: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,15 @@ from seatrial.core import keeper
 
 PATIENCE = 3.0
 """Seconds that a child gets between SIGTERM and SIGKILL."""
+
+
+def search_path(root: Path) -> str:
+    """Where the programs of a project are: beside the Python that runs us, on PATH, among its node modules.
+
+    So "python" is the one that runs the tests, whether or not its environment was activated.
+    """
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), f"{root}/node_modules/.bin"]
+    return os.pathsep.join(folders)
 
 
 class Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import sysconfig
 import traceback
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,10 +57,13 @@ def add_root(root: Path) -> None:
             sys.path.insert(0, str(folder))
 
 
-def shortened(error: BaseException, root: Path) -> str:
-    """The traceback of `error` with the frames in the project's own files only (or the last, if none is)."""
+def shortened(error: BaseException, root: Path | None = None) -> str:
+    """The traceback of `error` with the frames in the project's own files only (or the last, if none is).
+
+    Where nobody knows the project's root, its files are those that are neither installed nor ours.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _belongs(frame.filename, root)]
+    own = [frame for frame in frames if (_belongs(frame.filename, root) if root else _is_own(frame.filename))]
     lines = traceback.format_list((own or list(frames[-1:]))[-_FRAMES:]) if not isinstance(error, SyntaxError) else []
     return redact("".join([*lines, *traceback.format_exception_only(error)]).rstrip())
 
@@ -107,6 +111,13 @@ def _own_error(what: str, error: BaseException, root: Path) -> AppError:
 def _belongs(filename: str, root: Path) -> bool:
     path = Path(filename)
     return path.is_relative_to(root) and not {"site-packages", ".venv", "venv"} & set(path.relative_to(root).parts)
+
+
+def _is_own(filename: str) -> bool:
+    path = Path(filename)
+    others = [Path(sysconfig.get_path("stdlib")), Path(__file__).parents[1]]
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return path.is_absolute() and not installed and not any(path.is_relative_to(each) for each in others)
 
 
 def _modules(root: Path) -> list[str]:

@@ -299,7 +299,9 @@ def _http() -> ModuleType:
 def _process(config: Config, service: ServiceConfig, variables: Mapping[str, str]) -> Process:
     from seatrial.apps.process import Command, Process
 
-    command = Command(argv=service.cmd, folder=config.root, env=variables, ready=service.ready)
+    command = Command(
+        argv=service.cmd, folder=config.root, env=variables, ready=service.ready, seconds=service.patience
+    )
     return Process(f"the service {service.name}", command)
 
 

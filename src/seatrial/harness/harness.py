@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
@@ -268,19 +269,18 @@ class Harness:
 
     def close(self) -> None:
         """The run is over: the app's lifespan ends, copies are dropped, servers are let go, patches undone."""
-        try:
-            if self._app is not None:
-                self._app.close()
-        finally:
-            self._app = None
-            self.services.close()
-            for managed in self.resources.values():
-                managed.close()
+        app, self._app = self._app, None
+        with ExitStack() as last_things:  # the last one registered comes first; an error of one keeps none from its end
+            last_things.callback(self._environment.restore)
+            for patch in self.patches:
+                last_things.callback(patch.undo)
             if self._loans is not None:
-                self._loans.close()
-            for patch in reversed(self.patches):
-                patch.undo()
-            self._environment.restore()
+                last_things.callback(self._loans.close)
+            for managed in reversed(self.resources.values()):
+                last_things.callback(managed.close)
+            last_things.callback(self.services.close)
+            if app is not None:
+                last_things.callback(app.close)
 
     def _end_watch(self) -> list[SeatrialError]:
         apps = {**self.services.apps, **({APP: self._app.target} if self._app is not None else {})}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,8 @@ class Services:
         }
         self._inner: dict[str, InProcess] = {}
         self._outer: dict[str, Process] = {}
+        self._failures: dict[str, AppError] = {}
+        """Processes that did not start: whoever asks for one is told so at once, and does not wait again."""
         self._marks: dict[str, int] = {}
         self._running: set[str] = set()
         """Those that the running test uses."""
@@ -116,11 +119,7 @@ class Services:
             if edge.answerer in self._running:
                 edge.open()
         for names in rounds(self._running, self._needs):
-            self._import(names)
-            outer = [name for name in names if name in self._outer]
-            with ThreadPoolExecutor(max(len(outer), 1)) as pool:
-                for _ in pool.map(lambda name: self._outer[name].serve(), outer):
-                    pass  # the first error is raised when all are through
+            self._start(names)
         for name in self._running & set(self._outer):
             self._marks[name] = self._outer[name].log_size()
         for name in self._running & set(self._inner):
@@ -140,10 +139,16 @@ class Services:
 
     def restore(self) -> None:
         """The test's own fixtures are gone: clients are closed, overrides taken back."""
-        while self._clients:
-            self._clients.pop().close()
-        for name in self._running & set(self._inner):
-            self._inner[name].restore()
+        with ExitStack() as all_of_it:
+            for client in self._clients:
+                all_of_it.callback(client.close)
+            for name in self._running & set(self._inner):
+                all_of_it.callback(self._inner[name].restore)
+            self._clients = []
+            # What a test has closed is no request that it has left running.
+            for edge in self._edges.values():
+                if edge.answerer in self._running:
+                    edge.settle()
 
     def explain_failure(self, test: TestContext) -> None:
         """The running test has failed: show with it what each process has printed meanwhile."""
@@ -165,14 +170,35 @@ class Services:
 
     def close(self) -> None:
         """The run is over: apps and processes end, those that need others before these."""
-        self.restore()
-        for names in reversed(list(rounds(self._plans, self._needs))):
-            for name in names:
-                for running in (self._inner.pop(name, None), self._outer.pop(name, None)):
-                    if running is not None:
-                        running.close()
-        for edge in self._edges.values():
-            edge.close()
+        with ExitStack() as last_things:  # the last one registered comes first; an error of one keeps none from its end
+            for edge in self._edges.values():
+                last_things.callback(edge.close)
+            for names in rounds(self._plans, self._needs):
+                for name in names:
+                    for running in (self._inner.pop(name, None), self._outer.pop(name, None)):
+                        if running is not None:
+                            last_things.callback(running.close)
+            last_things.callback(self.restore)
+
+    def _start(self, names: Sequence[str]) -> None:
+        """Have a round of them run: processes side by side, then the apps of this process, one after the other."""
+        self._import(names)
+        outer = [name for name in names if name in self._outer]
+        with ThreadPoolExecutor(max(len(outer), 1)) as pool:
+            for _ in pool.map(self._serve, outer):
+                pass  # the first error is raised when all are through
+        for name in names:
+            if name in self._inner:
+                self._inner[name].open()
+
+    def _serve(self, name: str) -> None:
+        if name in self._failures:
+            raise self._failures[name]
+        try:
+            self._outer[name].serve()
+        except AppError as error:
+            self._failures[name] = error
+            raise
 
     def _urls(self, plan: ServicePlan) -> dict[str, str]:
         return {name: self._edges[plan.name, name].url for name in plan.needs}
@@ -209,7 +235,8 @@ class Services:
         request.headers = http.Headers(list(call.headers))
         response = self._inner[name].bridge(http).handle_request(request)
         headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw]
-        return Reply(status=response.status_code, headers=headers, body=list(response.iter_raw()))
+        stream = response.stream
+        return Reply(status=response.status_code, headers=headers, body=stream, leave=stream.close)
 
     def _ask_outer(self, caller: str, name: str, call: Call) -> Reply:
         path, _, query = call.target.partition("?")
@@ -237,4 +264,4 @@ class Services:
             finally:
                 over()
 
-        return Reply(status=reply.status, headers=reply.headers, body=pieces())
+        return replace(reply, body=pieces())

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from seatrial.core.children import search_path
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
@@ -64,7 +65,7 @@ class Command:
             done = subprocess.run(
                 [program, *self._argv[1:]],
                 cwd=self._root,
-                env=os.environ | {"PATH": _path(self._root)},
+                env=os.environ | {"PATH": search_path(self._root)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -106,7 +107,7 @@ def find_program(name: str, root: Path) -> str | None:
     if "/" in name:
         path = root / name
         return str(path) if os.access(path, os.X_OK) and path.is_file() else None
-    return shutil.which(name, path=_path(root))
+    return shutil.which(name, path=search_path(root))
 
 
 def of_inputs(globs: Sequence[str], root: Path) -> str:
@@ -122,13 +123,3 @@ def of_inputs(globs: Sequence[str], root: Path) -> str:
             )
         files += found
     return content.of_files(files, root)
-
-
-def _path(root: Path) -> str:
-    # "python" in a command is the one that runs the tests, whether or not its environment was activated.
-    folders = [
-        str(Path(sys.executable).parent),
-        os.environ.get("PATH", os.defpath),
-        str(root / "node_modules" / ".bin"),
-    ]
-    return os.pathsep.join(folders)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
+from seatrial.errors import SeatrialError
 from seatrial.harness.harness import Harness
 from seatrial.pytest_plugin.plain import plain_errors
 
@@ -30,6 +31,10 @@ class Running(Protocol):
         """It is over: the test's own fixtures are gone, those of wider scope are still there."""
         ...
 
+    def tell(self, error: SeatrialError) -> str:
+        """An error in words: in full to the first test that meets it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
@@ -39,11 +44,11 @@ class _Recipe:
     ask: Callable[[], Any]
     scope: Literal["session", "function"] = "function"
 
-    def fixture(self, name: str) -> Any:
+    def fixture(self, name: str, tell: Callable[[SeatrialError], str]) -> Any:
         """The fixture itself."""
 
         def give() -> Any:
-            with plain_errors():
+            with plain_errors(tell):
                 return self.ask()
 
         return self._named(name, give)
@@ -79,7 +84,7 @@ def fixture_module(harness: Harness, running: Running, *, with_app: bool, taken:
         recipes["exchanges"] = _Recipe(doc=told, ask=lambda: harness.exchanges)
     for name, recipe in recipes.items():
         long = f"seatrial_{name}"
-        setattr(module, long, recipe.fixture(long))
+        setattr(module, long, recipe.fixture(long, running.tell))
         if name not in stepping_aside:
             setattr(module, name, recipe.alias(name, of=long))
     return module

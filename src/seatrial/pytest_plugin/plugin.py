@@ -25,6 +25,7 @@ from seatrial.pytest_plugin.usage import Usage
 from seatrial.pytest_plugin.wider import WiderFixtures
 from seatrial.pytest_plugin.workers import has_workers, refuse_shared_address
 from seatrial.report.disturbed import Disturbances
+from seatrial.report.endings import Endings
 from seatrial.report.explain import Explain
 from seatrial.report.setups import Setups
 from seatrial.report.summary import Summary
@@ -41,7 +42,7 @@ class SeatrialPlugin:
         self.harness = harness
         self.run = run
         self.summary, self.explain, self._disturbances = reporters
-        self.setups = Setups()
+        self.setups, self.endings = Setups(), Endings()
         addresses = {name: managed.plan.address for name, managed in harness.resources.items()}
         meant = [resource.name for resource in config.resources if "django" in resource.schema]
         self._django = DjangoTests(addresses, meant)
@@ -122,7 +123,7 @@ class SeatrialPlugin:
 
         An item without fixtures (of another plugin's kind) has no own part: all of it is enclosed.
         """
-        with plain_errors(self._once):
+        with plain_errors(self.tell):
             self.harness.require(self._usage.needs(item))
         if fixtures.OWN_PART not in getattr(item, "fixturenames", ()):
             self.begin(item)
@@ -132,7 +133,7 @@ class SeatrialPlugin:
         if self._test is not None:
             return  # its class has a transaction, and was begun with it
         self._test = ItemContext(item)
-        with plain_errors(self._once):
+        with plain_errors(self.tell):
             if self._carried:
                 self.harness.carry_on(self._test)
             else:
@@ -149,7 +150,7 @@ class SeatrialPlugin:
             return  # the transaction of its class is still open: `pytest_runtest_teardown` comes after that
         told = self._end()
         if told:
-            pytest.fail("\n\n".join(self._once(complaint) for complaint in told), pytrace=False)
+            pytest.fail("\n\n".join(self.tell(complaint) for complaint in told), pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -213,14 +214,20 @@ class SeatrialPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Everything down again; a worker hands its figures to the controller."""
-        self._close()
+        """Everything down again; a worker hands its figures to the controller. What fails then fails the run."""
+        try:
+            self._close()
+        except SeatrialError as error:
+            self.endings.add(error)
+        if self.endings.texts and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output["seatrial"] = {
                 "summary": self.summary.dump(),
                 "explain": self.explain.lines,
                 "setups": self.setups.dump(),
+                "endings": self.endings.texts,
             }
 
     @pytest.hookimpl(optionalhook=True)
@@ -231,6 +238,7 @@ class SeatrialPlugin:
             self.summary.load(told["summary"])
             self.explain.lines.extend(told["explain"])
             self.setups.load(told["setups"])
+            self.endings.load(told["endings"])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """What it took to bring the tests back to the baseline."""
@@ -241,6 +249,10 @@ class SeatrialPlugin:
             terminalreporter.section("seatrial", sep="-")
             for line in lines:
                 terminalreporter.line(line)
+        if self.endings.texts:
+            terminalreporter.section("seatrial: after the last test", sep="-", red=True)
+            for text in self.endings.texts:
+                terminalreporter.line(text)
 
     def pytest_unconfigure(self) -> None:
         """Also where no session came to its end."""
@@ -263,7 +275,7 @@ class SeatrialPlugin:
         """The fixtures for which the app is imported."""
         return {name for name in self._names if name.endswith(("client", "live_app"))} if self.config.app else set()
 
-    def _once(self, error: SeatrialError) -> str:
+    def tell(self, error: SeatrialError) -> str:
         """The whole error for the first test that meets it, one line for the others."""
         text = str(error)
         if text in self._told:

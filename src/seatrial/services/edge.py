@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from seatrial.core.wait import until
+from seatrial.services.departure import Departure
 
 HOST = "127.0.0.1"
 HOP_BY_HOP = frozenset(
@@ -16,6 +19,8 @@ HOP_BY_HOP = frozenset(
 )
 """Headers of one connection, not of the message (RFC 9110, 7.6.1)."""
 NO_GATEWAY = 502
+GRACE = 1.0
+"""Seconds in which an answer may come to its end whose caller has gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +34,15 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reply:
     """What is passed back."""
 
     status: int
     headers: Sequence[tuple[str, str]]
     body: Iterable[bytes]
+    leave: Callable[[], None] = lambda: None
+    """The caller has gone: end it. May be called while a piece is awaited, from another thread, and again."""
 
 
 Answer = Callable[[Call], Reply]
@@ -60,14 +67,14 @@ class Edge:
         self._socket.bind((HOST, 0))
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
 
     def open(self) -> None:
         """Answer from now on. The second call does nothing."""
         if self._server is not None:
             return
         server = _Server((HOST, self.port), _Handler, bind_and_activate=False)
-        server.answer = self._answer
+        server.answer, server.answering = self._answer, set()
         server.socket.close()
         server.socket = self._socket
         server.server_address = self._socket.getsockname()
@@ -76,6 +83,12 @@ class Edge:
         self._server = server
         name = f"seatrial-{self.caller}-to-{self.answerer}"
         threading.Thread(target=server.serve_forever, args=(0.05,), name=name, daemon=True).start()
+
+    def settle(self) -> None:
+        """Wait a moment for answers whose callers have had enough of them."""
+        server = self._server
+        if server is not None:
+            until(lambda: not server.answering, timeout=GRACE)
 
     def close(self) -> None:
         """Answer no more, and give up the port. The second call does nothing."""
@@ -90,6 +103,8 @@ class _Server(ThreadingHTTPServer):
     """Threads that nobody waits for: one may sit on a kept connection of a service that has ended."""
 
     answer: Answer
+    answering: set[Reply]
+    """Those that are on their way."""
     daemon_threads = True
     block_on_close = False
 
@@ -121,7 +136,11 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as error:
             text = f"seatrial: nobody answered: {error}\n".encode()
             reply = Reply(status=NO_GATEWAY, headers=[("content-type", "text/plain")], body=[text])
-        self._send(reply)
+        self.server.answering.add(reply)
+        try:
+            self._send(reply)
+        finally:
+            self.server.answering.discard(reply)
 
     def _body(self) -> Iterator[bytes]:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":
@@ -143,10 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
         chunked = not bodiless and "content-length" not in names
         if chunked:
             self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        for piece in reply.body:
-            if piece and not bodiless:
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        with ExitStack() as after:
+            after.callback(reply.leave)
+            self.end_headers()
+            if chunked:
+                after.callback(Departure(self.connection, reply.leave).close)
+            for piece in reply.body:
+                if piece and not bodiless:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         if chunked:
             with suppress(OSError):
                 self.wfile.write(b"0\r\n\r\n")

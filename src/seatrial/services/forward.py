@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 from seatrial.services.edge import Call, Reply
 
@@ -24,6 +26,7 @@ def forward(host: str, port: int, call: Call) -> Reply:
             connection.putheader("content-length", str(len(call.body)))
         connection.putheader("connection", "close")
         connection.endheaders(call.body or None)
+        line: socket.socket = connection.sock
         response = connection.getresponse()
     except http.client.HTTPException as error:
         connection.close()
@@ -31,7 +34,13 @@ def forward(host: str, port: int, call: Call) -> Reply:
     except BaseException:
         connection.close()
         raise
-    return Reply(status=response.status, headers=response.getheaders(), body=_pieces(connection, response))
+
+    def leave() -> None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    pieces = _pieces(connection, response)
+    return Reply(status=response.status, headers=response.getheaders(), body=pieces, leave=leave)
 
 
 def _pieces(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -39,4 +48,5 @@ def _pieces(connection: http.client.HTTPConnection, response: http.client.HTTPRe
         while piece := response.read1(PIECE):
             yield piece
     finally:
+        response.close()
         connection.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from seatrial.apps.calls.waiting import GRACE
 from seatrial.apps.exchange import Message, Receive, Send
+from seatrial.core.importing import shortened
 from seatrial.core.redact import redact
 from seatrial.errors import AppError
 
@@ -104,8 +105,8 @@ def _failed(what: str, message: str, error: BaseException | None) -> AppError:
         )
     failure = AppError(
         redact(f"The app did not {what}: {type(error).__name__}: {error}"),
-        cause=f"its lifespan raised this when it was asked to {what}",
-        fix="follow the app's own traceback above; an app without a lifespan must return or raise at a scope of "
+        cause=f"its lifespan raised this when it was asked to {what}:\n{shortened(error)}",
+        fix="mend the lifespan where the lines above point; an app without one must return or raise at a scope of "
         "the type 'lifespan', before it calls receive()",
     )
     failure.__cause__ = error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from seatrial.apps.exchange import Exchange, Gateway
@@ -40,7 +40,7 @@ class Body:
     Args:
         gateway: does the steps of `exchange`.
         exchange: the app's answer has begun.
-        raises: raise what the app raises.
+        failed: is told what the app raised, once its call has ended; it may raise that.
         timeout: seconds that a piece may take.
         late: raised where one takes longer.
     """
@@ -50,13 +50,13 @@ class Body:
         gateway: Gateway,
         exchange: Exchange,
         *,
-        raises: bool,
+        failed: Callable[[BaseException], None],
         timeout: float | None,
         late: Exception,
     ) -> None:
         self._gateway = gateway
         self._exchange = exchange
-        self._raises = raises
+        self._failed = failed
         self._timeout = timeout
         self._late = late
         self._over = False
@@ -92,8 +92,8 @@ class Body:
         """The client goes away, where the response is not over; returns when the app's call has ended."""
         __tracebackhide__ = True
         if not self._over:
-            self._over = True
             self._gateway.run(self._exchange.leave())
+            self._over = True
             self._settle(self._gateway.run(self._exchange.answer()).error)
 
     async def aclose(self) -> None:
@@ -111,8 +111,8 @@ class Body:
 
     def _settle(self, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        if error is not None and self._raises:
+        if error is not None:
             try:
-                raise error
+                self._failed(error)
             finally:
                 del error  # the traceback holds this frame: no cycle that keeps the app's objects alive

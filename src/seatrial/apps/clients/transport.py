@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Self
 
@@ -62,15 +62,26 @@ class Transport:
         raise_server_exceptions: raise what the app raised, even after a response; otherwise give the
             response as far as it came, or an empty one of status 500.
         root_path: where a proxy would have mounted the app.
+        streams: hand every response over as it is produced; httpx reads it where nobody asked for a stream.
+        unheard: is told what the app raised, where that is not raised.
     """
 
     def __init__(
-        self, http: ModuleType, gateway: Gateway, *, raise_server_exceptions: bool = True, root_path: str = ""
+        self,
+        http: ModuleType,
+        gateway: Gateway,
+        *,
+        raise_server_exceptions: bool = True,
+        root_path: str = "",
+        streams: bool = False,
+        unheard: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._http = http
         self._gateway = gateway
         self._raises = raise_server_exceptions
         self._root_path = root_path
+        self._streams = streams
+        self._unheard = unheard
 
     def handle_request(self, request: Any) -> Any:
         """One request of an `httpx.Client`."""
@@ -81,7 +92,8 @@ class Transport:
             handshake.answer = gateway.run(self._connect(request, handshake))
             return self._upgraded(request, handshake)
         timeout, uploads = _timeout(extensions), self._uploads(request)
-        if not uploads and STREAM not in extensions:
+        streams = self._streams or STREAM in extensions
+        if not (uploads or streams):
             asked = self._translated(request, (request.read(),))
             try:
                 return self._response(request, gateway.answer(asked, timeout))
@@ -93,7 +105,7 @@ class Transport:
             if uploads:
                 request.stream = Upload(request.stream, gateway, exchange)
                 request.read()
-            if STREAM in extensions:
+            if streams:
                 return self._begun(request, exchange, gateway.run(exchange.begun(), timeout))
             return self._response(request, gateway.run(exchange.answer(), timeout))
         except TooSlow:
@@ -112,7 +124,8 @@ class Transport:
             handshake.answer = await gateway.wait(self._connect(request, handshake))
             return self._upgraded(request, handshake)
         timeout, uploads = _timeout(extensions), self._uploads(request)
-        if not uploads and STREAM not in extensions:
+        streams = self._streams or STREAM in extensions
+        if not (uploads or streams):
             asked = self._translated(request, (await request.aread(),))
             try:
                 return self._response(request, await gateway.answer_async(asked, timeout))
@@ -124,7 +137,7 @@ class Transport:
             if uploads:
                 request.stream = Upload(request.stream, gateway, exchange)
                 await request.aread()
-            if STREAM in extensions:
+            if streams:
                 return self._begun(request, exchange, await gateway.wait(exchange.begun(), timeout))
             return self._response(request, await gateway.wait(exchange.answer(), timeout))
         except TooSlow:
@@ -180,11 +193,12 @@ class Transport:
     def _response(self, request: Any, answer: Answer) -> Any:
         """The whole of it."""
         __tracebackhide__ = True
-        if answer.error is not None and self._raises:
+        if answer.error is not None:
             try:
-                raise answer.error
-            finally:
+                self._failed(answer.error)
+            except BaseException:
                 del answer  # the traceback holds this frame: no cycle that keeps the app's objects alive
+                raise
         # A stream, not content=...: httpx would add a Content-Length that the app did not send.
         return self._made(request, answer, self._http.ByteStream(answer.body))
 
@@ -197,8 +211,19 @@ class Transport:
         kind = type("Body", (Body, self._http.SyncByteStream, self._http.AsyncByteStream), {})
         timeout = _timeout(request.extensions)
         late = self._too_slow(request, timeout)
-        body = kind(self._gateway, exchange, raises=self._raises, timeout=timeout, late=late)
+        body = kind(self._gateway, exchange, failed=self._failed, timeout=timeout, late=late)
         return self._made(request, answer, body)
+
+    def _failed(self, error: BaseException) -> None:
+        """The app has raised `error`."""
+        __tracebackhide__ = True
+        if not self._raises:
+            self._unheard(error)
+            return
+        try:
+            raise error
+        finally:
+            del error  # the traceback holds this frame: no cycle that keeps the app's objects alive
 
     def _connect(self, request: Any, handshake: Handshake) -> Any:
         asked = self._translated(request, ())

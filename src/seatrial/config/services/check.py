@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -12,6 +15,9 @@ from seatrial.config.keys import RUNS, SERVICE, TAKEN_FIXTURES
 from seatrial.config.model import ResourceConfig, ServiceConfig
 
 Shaped = Callable[[tuple[str, ...], Mapping[str, object], Mapping[str, Any], tuple[str, ...], Findings], dict[str, Any]]
+
+_SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 
 
 def services(
@@ -52,6 +58,10 @@ def _keys(path: tuple[str, ...], taken: Mapping[str, Any], findings: Findings) -
         verdict = values.import_path("app", taken["app"], example=SERVICE["app"].example, call=True)
         if verdict is not None:
             findings.add((*path, "app"), *verdict)
+    _command(path, taken.get("cmd", ""), findings)
+    patience = taken.get("patience")
+    if patience is not None and not (math.isfinite(patience) and patience > 0):
+        findings.add((*path, "patience"), f"patience is {patience:g}", "write seconds, as in patience = 30")
     run = taken.get("run")
     if run is not None and run not in RUNS:
         findings.add((*path, "run"), f'there is no way to run called "{run}"', instead(run, RUNS, of="ways"))
@@ -71,6 +81,20 @@ def _keys(path: tuple[str, ...], taken: Mapping[str, Any], findings: Findings) -
         verdict = values.variable(variable)
         if verdict is not None:
             findings.add((*path, "env", variable), *verdict)
+
+
+def _command(path: tuple[str, ...], cmd: str, findings: Findings) -> None:
+    """No shell runs it."""
+    try:
+        words = shlex.split(cmd)
+    except ValueError as error:
+        findings.add((*path, "cmd"), f"`{cmd}` is no command: {error}", "close the quotation")
+        return
+    if any(_SHELL.fullmatch(word) for word in words):
+        fix = f'write cmd = """sh -c {shlex.quote(cmd)}""", or have one program do it'
+        findings.add((*path, "cmd"), f"`{cmd}` needs a shell, and commands run without one", fix)
+    elif words and _ASSIGNMENT.fullmatch(words[0]):
+        findings.add((*path, "cmd"), f"`{cmd}` begins with a variable, as in a shell", "write it into `env`")
 
 
 def _names(found: Sequence[ServiceConfig], resources: Sequence[ResourceConfig], findings: Findings) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
@@ -13,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from seatrial.core.children import search_path
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.command.program import FIELDS, CommandProgram
 from seatrial.resources.kinds.command.readiness import read
@@ -125,8 +124,7 @@ def _path(name: str, project: Path) -> str:
     """Where a program is: in the project, beside this Python, on PATH, or among the project's node modules."""
     if "/" in name:
         return str(project / name)
-    places = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), f"{project}/node_modules/.bin"]
-    return shutil.which(name, path=os.pathsep.join(places)) or name
+    return shutil.which(name, path=search_path(project)) or name
 
 
 def _at(url: str, scheme: str) -> Address:

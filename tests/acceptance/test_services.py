@@ -1,0 +1,174 @@
+"""Several services in one run: by socket and without one, what goes wrong in them, and nothing left running."""
+
+from __future__ import annotations
+
+import pytest
+
+SHOP = {
+    "pyproject.toml": """
+        [tool.pytest.ini_options]
+        pythonpath = ["."]
+        filterwarnings = ["error"]
+
+        [tool.seatrial.services.shop]
+        app = "shop:app"
+        run = "thread"
+        env = { STOCK_URL = "{services.stock}" }
+
+        [tool.seatrial.services.stock]
+        app = "stock:app"
+        run = "thread"
+        resources = ["db"]
+
+        [tool.seatrial.resources.db]
+        kind = "sqlite"
+        schema = "stock:Base"
+        override = "stock:get_db"
+        """,
+    "shop.py": """
+        import asyncio, json, os, threading, urllib.request
+        import httpx
+        from contextlib import asynccontextmanager
+        from fastapi import FastAPI
+        from fastapi.responses import StreamingResponse
+
+        started = []
+
+        @asynccontextmanager
+        async def lifespan(app):
+            started.append(asyncio.get_running_loop())
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        left = threading.Event()
+        stock = os.environ["STOCK_URL"]
+
+        @app.post("/by-httpx")
+        async def by_httpx() -> int:
+            async with httpx.AsyncClient(base_url=stock) as client:
+                return (await client.post("/items")).json()
+
+        @app.post("/by-urllib")
+        def by_urllib() -> int:
+            request = urllib.request.Request(f"{stock}/items", method="POST")
+            with urllib.request.urlopen(request) as answer:
+                return json.load(answer)
+
+        @app.get("/broken")
+        async def broken():
+            raise LookupError("no such lamp")
+
+        @app.get("/of-stock")
+        async def of_stock() -> int:
+            async with httpx.AsyncClient(base_url=stock) as client:
+                return (await client.get("/broken")).status_code
+
+        @app.get("/events")
+        async def events():
+            async def endless():
+                try:
+                    yield "data: first\\n\\n"
+                    await asyncio.sleep(600)
+                finally:
+                    left.set()
+            return StreamingResponse(endless(), media_type="text/event-stream")
+        """,
+    "stock.py": """
+        import os
+        from typing import Annotated
+        from fastapi import Depends, FastAPI
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+        engine = create_engine(os.environ["DATABASE_URL"])
+
+        class Base(DeclarativeBase):
+            pass
+
+        class Item(Base):
+            __tablename__ = "item"
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+        def get_db():
+            with Session(engine) as session:
+                yield session
+
+        app = FastAPI()
+
+        @app.post("/items")
+        def create(db: Annotated[Session, Depends(get_db)]) -> int:
+            item = Item()
+            db.add(item)
+            db.commit()
+            return item.id
+
+        @app.get("/broken")
+        def broken():
+            raise ValueError("no such shelf")
+        """,
+    "test_shop.py": """
+        import urllib.request
+        import pytest
+        import shop as module
+        from stock import Item
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_what_each_service_commits_is_undone(shop, db, exchanges, number):
+            assert shop.post("/by-httpx").json() == 1
+            assert shop.post("/by-urllib").json() == 2
+            assert db.query(Item).count() == 2
+            assert [str(each) for each in exchanges] == [
+                "test -> shop: POST /by-httpx 200",
+                "shop -> stock: POST /items 200",
+                "test -> shop: POST /by-urllib 200",
+                "shop -> stock: POST /items 200",
+            ]
+            assert len(module.started) == 1
+
+        def test_another_program_reaches_it_where_the_test_s_client_does(shop):
+            with urllib.request.urlopen(f"{shop.base_url}/docs") as answer:
+                assert answer.status == 200
+
+        def test_a_stream_comes_as_it_is_produced_and_the_app_sees_who_leaves(shop):
+            module.left.clear()
+            with shop.stream("GET", "/events") as response:
+                assert next(response.iter_lines()) == "data: first"
+            assert module.left.wait(20)
+
+        def test_what_a_service_raises_is_a_500(shop):
+            assert shop.get("/broken").status_code == 500
+            assert shop.get("/of-stock").json() == 500
+        """,
+    "test_fails.py": """
+        def test_it(shop):
+            shop.get("/broken")
+            shop.get("/of-stock")
+            raise AssertionError
+
+        def test_leaves_a_stream_open(shop):
+            shop.send(shop.build_request("GET", "/events"), stream=True)
+        """,
+}
+
+
+@pytest.mark.parametrize("run", ["thread", "inline"])
+def test_services_of_this_process_answer_on_sockets_and_without(project, run):
+    files = {**SHOP, "pyproject.toml": SHOP["pyproject.toml"].replace('run = "thread"', f'run = "{run}"')}
+    tests = ["test_shop.py"]
+    if run == "inline":  # an exception of the service that the test itself calls is raised, and there is no address
+        tests += ["-k", "not raises and not another_program"]
+    outcome = project.write(files).pytest("-q", *tests)
+    assert outcome.counts()["passed"] == (5 if run == "thread" else 3), outcome.text
+    assert outcome.status == 0, outcome.text
+
+
+def test_a_failure_shows_what_services_in_threads_raised_and_a_stream_that_is_left_open_is_named(project):
+    outcome = project.write(SHOP).pytest("-q", "test_fails.py")
+    assert outcome.counts() == {"failed": 1, "passed": 1, "error": 1}, outcome.text
+    for told in (
+        'raise LookupError("no such lamp")',
+        'raise ValueError("no such shelf")',
+        "test -> shop: GET /broken 500 and LookupError: no such lamp",
+        "The test ended while the app still answered: GET /events",
+    ):
+        assert told in outcome.text, outcome.text
