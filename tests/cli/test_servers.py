@@ -116,11 +116,12 @@ def test_doctor_measures_the_scan_where_the_log_can_not_be_read(shop):
         owner.execute("create database theirs owner poor")
     parts = urlsplit(url)
     theirs = parts._replace(netloc=f"poor:x@{parts.hostname}:{parts.port}", path="/theirs").geturl()
-    report = told(shop.seatrial("doctor", "--json", SEATRIAL_DB_URL=theirs))
+    report = told(shop.seatrial("doctor", "--json", SEATRIAL_DB_URL=theirs, SEATRIAL_DB_CONNECTIONS="20"))
     (db,) = report["resources"]
     assert report["healthy"] is True, db
     assert [step["what"] for step in db["trial"]["steps"]] == ["server", "template", "reset", "scan"]
     assert db["trial"]["steps"][-1]["seconds"] > 0
+    assert db["trial"]["connections"].startswith("20 for the workers of all machines, 10 each; ")
     assert any("pg_read_server_files" in grant for grant in db["trial"]["grants"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seatrial.config.keys import RESOURCE, SERVICE, TOP
 from seatrial.config.model import Config, ResourceConfig, ServiceConfig
+from seatrial.resources.kinds.postgres import Postgres
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 NOT_KEYS = {"name", "root", "source", "origins", "options"}
@@ -27,6 +28,7 @@ def keys(model: type) -> set[str]:
 def test_every_key_of_the_model_is_documented_and_no_other():
     assert set(sections("Of the project")) == keys(Config) == set(TOP)
     assert set(sections("Of a resource")) == keys(ResourceConfig) == set(RESOURCE)
+    assert set(sections("Of a `postgres` resource")) == set(Postgres.options)
     assert set(sections("Of a service")) == keys(ServiceConfig) == set(SERVICE)
 
 
@@ -34,6 +36,7 @@ def test_every_key_has_an_example_that_sets_it():
     for key, text in (
         *sections("Of the project").items(),
         *sections("Of a resource").items(),
+        *sections("Of a `postgres` resource").items(),
         *sections("Of a service").items(),
     ):
         (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

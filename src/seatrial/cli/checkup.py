@@ -61,6 +61,8 @@ class Trial:
     """How committed changes are found and undone here, and why."""
     grants: tuple[str, ...] = ()
     """Statements that would make it faster."""
+    connections: str = ""
+    """How many connections there are, and who has them, where several machines may share the server."""
     error: SeatrialError | None = None
 
 
@@ -71,6 +73,7 @@ class Reset:
     how: str = ""
     grants: tuple[str, ...] = ()
     scans: bool = False
+    connections: str = ""
 
 
 @runtime_checkable
@@ -79,6 +82,13 @@ class Abilities(Protocol):
 
     log: str
     replica: str
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A store on a server whose connections are shared out."""
+
+    connections: Callable[[], str]
 
 
 @dataclass(slots=True)
@@ -158,8 +168,9 @@ def trial(harness: Harness, name: str, recorder: Recorder) -> Trial:
         if reset.scans:
             scan = (_scan(harness, name, recorder),)
     except SeatrialError as error:
-        return Trial(steps=_steps(recorder, name), reset=reset.how, grants=reset.grants, error=error)
-    return Trial(steps=steps + scan, reset=reset.how, grants=reset.grants)
+        steps = _steps(recorder, name)
+        return Trial(steps=steps, reset=reset.how, grants=reset.grants, connections=reset.connections, error=error)
+    return Trial(steps=steps + scan, reset=reset.how, grants=reset.grants, connections=reset.connections)
 
 
 def _one_test(harness: Harness, name: str) -> None:
@@ -214,7 +225,8 @@ def _reset(plan: Plan) -> Reset:
         if abilities.replica:
             how += f"; triggers and circles of foreign keys take a clone: {abilities.replica}"
         grants = tuple(_grants(abilities, plan.server.endpoint.admin.user))
-        return Reset(how=how, grants=grants, scans=bool(abilities.log))
+        connections = store.connections() if isinstance(store, Budgeted) else ""
+        return Reset(how=how, grants=grants, scans=bool(abilities.log), connections=connections)
     finally:
         store.close()
 

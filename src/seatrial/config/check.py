@@ -75,7 +75,7 @@ def _resource(name: str, keys: object, known: Known, findings: Findings) -> Reso
         return None
     facts = known.kinds.get(str(keys.get("kind", "")))
     own = facts.options if facts else {}
-    of_kind = {key: Key(shape=Shape.TEXT, example=f'{key} = "{value}"') for key, value in own.items()}
+    of_kind = {key: Key(shape=Shape.OPTION, example=f"{key} = {_written(value)}") for key, value in own.items()}
     taken = _shaped(path, keys, {**RESOURCE, **of_kind}, (), findings)
     options = {key: taken.pop(key) for key in own if key in taken}
     if "kind" not in keys:
@@ -146,6 +146,15 @@ def _text(value: object) -> str | None:
     return value.strip()
 
 
+def _option(value: object) -> str | None:
+    """The value of a key of one kind's own, which is a text to it."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _written(text: str) -> str:
+    return text if text.isdigit() else f'"{text}"'
+
+
 def _texts(value: object) -> tuple[str, ...] | None:
     many = value if isinstance(value, list) else [value]
     texts = tuple(_text(one) for one in many)
@@ -177,6 +186,7 @@ def _templates(value: object) -> dict[str, str] | None:
 
 _SHAPES: Mapping[Shape, Callable[[object], Any]] = {
     Shape.TEXT: _text,
+    Shape.OPTION: _option,
     Shape.TEXTS: _texts,
     Shape.FLAG: _flag,
     Shape.SECONDS: _seconds,

@@ -11,6 +11,7 @@ class Shape(Enum):
     """What a key's value looks like; the value of each member is how it is told to people."""
 
     TEXT = "a string"
+    OPTION = "a string or a number"
     TEXTS = "a string, or a list of strings"
     FLAG = "true or false"
     SECONDS = "a number of seconds"

@@ -109,6 +109,8 @@ def _show_trial(tried: Trial, out: Output) -> None:
         out.line(f"  {'reset by':<10} {tried.reset}")
     for grant in tried.grants:
         out.line(f"  {'':<10} faster with: {grant}")
+    if tried.connections:
+        out.line(f"  connections {tried.connections}")
     for step in tried.steps:
         out.line(f"  {step.what:<10} {step.seconds * 1000:8.1f} ms  {step.told}", "green")
     if tried.error is not None:
@@ -135,6 +137,7 @@ def _report(resource: ResourceConfig, plan: Plan, answers: tuple[Offer, ...], tr
             "steps": [asdict(step) for step in tried.steps],
             "reset": tried.reset,
             "grants": list(tried.grants),
+            "connections": tried.connections,
             "error": None if error is None else {"what": error.what, "cause": error.cause, "fix": error.fix},
         }
     return report

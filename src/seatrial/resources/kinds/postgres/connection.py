@@ -24,8 +24,11 @@ RESTART = 10.0
 
 _GONE = ("refused", "No such file", "could not translate", "timeout")
 """Nobody listens. Any other failure to connect may be a server that restarts after a crash of a backend."""
-_REFUSALS = ("does not exist", "too many", "permission denied", "not currently accepting", "authentication", "pg_hba")
+_REFUSALS = ("does not exist", "permission denied", "not currently accepting", "authentication", "pg_hba")
 """The server answers, and does not let us in."""
+_FULL = ("too many clients", "too many connections", "remaining connection slots")
+FULL = 30.0
+"""Seconds to wait for a connection of somebody else's to end, where the server has no more."""
 
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -48,6 +51,10 @@ SETTINGS: Mapping[str, str] = {
 """Values keep their meaning on the way from one database to another, whatever the roles and databases say."""
 
 
+NOTICE: Mapping[str, str] = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
+"""The server learns within half a minute that a machine is lost, and gives its locks to others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one statement of a script gave."""
@@ -63,12 +70,14 @@ class Link:
     returns the results of those that return rows or counts. Statements that are used again and again are
     prepared once: name them in `prepared`, and the script says EXECUTE.
 
-    `losses` counts how often the connection was found closed by somebody else and opened again.
+    `losses` counts how often the connection was found closed by somebody else and opened again; each new one
+    begins with the statements of `lasting`, which take the locks that went with the old.
     """
 
     def __init__(self, endpoint: Endpoint, database: str, settings: Mapping[str, str] | None = None) -> None:
         self.database = database
         self.losses = 0
+        self.lasting: list[str] = []
         self._endpoint = endpoint
         self._settings = {**SETTINGS, **(settings or {})}
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -148,6 +157,8 @@ class Link:
         if self._connection is None:
             self._connection = _connect_patiently(self._endpoint, self.database, self._settings)
             self._prepared = set()
+            if self.lasting:
+                self._connection.execute("; ".join(self.lasting).encode())
         return self._connection
 
     @staticmethod
@@ -196,7 +207,7 @@ def _connect_patiently(
         password=admin.password,
         database=database,
     )
-    until = wait.now() + RESTART
+    until, full = wait.now() + RESTART, wait.now() + FULL
     while True:
         try:
             return connect(endpoint, address, settings, application="seatrial")
@@ -204,6 +215,15 @@ def _connect_patiently(
             words = str(error)
             if any(word in words for word in _REFUSALS):
                 raise
+            if any(word in words for word in _FULL):
+                if wait.now() < full:
+                    wait.pause(0.1)
+                    continue
+                raise ServerLost(
+                    f"PostgreSQL at {admin.host}:{admin.port} has had no connection left for {FULL:.0f} s",
+                    cause=redact(words),
+                    fix="close pools at the end of a test, run fewer workers, or raise max_connections of the server",
+                ) from error
             if wait.now() < until and not any(word in words for word in _GONE):
                 wait.pause(0.01)
                 continue

