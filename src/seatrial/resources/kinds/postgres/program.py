@@ -16,6 +16,7 @@ from seatrial.core.folders import digest
 from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres.extensions import find
+from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class PostgresProgram:
             return "psycopg is not installed: pip install 'seatrial[postgres]'"
         if _major(self.version(binaries)) < 14:  # noqa: PLR2004 - the oldest that PostgreSQL itself still mends
             return "PostgreSQL before 14 is not supported"
+        locale = chosen.read(spec.data)
+        without = locale and locale.lacking(binaries / self.executables[0], _major(self.version(binaries)))
+        if without:
+            return without
         missing = find.missing(binaries, _major(self.version(binaries)), spec)
         return f"it lacks the extension{'s' * (len(missing) > 1)} {', '.join(missing)}" if missing else None
 

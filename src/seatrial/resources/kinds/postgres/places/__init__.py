@@ -1,1 +1,1 @@
-"""Where a PostgreSQL server is found besides a wheel."""
+"""Where a PostgreSQL server is found on a machine, in wheels, in images."""

@@ -1,0 +1,1 @@
+"""The locale of databases, where the configuration names one."""
