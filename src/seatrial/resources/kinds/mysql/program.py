@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +17,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME, SOCKET, connect, library, literal
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
+from seatrial.resources.versions import Versions
 
 ROLE = "seatrial"
 """Our own user; the app's is another one."""
@@ -58,11 +58,11 @@ class MySQLProgram:
     def __init__(self, executables: tuple[str, ...], kind: str) -> None:
         self.executables = executables
         self._kind = kind
-        self._told: dict[Path, str] = {}
+        self._versions = Versions(r"\b(\d+\.\d+\.\d+)")
 
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder: "10.11.6". Raises `ProviderError` if it can't be run."""
-        return _number(self._says(binaries))
+        return self._versions.of(self._program(binaries))
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:
         """What `spec` asks for and this server, or this Python, does not have; or None."""
@@ -173,16 +173,7 @@ class MySQLProgram:
         return next((binaries / name for name in self.executables if (binaries / name).exists()), binaries / "mysqld")
 
     def _says(self, binaries: Path) -> str:
-        program = self._program(binaries)
-        if program not in self._told:
-            try:
-                done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-            except OSError as error:
-                raise ProviderError(f"{program} can't be run", cause=str(error)) from error
-            if not _number(done.stdout):
-                raise ProviderError(f"{program} --version tells no version", cause=done.stdout + done.stderr)
-            self._told[program] = done.stdout.strip()
-        return self._told[program]
+        return self._versions.words(self._program(binaries))
 
 
 def _number(told: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
-import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +12,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
+from seatrial.resources.versions import Versions
 
 USER = "test"
 _CONF = "server.conf"
@@ -26,21 +25,11 @@ class NatsProgram:
     refuses_root: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._versions: dict[Path, str] = {}
+        self._versions = Versions(r"v(\d+\.\d+\.\d+)")
 
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder. Raises `ProviderError` if it can't be run."""
-        program = binaries / self.executables[0]
-        if program not in self._versions:
-            try:
-                done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-            except OSError as error:
-                raise ProviderError(f"{program} can't be run", cause=str(error)) from error
-            found = re.search(r"v(\d+\.\d+\.\d+)", done.stdout)
-            if found is None:
-                raise ProviderError(f"{program} --version tells no version", cause=done.stdout + done.stderr)
-            self._versions[program] = found[1]
-        return self._versions[program]
+        return self._versions.of(binaries / self.executables[0])
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:
         """What this server does not have, or None."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres.extensions import find
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
+from seatrial.resources.versions import Versions
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,6 +50,7 @@ _TUNING: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",
 }
+_VERSION = r"\d+(?:\.\d+|beta\d+|rc\d+|devel)?"
 _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -65,7 +66,7 @@ class PostgresProgram:
     refuses_root: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._versions: dict[Path, str] = {}
+        self._versions = Versions(rf"\(PostgreSQL\) *({_VERSION})")
 
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder: "18.6", "19b1".
@@ -73,20 +74,7 @@ class PostgresProgram:
         Raises:
             ProviderError: it can't be run.
         """
-        program = binaries / self.executables[0]
-        if program in self._versions:
-            return self._versions[program]
-        try:
-            done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise ProviderError(f"{program} can't be run", cause=str(error)) from error
-        version = _version(done.stdout.partition("(PostgreSQL)")[2])
-        if not version:
-            raise ProviderError(
-                f"{program} --version tells no version", cause=done.stderr.strip() or done.stdout.strip()
-            )
-        self._versions[program] = version
-        return version
+        return _version(self._versions.of(binaries / self.executables[0]))
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:
         """What `spec` asks for and this server (or our own way to talk to it) does not have, or None."""
@@ -238,7 +226,7 @@ def _initdb(version: str, locale: str) -> list[str]:
 
 def _version(text: str) -> str:
     """The version in "18.6 (Debian 18.6-1)", as PEP 440 writes it: 19beta1 is 19b1, 19devel is 19.dev0."""
-    found = re.search(r"\d+(?:\.\d+|beta\d+|rc\d+|devel)?", text)
+    found = re.search(_VERSION, text)
     return found[0].replace("beta", "b").replace("devel", ".dev0") if found else ""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +12,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ProviderError, ServerLost
 from seatrial.resources.kinds.redis.wire import SOCKET, ReplyError, Wire, information
 from seatrial.resources.protocol import Address, Endpoint, Image, Launch, Run, ServerSpec
+from seatrial.resources.versions import Versions
 
 ROLE = "seatrial"
 """Our own user; the app's is another one."""
@@ -21,7 +20,6 @@ _CONF = "users.conf"
 _COMPATIBLE = "7.2.4"
 """The Redis that every Valkey says it is, in INFO's redis_version."""
 _OLDEST = 6
-_BANNER = re.compile(r"(Redis|Valkey) server v=(\d+(?:\.\d+)*)", re.IGNORECASE)
 
 
 class RedisProgram:
@@ -37,24 +35,12 @@ class RedisProgram:
     def __init__(self, executables: tuple[str, ...], brand: str) -> None:
         self.executables = executables
         self._brand = brand
-        self._versions: dict[Path, str] = {}
+        self._versions = Versions(r"(Redis|Valkey) server v=(\d+(?:\.\d+)*)")
 
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder. Raises `ProviderError` if it can't be run."""
-        program = self._program(binaries)
-        if program in self._versions:
-            return self._versions[program]
-        try:
-            done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise ProviderError(f"{program} can't be run", cause=str(error)) from error
-        found = _BANNER.search(done.stdout)
-        if found is None:
-            raise ProviderError(
-                f"{program} --version tells no version", cause=done.stderr.strip() or done.stdout.strip()
-            )
-        self._versions[program] = self._told(**{found[1].lower(): found[2]})
-        return self._versions[program]
+        found = self._versions.match(self._program(binaries))
+        return self._told(**{found[1].lower(): found[2]})
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:  # noqa: ARG002 - the protocol's
         """What this server does not have, or None."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 import signal
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +15,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
+from seatrial.resources.versions import Versions
 
 KEY = "test"
 """The access key that we and the app share: rights are no matter of a bucket's content."""
@@ -34,22 +33,12 @@ class WeedProgram:
     refuses_root: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._versions: dict[Path, str] = {}
+        self._versions = Versions(r"\b(\d+\.\d+)\b", "version")
         self._probes: dict[Address, Any] = {}
 
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder. Raises `ProviderError` if it can't be run."""
-        program = binaries / self.executables[0]
-        if program not in self._versions:
-            try:
-                done = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
-            except OSError as error:
-                raise ProviderError(f"{program} can't be run", cause=str(error)) from error
-            found = re.search(r"\b(\d+\.\d+)\b", done.stdout)
-            if found is None:
-                raise ProviderError(f"{program} version tells no version", cause=done.stdout + done.stderr)
-            self._versions[program] = found[1]
-        return self._versions[program]
+        return self._versions.of(binaries / self.executables[0])
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:
         """What this server, or this Python, does not have; or None."""

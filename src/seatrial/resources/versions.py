@@ -1,0 +1,50 @@
+"""What the programs of servers say about their version: each is asked once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from seatrial.errors import ProviderError
+
+
+class Versions:
+    """Asks programs for their version.
+
+    Args:
+        pattern: the version in what such a program prints; where the pattern has groups, the first that is there.
+        argument: what makes it print that.
+    """
+
+    def __init__(self, pattern: str, argument: str = "--version") -> None:
+        self._pattern = re.compile(pattern, re.IGNORECASE)
+        self._argument = argument
+        self._known: dict[Path, tuple[str, re.Match[str]]] = {}
+
+    def of(self, program: Path) -> str:
+        """The version of this program. Raises `ProviderError` if it can't be run, or tells none."""
+        found = self._ask(program)[1]
+        return next(filter(None, found.groups()), "") or found[0]
+
+    def match(self, program: Path) -> re.Match[str]:
+        """Where the pattern was found, for one that has more to tell. Raises `ProviderError` as `of` does."""
+        return self._ask(program)[1]
+
+    def words(self, program: Path) -> str:
+        """All that it prints. Raises `ProviderError` as `of` does."""
+        return self._ask(program)[0]
+
+    def _ask(self, program: Path) -> tuple[str, re.Match[str]]:
+        if program not in self._known:
+            try:
+                done = subprocess.run([program, self._argument], capture_output=True, text=True, check=False)
+            except OSError as error:
+                raise ProviderError(f"{program} can't be run", cause=str(error)) from error
+            found = self._pattern.search(done.stdout)
+            if found is None:
+                raise ProviderError(
+                    f"{program} {self._argument} tells no version", cause=done.stderr.strip() or done.stdout.strip()
+                )
+            self._known[program] = (done.stdout.strip(), found)
+        return self._known[program]
