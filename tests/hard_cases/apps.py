@@ -248,7 +248,13 @@ class Asyncpg:
         return _HeldAsyncpg(self._loop, self.pool)
 
     def close(self) -> None:
-        self._loop.run(self.pool.close())
+        async def work() -> None:
+            try:
+                await asyncio.wait_for(self.pool.close(), 5)
+            except TimeoutError:  # it waits for a connection that asyncpg has lost track of
+                self.pool.terminate()
+
+        self._loop.run(work())
 
 
 class _HeldAsyncpg:

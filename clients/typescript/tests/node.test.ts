@@ -20,6 +20,13 @@ it('the core alone: a test begins and ends, and the process ends by itself', asy
   expect(place.servers()).toEqual([]);
 });
 
+it('no handle stays open: neither a socket, nor a pipe, nor a timer', async () => {
+  const done = await place.run(process.execPath, 'handles.mjs');
+  const { before, inUse, after } = JSON.parse(done.text);
+  expect(inUse.files).toBeGreaterThan(before.files);
+  expect(after).toEqual(before);
+});
+
 it('Jest: two files in two workers, every test from the baseline and from what its file has written', async () => {
   const jest = new Place(join(import.meta.dirname, 'jest'));
   jest.environ['NODE_OPTIONS'] = '--experimental-vm-modules --no-warnings';

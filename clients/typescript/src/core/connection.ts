@@ -1,10 +1,10 @@
 /** Requests to the control API, on connections that keep no process alive and that no test can fake. */
 
-import http from 'node:http';
+import type { NetConnectOpts } from 'node:net';
 import { isProblem, SeatrialError } from './errors.js';
+import { type Answer, Line, Stale } from './line.js';
 
-// Taken now: libraries that intercept HTTP replace these for the tests that follow.
-const { Agent, request } = http;
+const MOST_IDLE = 4;
 
 /** Where a control server answers, and the token that it wants. Can be sent to other processes as JSON. */
 export interface Where {
@@ -14,21 +14,17 @@ export interface Where {
   readonly token: string;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
 /** A few connections to one control server. */
 export class Connection {
   readonly #where: Where;
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 4 });
-  readonly #target: http.RequestOptions;
+  readonly #target: NetConnectOpts;
+  readonly #idle: Line[] = [];
+  readonly #busy = new Set<Line>();
 
   constructor(where: Where) {
     const url = new URL(where.url);
     this.#where = where;
-    this.#target = where.socket ? { socketPath: where.socket } : { host: url.hostname, port: url.port };
+    this.#target = where.socket ? { path: where.socket } : { host: url.hostname, port: Number(url.port) };
   }
 
   /**
@@ -48,46 +44,35 @@ export class Connection {
 
   /** Close every connection. A later request opens a new one. */
   close(): void {
-    this.#agent.destroy();
+    for (const line of [...this.#idle.splice(0), ...this.#busy]) line.close();
   }
 
   async #exchange(method: string, path: string, body: string | undefined): Promise<Answer> {
+    const typed = body === undefined ? '' : '\r\ncontent-type: application/json';
+    const head =
+      `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${this.#where.token}${typed}` +
+      `\r\ncontent-length: ${body === undefined ? 0 : Buffer.byteLength(body)}`;
     for (;;) {
-      const attempt = await this.#send(method, path, body);
-      if (!(attempt instanceof Stale)) return attempt;
+      const line = this.#take();
+      this.#busy.add(line);
+      try {
+        return await line.ask(head, body ?? '');
+      } catch (error) {
+        // The server closes what was idle for some minutes; a request that meets this was never read.
+        if (!(error instanceof Stale)) throw gone(this.#where, error as Error);
+      } finally {
+        this.#busy.delete(line);
+        if (!line.open || this.#idle.length >= MOST_IDLE) line.close();
+        else this.#idle.push(line);
+      }
     }
   }
 
-  #send(method: string, path: string, body: string | undefined): Promise<Answer | Stale> {
-    return new Promise((resolve, reject) => {
-      const headers: http.OutgoingHttpHeaders = { host: 'localhost', authorization: `Bearer ${this.#where.token}` };
-      if (body !== undefined) {
-        headers['content-type'] = 'application/json';
-        headers['content-length'] = Buffer.byteLength(body);
-      }
-      const sent = request({ ...this.#target, agent: this.#agent, method, path, headers }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', (error) => reject(gone(this.#where, error)));
-        response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() });
-        });
-      });
-      sent.on('error', (error) => {
-        // The server closes what was idle for some seconds; a request that meets this was never read.
-        if (sent.reusedSocket && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) {
-          resolve(new Stale());
-        } else {
-          reject(gone(this.#where, error));
-        }
-      });
-      sent.end(body);
-    });
+  #take(): Line {
+    for (let line = this.#idle.pop(); line !== undefined; line = this.#idle.pop()) if (line.open) return line;
+    return new Line(this.#target);
   }
 }
-
-/** The connection had been closed by the other side before the request was made. */
-class Stale {}
 
 function parse(text: string): unknown {
   try {

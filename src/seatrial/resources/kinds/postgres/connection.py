@@ -139,16 +139,9 @@ class Link:
     ) -> list[Result]:
         fresh = [name for name in prepared if name not in self._prepared]
         if fresh:
-            connection.execute("; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh).encode())
+            _ask(connection, "; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh))
             self._prepared.update(fresh)
-        cursor = connection.execute(script.encode())
-        results = []
-        while True:
-            found = cursor.pgresult
-            rows = cursor.fetchall() if found is not None and found.nfields else []
-            results.append(Result(rows, cursor.rowcount))
-            if not cursor.nextset():
-                return results
+        return _ask(connection, script)
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is not None and self._connection.closed:
@@ -167,6 +160,27 @@ class Link:
 
         if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             connection.execute(b"ROLLBACK")
+
+
+def _ask(connection: psycopg.Connection[tuple[Any, ...]], script: str) -> list[Result]:
+    """One round trip, without a cursor: half of what a short statement costs would be psycopg's care for its own."""
+    from psycopg import errors, generators
+    from psycopg.adapt import Transformer
+    from psycopg.pq import ExecStatus
+
+    connection.pgconn.send_query(script.encode())
+    found = connection.wait(generators.execute(connection.pgconn))
+    results = []
+    loading = Transformer(connection)
+    for one in found:
+        if one.status == ExecStatus.TUPLES_OK:
+            loading.set_pgresult(one)
+            results.append(Result(loading.load_rows(0, one.ntuples, tuple), one.ntuples))
+        elif one.status in (ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY):
+            results.append(Result([], one.command_tuples or 0))
+        else:
+            raise errors.error_from_result(one)
+    return results
 
 
 def connect(

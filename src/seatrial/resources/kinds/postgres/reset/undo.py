@@ -38,7 +38,7 @@ class Done:
 
 
 class Script:
-    """Statements of one round trip, each with what to do with its result."""
+    """Statements of one round trip, each with what to do with its result; PostgreSQL makes them one transaction."""
 
     def __init__(self) -> None:
         self.prepared: dict[str, str] = {}
@@ -91,7 +91,6 @@ class Undo:
         script, deleted, filenodes = Script(), dict[int, int](), dict[int, int]()
         placed: list[tuple[Seed, list[str], list[str]]] = []
         transaction: list[str] = []
-        script.add("BEGIN")
         for table, guard, _ in self._guards(plan):
             script.add(f"ALTER TABLE {table} DISABLE {guard}")
         self._delete(plan, script, deleted)
@@ -110,7 +109,6 @@ class Undo:
             f"SELECT pg_current_xact_id()::xid::text{''.join(map(self._set_back, plan.sequences))}",
             lambda result: transaction.append(result.rows[0][0]),
         )
-        script.add("COMMIT")
         script.run(self._link)
         for seed in plan.full:
             seed.forget()
