@@ -1,18 +1,17 @@
 """What we ask the platform about processes: who lives, since when, who listens, how a child dies with its parent.
 
-The supervisor imports this at each start: only light modules of the standard library.
+The supervisor imports this at each start: only the lightest modules of the standard library.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 NONCE = "SEATRIAL_NONCE"
 """The variable by which a process of ours is known for certain: names, pids and ports are other people's, too."""
@@ -70,6 +69,7 @@ def dying_with(parent: int, number: int) -> Callable[[], None]:
     if not _LINUX:
         return lambda: None
     import ctypes
+    import signal
 
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -106,10 +106,10 @@ def _table() -> list[tuple[int, int, int]]:
         rows = (line.split() for line in _output("ps", "-axo", "pid=,ppid=,pgid=,stat=").splitlines())
         return [(int(pid), int(parent), int(group)) for pid, parent, group, stat in rows if "Z" not in stat]
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        fields = _read(f"{folder}/stat").rpartition(b")")[2].split()
+    for pid in _all():
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         if fields and fields[0] not in b"ZX":
-            found.append((int(folder.name), int(fields[1]), int(fields[2])))
+            found.append((pid, int(fields[1]), int(fields[2])))
     return found
 
 
@@ -128,19 +128,23 @@ def unshare_user() -> None:
         raise OSError(number, os.strerror(number))
 
 
-def remove_deserted(path: Path) -> bool:
+def remove_deserted(path: str) -> bool:
     """Remove a unix socket that nobody listens to any more; what is no socket, or is listened to, stays."""
-    with contextlib.suppress(OSError):
-        if stat.S_ISSOCK(path.lstat().st_mode) and not _heard(path):
-            path.unlink()
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _heard(path):
+            os.unlink(path)  # noqa: PTH108 - pathlib takes longer to import than this whole module
             return True
+    except OSError:
+        return False
     return False
 
 
-def _heard(path: Path) -> bool:
+def _heard(path: str) -> bool:
+    import socket
+
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(str(path))
+            probe.connect(path)
         except ConnectionRefusedError:
             return False
     return True
@@ -150,7 +154,7 @@ def listener(port: int) -> str:
     """Who listens on a TCP port of this machine, as "postgres (pid 812)"; empty where that can't be found out."""
     for pid in listeners(port):
         name = _read(f"/proc/{pid}/comm").decode().strip() if _LINUX else _output("ps", "-o", "comm=", "-p", str(pid))
-        return f"{Path(name).name} (pid {pid})"
+        return f"{name.rpartition('/')[2]} (pid {pid})"
     return ""
 
 
@@ -160,22 +164,25 @@ def listeners(port: int) -> list[int]:
         told = _output("lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp").splitlines()
         return [int(line[1:]) for line in told if line.startswith("p")]
     sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port)}
-    return [
-        int(process.name)
-        for process in (Path("/proc").glob("[0-9]*") if sockets else ())
-        if not sockets.isdisjoint(_open_files(process))
-    ]
+    return [pid for pid in (_all() if sockets else ()) if not sockets.isdisjoint(_open_files(pid))]
 
 
-def _open_files(process: Path) -> Iterator[str]:
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - a name is all we need
+
+
+def _open_files(pid: int) -> Iterator[str]:
     """What a process has open; nothing where that can't be seen."""
+    folder = f"/proc/{pid}/fd"
     try:
-        files = list((process / "fd").iterdir())
+        files = os.listdir(folder)  # noqa: PTH208 - as above
     except OSError:
         return
     for file in files:
-        with contextlib.suppress(OSError):  # it may have been closed meanwhile
-            yield str(file.readlink())
+        try:
+            yield os.readlink(f"{folder}/{file}")  # noqa: PTH115 - as above
+        except OSError:  # it may have been closed meanwhile
+            continue
 
 
 def _listening(table: str, port: int) -> list[str]:
@@ -185,7 +192,8 @@ def _listening(table: str, port: int) -> list[str]:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than this whole module
+            return file.read()
     except OSError:
         return b""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
@@ -88,6 +87,8 @@ class Harness:
         waiting = [managed for managed in waiting if managed.failure is None]
         asleep = [managed for managed in waiting if not managed.serving]
         if len(asleep) > 1:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(len(asleep)) as pool:
                 list(pool.map(lambda managed: _attempt(managed, managed.serve), asleep))
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -13,13 +12,12 @@ from seatrial.apps.observe.seen import Seen, told
 from seatrial.errors import AppError, SeatrialError
 from seatrial.harness.asked.watch import TEST, Watch
 from seatrial.harness.protocol import TestContext
-from seatrial.services.edge import HOST, Call, Edge, Reply
-from seatrial.services.forward import forward
 from seatrial.services.order import needed, rounds
 
 if TYPE_CHECKING:
     from seatrial.apps.inprocess import InProcess
     from seatrial.apps.process import Process
+    from seatrial.services.edge import Call, Edge, Reply
 
 Replacements = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -59,7 +57,7 @@ class Services:
         self._watch = watch
         self._library = library
         self._edges = {
-            (caller, name): Edge(caller, name, self._answer(caller, name))
+            (caller, name): self._edge(caller, name)
             for name in self._plans
             for caller in (TEST, *(plan.name for plan in plans if name in plan.needs))
         }
@@ -86,7 +84,7 @@ class Services:
     def bridges(self) -> dict[tuple[str, int], Callable[[ModuleType], Any]]:
         """Host and port of each address whose service can be reached without a socket, and the way to it."""
         return {
-            (HOST, edge.port): self._bridge(edge.answerer)
+            (edge.host, edge.port): self._bridge(edge.answerer)
             for edge in self._edges.values()
             if self._plans[edge.answerer].direct
         }
@@ -183,6 +181,8 @@ class Services:
     def _start(self, names: Sequence[str]) -> None:
         """Have a round of them run: processes side by side, then the apps of this process, one after the other."""
         self._import(names)
+        from concurrent.futures import ThreadPoolExecutor
+
         outer = [name for name in names if name in self._outer]
         with ThreadPoolExecutor(max(len(outer), 1)) as pool:
             for _ in pool.map(self._serve, outer):
@@ -199,6 +199,11 @@ class Services:
         except AppError as error:
             self._failures[name] = error
             raise
+
+    def _edge(self, caller: str, name: str) -> Edge:
+        from seatrial.services.edge import Edge
+
+        return Edge(caller, name, self._answer(caller, name))
 
     def _urls(self, plan: ServicePlan) -> dict[str, str]:
         return {name: self._edges[plan.name, name].url for name in plan.needs}
@@ -228,6 +233,8 @@ class Services:
         return answer
 
     def _ask_inner(self, name: str, call: Call) -> Reply:
+        from seatrial.services.edge import Reply
+
         if name not in self._inner:
             raise ConnectionError(f"{name} does not run in this test")
         http: Any = self._library()
@@ -239,6 +246,9 @@ class Services:
         return Reply(status=response.status_code, headers=headers, body=stream, leave=stream.close)
 
     def _ask_outer(self, caller: str, name: str, call: Call) -> Reply:
+        from seatrial.services.edge import HOST
+        from seatrial.services.forward import forward
+
         path, _, query = call.target.partition("?")
         seen = Seen(call.method, path, query)
         ticket = self._watch.opened(name, seen, caller)

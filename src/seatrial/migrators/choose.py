@@ -1,4 +1,4 @@
-"""From a string of `schema` or `seed` to the step that it means."""
+"""From a string of `schema` or `seed` to the step that it means; imports the class of that step only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from seatrial.errors import ConfigError
-from seatrial.migrators import sql
-from seatrial.migrators.alembic import Alembic
-from seatrial.migrators.command import Command, find_program, split
-from seatrial.migrators.django.step import DjangoMigrations
-from seatrial.migrators.metadata import Metadata
-from seatrial.migrators.prisma import is_prisma, prisma
-from seatrial.migrators.seed import Seed
 from seatrial.resources.protocol import Migrator
 
 _IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
@@ -51,11 +44,17 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
     Raises `ConfigError` where it means nothing: with all that it might have meant.
     """
     text = text.strip()
-    if text == DjangoMigrations.label and key == "schema":
+    if text == "django" and key == "schema":
+        from seatrial.migrators.django.step import DjangoMigrations
+
         return DjangoMigrations(root=setting.root)
     if _IMPORT.fullmatch(text):
         if key == "seed":
+            from seatrial.migrators.seed import Seed
+
             return Seed(text, root=setting.root, drivers=dict(setting.drivers), inputs=setting.inputs)
+        from seatrial.migrators.metadata import Metadata
+
         driver = setting.drivers["sync"]
         return Metadata(text, root=setting.root, scheme=setting.scheme, driver=driver, note=setting.note)
     path = setting.root / text
@@ -67,6 +66,8 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
             return step
     elif _looks_like_a_file(text):
         raise _no_such_file(text, setting.root, key)
+    from seatrial.migrators.command import Command, find_program, split
+
     words = split(text)
     if not words or find_program(words[0], setting.root) is None:
         raise _nothing(text, setting.root, key)
@@ -75,15 +76,19 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
 
 def _file(text: str, path: Path, setting: Setting) -> Migrator | None:
     if path.suffix == ".sql":
-        return sql.SQLFiles(text, [path], root=setting.root)
+        from seatrial.migrators.sql import SQLFiles
+
+        return SQLFiles(text, [path], root=setting.root)
     if path.suffix in (".ini", ".toml"):
+        from seatrial.migrators.alembic import Alembic
+
         return Alembic(path, root=setting.root, driver=setting.drivers["sync"])
     if path.suffix == ".prisma":
         raise ConfigError(
             f'"{text}" is a schema of Prisma, from which only Prisma makes SQL',
             fix='name its migrations, as in schema = "prisma/migrations", or the command "prisma db push"',
         )
-    if path.suffix == ".py" and find_program(text, setting.root) is None:
+    if path.suffix == ".py" and not _is_program(text, setting.root):
         module = text.removesuffix(".py").strip("./").replace("/", ".")
         raise ConfigError(
             f'"{text}" is a file of Python',
@@ -93,13 +98,22 @@ def _file(text: str, path: Path, setting: Setting) -> Migrator | None:
 
 
 def _folder(text: str, path: Path, setting: Setting, key: str) -> Migrator:
+    from seatrial.migrators.prisma import is_prisma, prisma
+    from seatrial.migrators.sql import folder
+
     if is_prisma(path):
         return prisma(path, root=setting.root, label=text)
     if (path / "env.py").is_file():
         raise ConfigError(
             f'"{text}" is a folder of Alembic', cause="its settings are elsewhere", fix=f'write {key} = "alembic.ini"'
         )
-    return sql.folder(path, root=setting.root, label=text)
+    return folder(path, root=setting.root, label=text)
+
+
+def _is_program(text: str, root: Path) -> bool:
+    from seatrial.migrators.command import find_program
+
+    return find_program(text, root) is not None
 
 
 def _looks_like_a_file(text: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from seatrial import events
@@ -124,6 +123,8 @@ class Summary:
 
     def lines(self, *, notes: int = 10) -> list[str]:
         """The summary in words; at most `notes` notes a resource."""
+        from statistics import median
+
         lines: list[str] = []
         for name, tally in sorted(self.tallies.items()):
             if tally.server:

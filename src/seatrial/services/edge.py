@@ -59,6 +59,7 @@ class Edge:
     """
 
     def __init__(self, caller: str, answerer: str, answer: Answer) -> None:
+        self.host = HOST
         self.caller = caller
         self.answerer = answerer
         self._answer = answer

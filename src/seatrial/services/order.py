@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from graphlib import TopologicalSorter
 
 
 def needed(wanted: Iterable[str], needs: Mapping[str, Sequence[str]]) -> set[str]:
@@ -20,6 +19,8 @@ def needed(wanted: Iterable[str], needs: Mapping[str, Sequence[str]]) -> set[str
 
 def rounds(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """`names` in rounds: those of one round can start side by side, once those of the round before are ready."""
+    from graphlib import TopologicalSorter
+
     chosen = set(names)
     sorter = TopologicalSorter({name: [other for other in needs[name] if other in chosen] for name in chosen})
     sorter.prepare()

@@ -9,6 +9,8 @@ from threading import local
 from seatrial.resources.protocol import Address
 from seatrial.sessions.pools import key_of
 
+APP, TEST = 1, 2
+"""The ports in the names of a switchboard's two sockets: one for the app, one for the test's own session."""
 OURS = "seatrial"
 """What our own connections call themselves: they go where they are told to."""
 

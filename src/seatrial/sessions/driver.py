@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.protocol import Address, Client, Copy, SupportsJoining
 from seatrial.sessions.connections.own import backend
-from seatrial.sessions.detours import Detours
+from seatrial.sessions.detours import APP, TEST, Detours
 from seatrial.sessions.pools import Pools
-from seatrial.sessions.wire.switchboard import APP, TEST, Switchboard
+
+if TYPE_CHECKING:
+    from seatrial.sessions.wire.switchboard import Switchboard
 
 SETTINGS = ("row_factory", "cursor_factory", "server_cursor_factory", "text_factory", "isolation_level", "autocommit")
 """Attributes by which drivers say how they behave: what a wider fixture set holds for the tests inside."""
@@ -119,6 +121,8 @@ class DriverSessions:
     def _join(self) -> None:
         assert self._detours is not None, "a plain connection is joined by a detour"
         if self._board is None:
+            from seatrial.sessions.wire.switchboard import Switchboard
+
             self._board = Switchboard(self._open)
         self._board.begin()
         self._joined = True

@@ -6,7 +6,6 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from seatrial.config import values
@@ -126,6 +125,10 @@ def _names(found: Sequence[ServiceConfig], resources: Sequence[ResourceConfig], 
 
 
 def _order(found: Sequence[ServiceConfig], findings: Findings) -> None:
+    if not found:
+        return
+    from graphlib import CycleError, TopologicalSorter
+
     try:
         TopologicalSorter({each.name: each.needs for each in found}).prepare()
     except CycleError as circle:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 SECONDS = 2.0
 """How long a loop that runs in another thread gets for it."""
@@ -52,6 +55,8 @@ class Lent:
         return idle
 
     def _put_back(self) -> bool:
+        import asyncio
+
         if self._loop is None:
             self._restore()
             return True
@@ -93,6 +98,10 @@ async def psycopg_script(connection: Any, script: str) -> None:
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """The loop that runs in this thread, if one does."""
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from seatrial.errors import ProviderError
@@ -45,6 +46,17 @@ def satisfies(version: str, requirement: str) -> bool:
         return True
     if requirement[0].isdigit():
         return version == requirement or version.startswith(f"{requirement}.")
+    plain = re.fullmatch(r">=\s*([\d.]+)", requirement)
+    if plain and re.fullmatch(r"[\d.]+", version):  # nearly always; the library takes 30 ms to import
+        return _numbers(version) >= _numbers(plain[1])
     from packaging.specifiers import SpecifierSet
 
     return SpecifierSet(requirement).contains(version, prereleases=True)
+
+
+def _numbers(version: str) -> list[int]:
+    """The parts of a version of digits; 18.0 is 18."""
+    numbers = [int(part) for part in version.split(".") if part]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers

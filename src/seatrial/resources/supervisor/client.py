@@ -36,10 +36,19 @@ class Ended:
 
 
 class Hold:
-    """One process's hold on a running server: an open connection to its supervisor."""
+    """One process's hold on a running server: an open connection to its supervisor.
 
-    def __init__(self, sock: socket.socket, *, ready: bool = False) -> None:
+    Args:
+        sock: the connection.
+        ready: whether somebody has had an answer from the server.
+        starter: the process that forks the supervisor and ends, where we have started it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, ready: bool = False, starter: subprocess.Popen[bytes] | None = None
+    ) -> None:
         self._sock = sock
+        self._starter = starter
         self._pending = b""
         self.ready = ready
         self.ended: Ended | None = None
@@ -63,6 +72,7 @@ class Hold:
     def tell_ready(self) -> None:
         """The server answers: later holders need not ask it."""
         self.ready = True
+        self._reap()
         try:
             _send(self._sock, {"op": "ready"})
         except OSError:
@@ -71,6 +81,12 @@ class Hold:
     def close(self) -> None:
         """Let go."""
         self._sock.close()
+        self._reap()
+
+    def _reap(self) -> None:
+        starter, self._starter = self._starter, None
+        if starter is not None:
+            starter.wait()  # it has ended, or is about to: it does nothing but fork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +126,7 @@ def attach(instance: Instance, want: str, idle: float) -> Hold | Status | None:
 
 
 def spawn(instance: Instance, launch: Mapping[str, Any]) -> Hold:
-    """Start a supervisor, which starts the server at once. Only under the instance's lock.
+    """Start a supervisor, which starts the server at once. Only under the instance's lock. Waits for neither.
 
     Args:
         instance: its folder.
@@ -121,7 +137,7 @@ def spawn(instance: Instance, launch: Mapping[str, Any]) -> Hold:
     ours, theirs = socket.socketpair()
     program = _PROGRAM.format(root=str(Path(__file__).parents[3]))
     with theirs, (instance.folder / "supervisor.log").open("wb") as log:
-        process = subprocess.Popen(
+        starter = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", program, str(instance.folder), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -129,8 +145,7 @@ def spawn(instance: Instance, launch: Mapping[str, Any]) -> Hold:
             pass_fds=[theirs.fileno()],
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
-    process.wait()  # the first of its two forks, which ends at once
-    return Hold(ours)
+    return Hold(ours, starter=starter)
 
 
 def settle(instance: Instance, timeout: float = 20) -> None:

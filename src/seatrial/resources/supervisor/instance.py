@@ -80,7 +80,7 @@ class Instance:
     def sweep(self) -> None:
         """Remove what an earlier server of ours has left. Only under `lock`, and only if nothing runs there."""
         for path in self.read("launch.json").get("outside", ()):
-            processes.remove_deserted(Path(path))
+            processes.remove_deserted(path)
         for left in ("state.json", "s"):
             (self.folder / left).unlink(missing_ok=True)
 

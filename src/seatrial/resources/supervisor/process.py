@@ -10,12 +10,12 @@ Requests and answers are lines of JSON:
     {"op": "down"}                                  end it now; the end of the connection is the reply
 Every holder is told once when the server ends: {"event": "exit", "status": N, "asked": BOOL, "log": TEXT}.
 
-It is started anew for each server: only light modules of the standard library, and no site-packages.
+It is started anew for each server, and whoever starts it waits: only the lightest modules of the standard library
+(`pathlib` and `typing` would take a third more), and no site-packages.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -24,10 +24,12 @@ import signal
 import socket
 import sys
 import time
-from pathlib import Path
-from typing import Any
 
 from seatrial.core import guise, processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LOG_TAIL = 8192
 _PATIENCE = ((10.0, 0), (3.0, signal.SIGQUIT), (5.0, signal.SIGKILL))
@@ -45,8 +47,10 @@ class _Peer:
 
     def send(self, message: dict[str, Any]) -> None:
         # If it is gone, or does not read, it learns of the end by the end of the connection.
-        with contextlib.suppress(OSError):
+        try:
             self.sock.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            return
 
     def lines(self) -> list[bytes] | None:
         """The requests that have come in whole; None at the end of the connection."""
@@ -66,7 +70,7 @@ class Supervisor:
     """One server, its holders, and the folder that both share."""
 
     def __init__(self, first: socket.socket) -> None:
-        with Path("launch.json").open(encoding="utf-8") as file:
+        with open("launch.json", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not light
             self.launch: dict[str, Any] = json.load(file)
         self.peers = {first.fileno(): _Peer(first, lease=True)}
         self.idle: float = self.launch["idle"]
@@ -101,7 +105,7 @@ class Supervisor:
             listener.close()
             self._stop()
             for path in self.launch.get("outside", ()):
-                processes.remove_deserted(Path(path))
+                processes.remove_deserted(path)
             _remove("state.json")
             self._tell()
 
@@ -207,9 +211,9 @@ class Supervisor:
     def _record(self) -> None:
         """What the next start needs to find an orphan of ours, should all of this be killed."""
         state = {"pid": self.pid, "started": processes.started(self.pid), "nonce": self.launch["nonce"]}
-        fresh = Path("state.json.new")
-        fresh.write_text(json.dumps(state), encoding="utf-8")
-        fresh.replace("state.json")
+        with open("state.json.new", "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not light
+            json.dump(state, file)
+        os.replace("state.json.new", "state.json")  # noqa: PTH105 - pathlib is not light
 
     def _reap(self) -> None:
         if self.pid and self.status is None:
@@ -227,8 +231,10 @@ class Supervisor:
             deadline = time.monotonic() + seconds
             while self.status is None and time.monotonic() < deadline:
                 select.select([self.wake], [], [], max(deadline - time.monotonic(), 0))
-                with contextlib.suppress(BlockingIOError):
+                try:  # noqa: SIM105 - contextlib is not light
                     os.read(self.wake, 4096)
+                except BlockingIOError:
+                    pass
                 self._reap()
 
     def _tell(self) -> None:
@@ -239,7 +245,7 @@ class Supervisor:
 
 def _tail(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not light
             file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL, 0))
             return file.read().decode(errors="replace")
     except OSError:
@@ -247,7 +253,10 @@ def _tail(path: str) -> str:
 
 
 def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
+    try:
+        os.unlink(path)  # noqa: PTH108 - pathlib is not light
+    except FileNotFoundError:
+        return
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError
+from seatrial.sessions.detours import APP, TEST
 from seatrial.sessions.joining.constraints import Constraints
 from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.turns import Threads
@@ -20,8 +21,6 @@ from seatrial.sessions.wire.client import MARK, Client
 from seatrial.sessions.wire.messages import Stream
 from seatrial.sessions.wire.upstream import Upstream
 
-APP, TEST = 1, 2
-"""The ports in the names of the two sockets: one for the app, one for the test's own session."""
 NESTS_AFTER = 0.1
 """Seconds: what a thread does with two connections can't be told from two threads."""
 PATIENCE = 5.0

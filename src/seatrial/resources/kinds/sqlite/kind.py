@@ -10,8 +10,6 @@ from types import MappingProxyType
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
-from packaging.specifiers import SpecifierSet
-
 from seatrial.core import folders
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.sqlite.audit import Audit
@@ -76,7 +74,7 @@ class SQLite:
 
         Raises `ProviderError` where the library is too old for `spec`.
         """
-        if spec.version and sqlite3.sqlite_version not in SpecifierSet(spec.version):
+        if spec.version and not _satisfies(spec.version):
             raise ProviderError(
                 f'this Python has SQLite {sqlite3.sqlite_version}, and version = "{spec.version}" is wanted',
                 fix="run the tests with a Python that has it, or change `version`",
@@ -145,3 +143,9 @@ def _database(at: str, project: Path) -> str:
     if path in ("", MEMORY):
         return MEMORY
     return str((project / path).resolve().parent / Path(path).name)
+
+
+def _satisfies(requirement: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return sqlite3.sqlite_version in SpecifierSet(requirement)
