@@ -10,6 +10,7 @@ from typing import Any
 
 from seatrial import events
 from seatrial.apps.protocol import App
+from seatrial.core.importing import uncollected
 from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
 from seatrial.harness.asked.checks import Checks
@@ -86,14 +87,8 @@ class Harness:
         waiting = [self.resources[name] for name in names if not self.resources[name].started]
         waiting = [managed for managed in waiting if managed.failure is None]
         asleep = [managed for managed in waiting if not managed.serving]
-        if len(asleep) > 1:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(len(asleep)) as pool:
-                list(pool.map(lambda managed: _attempt(managed, managed.serve), asleep))
-        else:
-            for managed in asleep:
-                _attempt(managed, managed.serve)
+        with uncollected():
+            _serve(asleep)
         for managed in waiting:
             if managed.failure is None:
                 _attempt(managed, managed.prepare)
@@ -308,6 +303,17 @@ class Harness:
 
 def _no_client() -> ModuleType:
     raise AssertionError("there is no service to make a client of")
+
+
+def _serve(asleep: Sequence[Managed]) -> None:
+    if len(asleep) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(len(asleep)) as pool:
+            list(pool.map(lambda managed: _attempt(managed, managed.serve), asleep))
+    else:
+        for managed in asleep:
+            _attempt(managed, managed.serve)
 
 
 def _attempt(managed: Managed, step: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from seatrial import events
 from seatrial.core import wait
+from seatrial.core.importing import uncollected
 from seatrial.errors import IsolationError, SeatrialError, ServerLost
 from seatrial.harness.borders.choosing import Choosing
 from seatrial.harness.borders.ending import end_sessions
@@ -125,7 +126,8 @@ class Managed:
         """Whether it was made now."""
         before = time.perf_counter()
         if self._store is None:
-            self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+            with uncollected():
+                self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
         self._key, built = template.ensure(self._store, self.plan.migrators(), self.plan.copy_name)
         self._emit(
             events.TemplateReady(

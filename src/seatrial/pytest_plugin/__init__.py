@@ -50,9 +50,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
     found = find(early_config.rootpath)
     if found is not None:
-        from seatrial.pytest_plugin.plugin import SeatrialPlugin
+        from seatrial.core.importing import uncollected
 
-        early_config.stash[_ACTIVE] = SeatrialPlugin.open(early_config, found)
+        with uncollected():
+            from seatrial.pytest_plugin.plugin import SeatrialPlugin
+
+            early_config.stash[_ACTIVE] = SeatrialPlugin.open(early_config, found)
     return (yield)
 
 
