@@ -172,6 +172,10 @@ class Killed:
 
     def left(self):
         """Processes of this cache's servers, runs and supervisors."""
+        # A supervisor forks while it starts: one look can miss both, when one ends and the other begins behind its back.
+        return self._seen() or self._seen()
+
+    def _seen(self):
         return {pid: told for pid, told in _processes() if self._ours(told)}
 
     def _ours(self, told):
