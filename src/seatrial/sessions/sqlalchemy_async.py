@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from seatrial.errors import IsolationError
 from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Copy
 from seatrial.sessions.connections.elsewhere import LoopEngines
 from seatrial.sessions.connections.engines import engine_for, is_on, twin
+from seatrial.sessions.connections.home import Home, on_asyncio
 from seatrial.sessions.connections.kept import Kept
 from seatrial.sessions.connections.on_loop import OnLoop
 from seatrial.sessions.connections.own import backend
@@ -26,13 +25,16 @@ from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.turns import Tasks
 from seatrial.sessions.pools import Pools
 
+PATIENCE = 10.0
+"""Seconds that a joined test's connection gets to be rolled back and closed."""
+
 
 class AsyncSessions:
     """Sessions of SQLAlchemy's async half, as the app's own dependency makes them.
 
     The session has connections of its own in each test, and in each fixture of wider scope: they live in the
-    loop of their first use and are closed there at the end. In rollback the app must run in that loop as well:
-    one connection can't serve two.
+    loop of their first use and are closed there at the end. In rollback app and test share one: it lives on a loop of
+    ours, and serves whichever loops ask.
     """
 
     joinable = True
@@ -59,6 +61,7 @@ class AsyncSessions:
         """What holds now: a test's own part, or before and after it the fixtures of wider scope."""
         self._joining = ExitStack()
         self._joined_engines: list[Any] = []
+        self._home = Home()
 
     def begin(self, *, joined: bool) -> None:
         """Begin a test's own part."""
@@ -66,7 +69,7 @@ class AsyncSessions:
             self._test.end()
             self._test = None
         if self._test is None:
-            self._test = _Test(self._new_engine, self._constraints, joined=joined)
+            self._test = _Test(self._new_engine, self._constraints, self._home if joined else None)
             self._make_anew()
         if joined:
             self._join(self._style.bind)
@@ -125,10 +128,11 @@ class AsyncSessions:
         """Close what is open."""
         self.end()
         self._elsewhere.close()
+        self._home.close()
 
     def _current(self) -> _Test:
         if self._test is None:
-            self._test = _Test(self._new_engine, self._constraints, joined=False)
+            self._test = _Test(self._new_engine)
         return self._test
 
     def _engine(self, test: _Test) -> Any:
@@ -149,16 +153,9 @@ class AsyncSessions:
         self._kept.add(found, session.sync_session)
 
     def _running(self) -> Outer:
-        """The outer transaction, for who asks on its loop. Raises `IsolationError` for all others."""
+        """The outer transaction. Raises `IsolationError` where its test is over."""
         if self._test is None or self._test.outer is None:
             raise over()
-        loop = self._test.life.loop
-        if loop is not None and loop is not asyncio.get_running_loop():
-            raise IsolationError(
-                "the app and the test use one connection on two event loops",
-                cause="in rollback mode they share it, and a connection of an async driver belongs to one loop",
-                fix='mark the test with @pytest.mark.seatrial(NAME="reset"), or run the app in the test\'s own loop',
-            )
         return self._test.outer
 
     def _new_engine(self) -> Any:
@@ -199,7 +196,9 @@ class AsyncSessions:
 class _Test:
     """What one test holds, and how it is closed on the loop where it lives."""
 
-    def __init__(self, new_engine: Callable[[], Any], constraints: Constraints, *, joined: bool) -> None:
+    def __init__(
+        self, new_engine: Callable[[], Any], constraints: Constraints | None = None, home: Home | None = None
+    ) -> None:
         from sqlalchemy import event
 
         self.engine = new_engine()
@@ -209,13 +208,14 @@ class _Test:
         self.outer: Outer | None = None
         self._records: dict[int, Any] = {}
         self._complaints: tuple[str, ...] = ()
-        event.listen(self.engine, "do_connect", _on_asyncio)
+        event.listen(self.engine, "do_connect", lambda *_: on_asyncio())
         event.listen(self.engine.pool, "connect", self._on_connect)
-        if joined:
+        self._home = home
+        if home is not None:
             dialect = self.engine.dialect.name
             self.outer = Outer(
                 self.engine.raw_connection,
-                Tasks(),
+                Tasks(home),
                 constraints=constraints if dialect == "postgresql" else None,
                 begins=("BEGIN",) if dialect == "sqlite" else (),
             )
@@ -228,7 +228,9 @@ class _Test:
         ]
 
     def end(self) -> tuple[str, ...]:
-        if self.life.loop is None:
+        if self._home is not None and self._records:
+            self._home.run(self._close(), PATIENCE)
+        elif self.life.loop is None:
             if self.session is not None:
                 self.session.sync_session.close()  # it never connected: nothing to wait for
         elif not self.life.finish():
@@ -259,16 +261,5 @@ class _Test:
     def _on_connect(self, connection: Any, record: Any) -> None:  # noqa: ARG002  # SQLAlchemy's signature
         self._records[id(record)] = record
         record.info[OWN] = True
-        self.life.hold()
-
-
-def _on_asyncio(*_: object) -> None:
-    """Raise `IsolationError` where a test on another library's loop (trio's) would get an error from deep below."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise IsolationError(
-            "the test's AsyncSession was used where no asyncio event loop runs",
-            cause="the drivers behind it need asyncio, and anyio's plugin runs tests on trio, too",
-            fix='have the fixture `anyio_backend` return "asyncio"',
-        ) from None
+        if self._home is None:
+            self.life.hold()

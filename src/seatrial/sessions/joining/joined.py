@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from seatrial.errors import IsolationError
 from seatrial.resources.first_state import OWN
@@ -12,6 +13,11 @@ from seatrial.sessions.joining.outer import Outer
 
 SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
 """Attributes by which drivers change what a transaction is: refused, for they would change the outer one."""
+
+BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
+"""Methods that need no connection, but where the server has the rows: async drivers have fetched them all."""
+
+T = TypeVar("T")
 
 
 class Joined:
@@ -26,7 +32,7 @@ class Joined:
 
     def cursor(self, *args: Any, **kwargs: Any) -> JoinedCursor:
         """Open a cursor whose statements wait for their turn."""
-        return JoinedCursor(self, self._real.cursor(*args, **kwargs))
+        return JoinedCursor(self, self.at_home(lambda: self._real.cursor(*args, **kwargs)))
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Send one statement in its turn."""
@@ -54,12 +60,17 @@ class Joined:
         """Send `statement` by `call`, in this connection's transaction."""
         return self._outer.execute(self, statement, call, by_test=self._by_test)
 
+    def at_home(self, call: Callable[[], T]) -> T:
+        """Make a call that needs no turn where the real connection lives."""
+        made: T = self._outer.at_home(call)
+        return made
+
     def set_isolation_level(self, level: Any) -> None:
         """Refuse, as for the attribute: SQLAlchemy's asyncpg would roll the outer transaction back first."""
         self.isolation_level = level
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
+        return _at_home(getattr(self._real, name), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in SETTINGS:
@@ -101,7 +112,10 @@ class JoinedCursor:
         return self._joined.run(None, lambda: self._cursor.copy_expert(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
+        found = getattr(self._cursor, name)
+        if name in BUFFERED and not getattr(self._cursor, "server_side", False):
+            return found
+        return _at_home(found, self._joined)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._cursor, name, value)
@@ -114,6 +128,17 @@ class JoinedCursor:
 
     def __exit__(self, *error: object) -> None:
         self._cursor.close()
+
+
+def _at_home(found: Any, joined: Joined) -> Any:
+    """What a driver's object has; a method is called where the connection lives."""
+    if not inspect.isroutine(found):
+        return found
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return joined.at_home(lambda: found(*args, **kwargs))
+
+    return call
 
 
 def joined_engine(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> Any:

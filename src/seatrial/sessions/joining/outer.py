@@ -85,6 +85,13 @@ class Outer:
 
     def real(self) -> Any:
         """The real connection, opened at the first use."""
+        return self._turns.at_home(self._opened)
+
+    def at_home(self, call: Callable[[], T]) -> T:
+        """Make a call that needs no turn where the real connection lives."""
+        return self._turns.at_home(call)
+
+    def _opened(self) -> Any:
         with self._turns:
             if self._over:
                 raise over()
@@ -166,6 +173,9 @@ class Outer:
             real.invalidate()
 
     def _wait_for(self, turn: Callable[[], tuple[bool, T]]) -> T:
+        return self._turns.at_home(lambda: self._in_turn(turn))
+
+    def _in_turn(self, turn: Callable[[], tuple[bool, T]]) -> T:
         deadline = wait.now() + self._patience
         while True:
             with self._turns:

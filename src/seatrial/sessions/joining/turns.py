@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from seatrial.errors import IsolationError
+from seatrial.sessions.connections.home import Home
+
+T = TypeVar("T")
 
 
 class Turns(Protocol):
@@ -26,6 +30,10 @@ class Turns(Protocol):
 
     def flow(self) -> object:
         """The thread or task that is asking. One flow can't wait for itself."""
+        ...
+
+    def at_home(self, call: Callable[[], T]) -> T:
+        """Make a call where the connection lives."""
         ...
 
 
@@ -63,11 +71,20 @@ class Threads:
         """Who is asking."""
         return threading.get_ident()
 
+    def at_home(self, call: Callable[[], T]) -> T:
+        """A connection of a sync driver lives in no thread."""
+        return call()
+
 
 class Tasks:
-    """Turns of asyncio tasks, taken from inside SQLAlchemy's greenlets."""
+    """Turns of asyncio tasks, on whichever loops: the connection lives on `home`, and what is done here is done there.
 
-    def __init__(self) -> None:
+    Args:
+        home: the loop of the connection.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._lock = asyncio.Lock()
 
     def __enter__(self) -> Self:
@@ -89,4 +106,11 @@ class Tasks:
 
     def flow(self) -> object:
         """Who is asking."""
-        return asyncio.current_task()
+        return self._home.asker()
+
+    def at_home(self, call: Callable[[], T]) -> T:
+        """Make it on the loop of the connection, and await that."""
+        from sqlalchemy.util.concurrency import in_greenlet
+
+        # Outside of greenlets nothing can be awaited, and SQLAlchemy asks for nothing that would have to be.
+        return self._home.call(call) if in_greenlet() else call()
