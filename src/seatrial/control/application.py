@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from seatrial.control.api.decode import MOST_BYTES, Decoder, encode
 from seatrial.control.api.description import MOST_SINCE
@@ -54,7 +55,7 @@ def application(service: Service, handlers: Mapping[str, Handler], token: str) -
         token: what a request must bear.
     """
     routes = [
-        Route(endpoint.path, _endpoint(service, endpoint, handlers[endpoint.name], token), methods=[endpoint.method])
+        Route(endpoint.path, _Answering(service, endpoint, handlers[endpoint.name], token), methods=[endpoint.method])
         for endpoint in sorted(ENDPOINTS, key=_asked_seldom)
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_path})
@@ -65,23 +66,33 @@ def _asked_seldom(endpoint: Endpoint) -> bool:
     return not endpoint.path.startswith("/v1/workers/{worker}/")
 
 
-def _endpoint(
-    service: Service, endpoint: Endpoint, handler: Handler, token: str
-) -> Callable[[Request], Awaitable[Response]]:
-    decoder = Decoder(endpoint.takes) if endpoint.takes is not None else None
+class _Answering:
+    """One endpoint, as an ASGI application: what Starlette puts around a function, for its errors, is not needed."""
 
-    async def answer(request: Request) -> Response:
-        with service.request():
+    def __init__(self, service: Service, endpoint: Endpoint, handler: Handler, token: str) -> None:
+        self._service = service
+        self._endpoint = endpoint
+        self._handler = handler
+        self._token = token.encode()
+        self._decoder = Decoder(endpoint.takes) if endpoint.takes is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        endpoint = self._endpoint
+        with self._service.request():
             try:
                 if not endpoint.public:
-                    _authorize(request, token)
+                    _authorize(request, self._token)
                 call = Call(
                     request=request,
                     path=_path(request),
-                    body=await _body(request, decoder),
-                    query=_query(request, endpoint),
+                    body=await _body(request, self._decoder),
+                    query=_query(request, endpoint) if endpoint.query else {},
                 )
-                told = await handler(call)
+                told = await self._handler(call)
             except SeatrialError as error:
                 return failure(error)
             except ClientDisconnect:
@@ -94,8 +105,6 @@ def _endpoint(
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(encode(told), status_code=endpoint.status, media_type=JSON)
 
-    return answer
-
 
 def failure(error: SeatrialError) -> Response:
     """The response that tells an error."""
@@ -104,9 +113,9 @@ def failure(error: SeatrialError) -> Response:
     return Response(encode(Problem.of(error)), status_code=status, media_type=JSON, headers=headers)
 
 
-def _authorize(request: Request, token: str) -> None:
+def _authorize(request: Request, token: bytes) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
         raise RequestError(
             401,
             "the token is wrong" if given else "there is no token",

@@ -60,6 +60,7 @@ export class Pools {
   /** The shared transactions are rolled back; pools connect for themselves again. */
   async leave(): Promise<void> {
     const joined = this.#joined;
+    if (joined.length === 0) return;
     this.#joined = [];
     this.#point(new Map());
     await Promise.all(joined.map((each) => each.rollback()));
