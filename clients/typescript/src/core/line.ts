@@ -2,7 +2,7 @@
  * HTTP/1.1 on one socket that stays open, one request after the other, for the one server that is ours.
  *
  * Two requests enclose each test, and what they cost is what a test costs: a round trip of `node:http` takes twice as
- * long as one here, and undici's half as long again (`docs/decisions/0019-a-line-of-http.md`). It reads what uvicorn
+ * long as one here, and undici's half as long again (`docs/decisions/0020-a-line-of-http.md`). It reads what uvicorn
  * writes: a head, and a body of the length that the head tells, or up to the end of the connection.
  */
 
