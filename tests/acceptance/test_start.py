@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 
 def servers(project) -> list[object]:
     """What runs for this project, as the command line tells it."""
@@ -47,6 +49,36 @@ def test_a_test_that_uses_the_app_with_a_client_of_its_own_has_its_database(serv
     )
     outcome = service.pytest("-q", "tests/test_own_client.py")
     assert outcome.status == 0, outcome.text
+
+
+@pytest.mark.parametrize("how", ["from app.main import app", "from app import main; app = main.app", "import app.main"])
+def test_a_fixture_that_imports_the_app_when_it_runs_has_its_database(service, how):
+    service.write(
+        {
+            "tests/conftest.py": f"""
+            import sys
+
+            import pytest
+            from fastapi.testclient import TestClient
+
+            @pytest.fixture
+            def own_app():
+                {how}
+                return sys.modules["app.main"].app
+
+            @pytest.fixture
+            def own_client(own_app):
+                with TestClient(own_app) as client:
+                    yield client
+            """,
+            "tests/test_own_client.py": """
+            def test_own_client(own_client):
+                assert own_client.post("/users", json={"email": "a@b.c", "name": "A"}).json()["id"] == 1
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_own_client.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
 
 
 def test_who_is_refused_by_a_database_that_nobody_was_seen_to_need_is_told_what_to_write(service):

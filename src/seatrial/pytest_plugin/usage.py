@@ -1,10 +1,12 @@
-"""Which resources a collected test uses: by its fixtures, or because its module holds the app or its sessions."""
+"""Which resources a collected test uses: by its fixtures, or because it holds or imports the app or its sessions."""
 
 from __future__ import annotations
 
+import dis
+import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import CodeType, ModuleType
 
 import pytest
 
@@ -33,6 +35,7 @@ class Usage:
         self._modules = tuple(modules)
         self._besides = besides
         self._seen: dict[int, bool] = {}
+        self._read: dict[CodeType, bool] = {}
         self._needed: dict[str, tuple[str, ...]] = {}
 
     def needs(self, item: pytest.Item) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ class Usage:
         fixtures = getattr(item, "fixturenames", ())
         needed = {name for fixture in fixtures for name in self._by_fixture.get(fixture, ())}
         needed.update(self._besides(item))
-        if len(needed) < len(self._everything) and self._holds_app(item):
+        if len(needed) < len(self._everything) and (self._holds_app(item) or self._imports_app(item)):
             return self._everything
         return tuple(name for name in self._everything if name in needed)
 
@@ -67,6 +70,33 @@ class Usage:
             held = vars(namespace).values()
             self._seen[id(namespace)] = any(id(value) in values or value in ours for value in held if _hashable(value))
         return self._seen[id(namespace)]
+
+    def _imports_app(self, item: pytest.Item) -> bool:
+        """Whether the test, or a fixture that it asks for, imports one of those modules once it runs."""
+        asked = getattr(item, "_fixtureinfo", None)  # there is no public way to the fixtures of a test yet to begin
+        definitions = asked.name2fixturedefs.values() if asked is not None else ()
+        functions = [getattr(item, "obj", None), *(each.func for several in definitions for each in several)]
+        codes = (getattr(inspect.unwrap(function), "__code__", None) for function in functions if callable(function))
+        return any(self._imports(code) for code in codes if isinstance(code, CodeType))
+
+    def _imports(self, code: CodeType) -> bool:
+        if code not in self._read:
+            self._read[code] = any(name in self._modules for name in _imported(code))
+        return self._read[code]
+
+
+def _imported(code: CodeType) -> Iterator[str]:
+    """What a function imports, or one inside of it: for `from a import b` both "a" and "a.b", which may be a module."""
+    module = ""
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME":
+            module = step.argval
+            yield module
+        elif step.opname == "IMPORT_FROM":
+            yield f"{module}.{step.argval}"
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported(constant)
 
 
 def _belongs(value: object, module: ModuleType) -> bool:

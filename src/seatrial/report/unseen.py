@@ -22,7 +22,7 @@ def unseen(error: BaseException, ports: Mapping[str, int]) -> str:
     return str(
         ConfigError(
             f"{', '.join(names)} was not started: no test was seen to need it",
-            cause="the tests ask for no fixture of ours, and their modules don't hold the app: a fixture builds it",
+            cause="the tests ask for no fixture of ours, and neither they nor their fixtures import the app themselves",
             fix=f'name the app in the configuration and use `client`, or write usefixtures = "{names[0]}_url" in '
             "pytest's own configuration",
         )
