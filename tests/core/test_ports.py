@@ -69,6 +69,15 @@ def test_the_system_does_not_hand_out_a_port_that_is_held():
     held.close()
 
 
+def test_a_port_that_somebody_holds_is_not_handed_out_though_nobody_listens():
+    first = ports.choose("a sixth project", ())
+    second = ports.choose("a sixth project", ())
+    assert second.port != first.port
+    assert ports.hold(first.port, alone=True) is None
+    first.close()
+    second.close()
+
+
 def test_several_processes_of_a_run_may_hold_the_same_port():
     first = ports.choose("a fifth project", ())
     if not first.shared:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import socket
 from collections.abc import Collection
+from pathlib import Path
 
 from seatrial.errors import ProviderError
 
@@ -41,22 +42,35 @@ class Reservation:
             holder.close()
 
 
-def hold(port: int) -> Reservation | None:
-    """Hold this port of 127.0.0.1 (and of ::1 where the machine has it); None if somebody listens on it."""
-    first = _bind("127.0.0.1", port)
+def hold(port: int, *, alone: bool = False) -> Reservation | None:
+    """Hold this port of 127.0.0.1 (and of ::1 where the machine has it); None if somebody listens on it.
+
+    With `alone`, None also where somebody else holds it, or connections to it have ended less than a minute ago. That
+    is the only way to see one who holds and does not listen yet: of another cache, or another user's.
+    """
+    first = _bind("127.0.0.1", port, alone=alone)
     if first is None:
         return None
     if not has_ipv6():
         return Reservation(port, (first,))
-    second = _bind("::1", port)
+    second = _bind("::1", port, alone=alone)
     if second is None:
         first.close()
         return None
     return Reservation(port, (first, second))
 
 
+def rested(port: int) -> bool:
+    """Whether no connection to this port is known to the kernel: then who can't hold it alone is not the only one."""
+    try:
+        tables = [Path(f"/proc/net/{name}").read_text(encoding="ascii") for name in ("tcp", "tcp6")]
+    except OSError:  # another platform, or one of the two is not there
+        return False
+    return not any(row.split()[1].endswith(f":{port:04X}") for table in tables for row in table.splitlines()[1:])
+
+
 def choose(key: str, taken: Collection[int]) -> Reservation:
-    """Hold a free port that is not one of `taken`: for the same key the same one, as long as it is free.
+    """Hold a free port that is not one of `taken`, and that nobody else holds: for the same key the same, if it can be.
 
     Raises:
         ProviderError: a few thousand ports in a row are taken.
@@ -64,7 +78,7 @@ def choose(key: str, taken: Collection[int]) -> Reservation:
     start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
     for step in range(_COUNT):
         port = _FIRST + (start + step * 7) % _COUNT
-        held = None if port in taken else hold(port)
+        held = None if port in taken else hold(port, alone=True)
         if held is not None:
             return held
     raise ProviderError(
@@ -83,17 +97,18 @@ def has_ipv6() -> bool:
     return True
 
 
-def _bind(host: str, port: int) -> socket.socket | None:
+def _bind(host: str, port: int, *, alone: bool = False) -> socket.socket | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         holder = socket.socket(family, socket.SOCK_STREAM)
     except OSError:
         return None
     try:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, not alone)
         if family == socket.AF_INET6:
             holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         holder.bind((host, port))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # whoever shares it may come from now on
     except OSError as error:
         holder.close()
         if error.errno == errno.EACCES:

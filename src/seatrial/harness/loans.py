@@ -38,7 +38,6 @@ class Loans:
         kind = registry.kind(wanted.kind)
         like = next((each for each in self._config.resources if each.kind == wanted.kind), None)
         held = ports.choose(secrets.token_hex(8), ())
-        held.close()
         login = f"{quote(wanted.user, safe='')}:{quote(wanted.password, safe='')}"
         spec = kind.spec(
             project=self._config.root,
@@ -48,7 +47,10 @@ class Loans:
             at=f"{wanted.scheme}://{login}@{HOST}:{held.port}/{quote(wanted.database, safe='')}",
             idle=0,
         )
-        server = resolve(spec, name=like.provider if like else "").provider.reserve(spec)
+        try:
+            server = resolve(spec, name=like.provider if like else "").provider.reserve(spec)
+        finally:
+            held.close()  # not before: the server holds it, too, now
         try:
             server.start()
             store = kind.open(server.endpoint, spec)

@@ -100,7 +100,9 @@ def test_four_processes_that_start_at_once_share_one_server(tmp_path, store, res
         starter.communicate("")
     assert sorted(answer[0] for answer in answers) == [False, True, True, True]
     assert len({tuple(answer[1:]) for answer in answers}) == 1
-    assert ended(reserve())
+    server = reserve()
+    server.release()
+    assert ended(server)
 
 
 def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path, store, reserve):
@@ -112,9 +114,50 @@ def test_a_holder_that_is_killed_leaves_nothing_behind(tmp_path, store, reserve)
         server = reserve()
         pid = postmaster(server)
         start = processes.started(pid)
+        server.release()
         starter.kill()
     assert wait.until(lambda: processes.started(pid) != start, timeout=10)
     assert ended(server)
+
+
+def test_a_warm_server_stays_up_for_whoever_has_its_address_until_he_is_done(reserve):
+    """Or it would end by itself while tests are collected, and somebody could take the port that is exported."""
+    first = reserve()
+    first.start()
+    second = reserve()
+    first.release()
+    wait.pause(0.3)
+    assert second.instance.alive
+    assert second.start() is True
+    second.release()
+    assert ended(second)
+
+
+def test_two_caches_never_share_a_port(spec, monkeypatch, tmp_path):
+    """Neither while their servers run, nor while both only know their addresses."""
+    first = Embedded().reserve(spec())
+    port = first.endpoint.admin.port
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(instance.ports, "choose", lambda key, taken: choose(port, taken))
+    second = Embedded().reserve(spec())
+    assert second.endpoint.admin.port != port
+    second.release()
+    # It has had that port in an earlier run, in which the first was not there.
+    second.instance.describe({**second.instance.about(), "port": port})
+    third = Embedded().reserve(spec())
+    assert third.instance == second.instance
+    assert third.endpoint.admin.port != port
+    for server in (first, third):
+        server.release()
+    for root in folders.running(tmp_path / "other"):
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def choose(port, taken):
+    """As `ports.choose` does, from a given one on."""
+    return next(
+        held for each in range(port, port + 100) if each not in taken and (held := ports.hold(each, alone=True))
+    )
 
 
 def test_fifty_projects_that_reserve_at_once_get_fifty_ports(spec, tmp_path):

@@ -76,6 +76,7 @@ def reserve(spec: ServerSpec, provider: str, binaries: Binaries, port: int = 0) 
     )
     server = LocalServer(spec, endpoint, binaries, reserved, hold)
     server.describe()
+    server.keep_up()
     return server
 
 
@@ -157,6 +158,7 @@ class LocalServer:
         self._reserved = reserved
         self._alone = alone
         self._hold: Hold | None = None
+        self._early: Hold | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -171,6 +173,21 @@ class LocalServer:
         port, version = endpoint.admin.port, endpoint.version
         self.instance.describe({**self.instance.about(), **about, "version": version, "port": port})
 
+    def keep_up(self) -> None:
+        """If the server runs, let it run on: else it may end by itself, and somebody take its port, before `start`."""
+        if self._reserved.port is None:
+            wait.until(self._is_kept_up, timeout=_READY)
+
+    def _is_kept_up(self) -> bool:
+        found = client.attach(self.instance, self._want(), idle_seconds(self.spec))
+        if isinstance(found, Hold):
+            self._early = found
+        elif found is None and self.instance.alive:
+            return False  # it is just starting, or ending
+        elif found is None:
+            self._reserved.port = ports.hold(self._endpoint.admin.port)
+        return True
+
     def start(self) -> bool:
         """Run it, or attach to it where it runs; returns whether it already ran.
 
@@ -182,17 +199,21 @@ class LocalServer:
                 return True
             self._hold.close()
             self._hold = None
-        if self._attach():
-            return True
-        with self.instance.lock("starting the server", timeout=_READY * 2):
+        try:
             if self._attach():
                 return True
-            client.settle(self.instance)
-            try:
-                self._run()
-            except OSError as error:
-                raise _no_room(error, self.instance.folder) from error
-        return False
+            with self.instance.lock("starting the server", timeout=_READY * 2):
+                if self._attach():
+                    return True
+                client.settle(self.instance)
+                try:
+                    self._run()
+                except OSError as error:
+                    raise _no_room(error, self.instance.folder) from error
+            return False
+        finally:
+            if self._early is not None:
+                self._early.close()
 
     def alive(self) -> bool:
         """Whether the server that was started still runs, without a round trip."""
@@ -212,9 +233,9 @@ class LocalServer:
     def release(self) -> None:
         """Give up this process's hold, and the reserved port."""
         self._reserved.close()
-        if self._hold is not None:
-            self._hold.close()
-            self._hold = None
+        for hold in filter(None, (self._early, self._hold)):
+            hold.close()
+        self._hold = self._early = None
         if self._alone is not None:
             self._alone.release()
 

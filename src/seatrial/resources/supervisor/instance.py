@@ -124,7 +124,8 @@ class Reserved:
 def place(store: Path, key: str, fixed: int = 0) -> Reserved:
     """Reserve the folder of the server `key`, and its port, which is then in `about()["port"]`.
 
-    The port lasts from run to run. It changes only if somebody else took it while our server was down.
+    The port lasts from run to run. It changes only if somebody else took it while our server was down: one who listens
+    on it, or a run with another cache, which holds it for a server that may start at any moment.
 
     Args:
         store: the cache folder.
@@ -135,11 +136,13 @@ def place(store: Path, key: str, fixed: int = 0) -> Reserved:
         (store / "ports.lock").touch()
         where = folders.instance(store, key)
         instance = Instance(folder=where.path)
+        first = not _is_reserved(instance)
         share = Share(instance.folder / "reserved")
         port = fixed or int(instance.about().get("port", 0))
         if port and instance.alive:
             return Reserved(instance=instance, share=share, port=None)
-        held = ports.hold(port) if port else None
+        # Where none of ours has it, whoever holds it all the same is a stranger.
+        held = ports.hold(port, alone=first and not fixed and ports.rested(port)) if port else None
         if held is None and not fixed:
             if not port:
                 _tidy(store)
@@ -149,6 +152,14 @@ def place(store: Path, key: str, fixed: int = 0) -> Reserved:
         # The reason is told when the folder is made; a later look finds it where it is.
         instance.describe({"place": where.reason, **instance.about(), "port": port})
         return Reserved(instance=instance, share=share, port=held)
+
+
+def _is_reserved(instance: Instance) -> bool:
+    lock = FileLock(instance.folder / "reserved")
+    if lock.try_acquire():
+        lock.release()
+        return False
+    return True
 
 
 def _tidy(store: Path) -> None:
