@@ -143,3 +143,34 @@ def test_without_our_configuration_the_plugin_does_nothing(project):
     outcome = project.pytest("-q")
     assert outcome.counts() == {"passed": 1}
     assert "seatrial" not in outcome.text
+
+
+def test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it(project):
+    project.write(
+        {
+            "seatrial.toml": '[resources.db]\nkind = "postgres"\nschema = "schema.sql"\n',
+            "schema.sql": "create table t (id int);\n",
+            "test_it.py": """
+                import os
+                from pathlib import Path
+
+                import pytest
+
+                @pytest.mark.parametrize("number", range(8))
+                def test_it(db, number):
+                    server = db.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0]
+                    Path(f"seen-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-{server}").touch()
+            """,
+        }
+    )
+    try:
+        first = project.pytest("-q", "-n", "4", audit=False, SEATRIAL_IDLE="60")
+        assert first.counts() == {"passed": 8}, first.text
+        second = project.pytest(audit=False, SEATRIAL_IDLE="60")
+        assert second.counts() == {"passed": 8}, second.text
+    finally:
+        project.seatrial("down")
+    seen = sorted(path.name.split("-")[1:] for path in project.folder.glob("seen-*"))
+    assert [worker for worker, _ in seen] == ["alone", "gw0", "gw1", "gw2", "gw3"]
+    assert len({server for _, server in seen}) == 1
+    assert "was up in" in second.text
