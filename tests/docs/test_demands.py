@@ -18,6 +18,7 @@ NONE = "-"
 """The demand makes no sense for the kind: it has no server, no password, or no log of its own."""
 
 LOCAL = "resources/providers/test_local.py::"
+CROWDS = "resources/providers/test_crowds.py::"
 SUPERVISOR = "resources/supervisor/test_supervisor.py::"
 USERS = "resources/providers/test_users.py::"
 PLACES = "resources/providers/test_places.py::"
@@ -63,7 +64,8 @@ DEMANDS: dict[str, dict[str, str]] = {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
     },
     "one server for all workers, or one for each": {
-        "postgres": LOCAL + "test_four_processes_that_start_at_once_share_one_server",
+        "postgres": "acceptance/test_start.py::"
+        "test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it",
         "redis, valkey": REDIS + "test_two_workers_have_two_servers_and_the_next_run_finds_them_warm",
         "nats": NATS + "test_another_worker_has_a_server_of_its_own_from_the_same_template",
         "s3": S3 + "test_one_server_serves_all_workers_each_with_a_bucket_of_its_own",
@@ -112,9 +114,11 @@ DEMANDS: dict[str, dict[str, str]] = {
         "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "sqlite": NONE,
     },
-    "no port race in 50 starts at once": on(
-        LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS
-    ),
+    "no port race in 50 starts at once": {
+        **on(LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS),
+        "redis, valkey": CROWDS + "test_fifty_starts_at_once_are_fifty_servers",
+    },
+    "nor with another cache": on(LOCAL + "test_two_caches_never_share_a_port", *ALL_SERVERS),
     "socket paths under 104 bytes": {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
         **on(
