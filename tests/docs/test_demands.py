@@ -64,8 +64,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
     },
     "one server for all workers, or one for each": {
-        "postgres": "acceptance/test_start.py::"
-        "test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it",
+        "postgres": "acceptance/test_start.py::test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it",
         "redis, valkey": REDIS + "test_two_workers_have_two_servers_and_the_next_run_finds_them_warm",
         "nats": NATS + "test_another_worker_has_a_server_of_its_own_from_the_same_template",
         "s3": S3 + "test_one_server_serves_all_workers_each_with_a_bucket_of_its_own",
