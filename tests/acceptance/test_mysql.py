@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
 
 CONFIG = """
@@ -71,7 +72,7 @@ async def test_after_it(db):
 
 
 def test_an_asynchronous_app_is_reset_and_audited(project):
-    lacking = Binary().probe(mariadb().spec(project=project.folder))
+    lacking = Binary().probe(mariadb().spec(Wish.of(project=project.folder)))
     if lacking:
         pytest.skip(lacking)
     project.write(

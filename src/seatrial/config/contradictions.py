@@ -85,15 +85,19 @@ def by_kind(resources: Sequence[ResourceConfig], project: Path, known: Known, fi
         facts = known.kinds.get(resource.kind)
         if facts is None or facts.spec is None:
             continue
+        from seatrial.resources.protocol import Wish
+
         try:
             facts.spec(
-                project=project,
-                version=resource.version,
-                extensions=resource.extensions,
-                durable=resource.durable,
-                url=resource.url,
-                at=resource.at,
-                **resource.options,
+                Wish(
+                    project=project,
+                    version=resource.version,
+                    extensions=resource.extensions,
+                    durable=resource.durable,
+                    url=resource.url,
+                    at=resource.at,
+                    options=resource.options,
+                )
             )
         except SeatrialError as error:
             key = next(

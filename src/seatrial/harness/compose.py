@@ -33,6 +33,7 @@ from seatrial.resources.protocol import (
     Serverless,
     ServerSpec,
     SupportsAudit,
+    Wish,
 )
 from seatrial.resources.resolve import resolve
 from seatrial.resources.serverless import NoServer
@@ -119,8 +120,7 @@ def _adapters(config: Config, loans: Loans) -> list[Adapter]:
 def describe(config: Config, resource: ResourceConfig) -> tuple[Kind, ServerSpec]:
     """The kind of a resource, and the server that it wants."""
     kind = registry.kind(resource.kind)
-    make: Callable[..., ServerSpec] = kind.spec  # a kind may have keys of its own
-    spec = make(
+    wish = Wish(
         project=config.root,
         version=resource.version,
         extensions=resource.extensions,
@@ -128,9 +128,9 @@ def describe(config: Config, resource: ResourceConfig) -> tuple[Kind, ServerSpec
         url=resource.url,
         at=resource.at,
         idle=config.idle,
-        **resource.options,
+        options=resource.options,
     )
-    return kind, spec
+    return kind, kind.spec(wish)
 
 
 def _plan(

@@ -2,7 +2,7 @@
 
 From a configuration to a test, these meet in this order:
 
-    Kind.spec(...) -> ServerSpec      what server is wanted, as data
+    Kind.spec(wish) -> ServerSpec     what server is wanted, as data
     Provider.reserve(spec) -> Server  where it will answer; nothing runs yet
     Server.start() -> Endpoint        it runs, or ran already, and accepts connections
     Kind.open(endpoint) -> Store      its templates and copies
@@ -16,7 +16,6 @@ above this floor knows either by name: it asks for the capability.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from seatrial.resources.copies import (
@@ -56,6 +55,7 @@ from seatrial.resources.servers import (
     Shell,
     Stranger,
     Wheel,
+    Wish,
 )
 
 __all__ = [
@@ -99,6 +99,7 @@ __all__ = [
     "Target",
     "Undone",
     "Wheel",
+    "Wish",
 ]
 
 
@@ -120,17 +121,9 @@ class Kind(Protocol):
         """SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}; empty where it does not know it."""
         ...
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec: ...
+    def spec(self, wish: Wish) -> ServerSpec:
+        """What server is wanted. Raises `ConfigError` for a wish that this kind can't meet."""
+        ...
 
     def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
         """The address of the copy `name`, known before the server runs; as `role`, where the app connects as one."""
@@ -146,7 +139,7 @@ class SupportsOptions(Protocol):
     """A kind with keys of its own in the configuration."""
 
     options: ClassVar[Mapping[str, str]]
-    """Each with an example of its value, which is a text. `spec` takes those that are written by name."""
+    """Each with an example of its value, which is a text. `Wish.options` has those that are written."""
 
 
 @runtime_checkable

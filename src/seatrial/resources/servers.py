@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
 
@@ -203,6 +203,40 @@ class ServerSpec:
     """What its answer is, for people, where that is not a query of its protocol."""
     idle: float | None = field(default=None, compare=False)
     """Seconds that the server stays up after its last lease; None for the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a configuration says of a resource's server."""
+
+    project: Path
+    """The project's root."""
+    version: str = ""
+    extensions: tuple[str, ...] = ()
+    durable: bool = False
+    url: str = field(default="", repr=False)
+    at: str = field(default="", repr=False)
+    idle: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys of the kind's own."""
+
+    @classmethod
+    def of(cls, *, project: Path, **keys: Any) -> Wish:
+        """The wish with these keys, as a resource's table has them: those that not every kind has are options."""
+        own = {key: keys.pop(key) for key in set(keys) - {one.name for one in fields(cls)}}
+        return cls(project=project, **keys, options=own)
+
+    def server(self, kind: str) -> ServerSpec:
+        """A spec that says the same of a server; what is more to be said of it is the kind's to add."""
+        return ServerSpec(
+            kind=kind,
+            project=self.project,
+            version=self.version,
+            extensions=self.extensions,
+            durable=self.durable,
+            url=self.url,
+            idle=self.idle,
+        )
 
 
 class Prompt(Protocol):

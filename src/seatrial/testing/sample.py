@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seatrial.resources.protocol import Address, Kind, Server, Serverless, ServerSpec, Store, Target
+from seatrial.resources.protocol import Address, Kind, Server, Serverless, ServerSpec, Store, Target, Wish
 from seatrial.resources.resolve import resolve
 from seatrial.resources.serverless import NoServer
 
@@ -27,15 +27,14 @@ class Sample:
     read: Callable[[Address], Any]
     """Everything that an app could see, as a value that can be compared."""
     keys: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of the configuration, as `Kind.spec` takes them."""
+    """Keys of the configuration, as a resource's table has them."""
     provider: str = ""
     """Where its server comes from; empty for the first provider that can."""
 
     @property
     def spec(self) -> ServerSpec:
         """What server is wanted."""
-        make: Callable[..., ServerSpec] = self.kind.spec  # a kind may have keys of its own
-        return make(project=self.project, **self.keys)
+        return self.kind.spec(Wish.of(project=self.project, **self.keys))
 
     def reserve(self) -> Server:
         """A server whose address is fixed, and that does not run yet."""

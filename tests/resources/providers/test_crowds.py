@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from seatrial.resources.kinds.redis import Valkey
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
@@ -40,7 +41,7 @@ def crowd():
 
 
 def test_fifty_starts_at_once_are_fifty_servers(crowd, tmp_path):
-    spec = Valkey().spec(project=tmp_path)
+    spec = Valkey().spec(Wish(project=tmp_path))
     servers = crowd([spec] * 50)
     assert len({server.endpoint.admin.port for server in servers}) == 50
     assert len({client.ask(server.instance, "status")["pid"] for server in servers}) == 50

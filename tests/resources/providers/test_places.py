@@ -21,10 +21,11 @@ import psycopg
 from seatrial.core import folders
 from seatrial.errors import SeatrialError
 from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 try:
-    server = Embedded().reserve(Postgres().spec(project=Path(sys.argv[1])))
+    server = Embedded().reserve(Postgres().spec(Wish.of(project=Path(sys.argv[1]))))
     server.start()
 except SeatrialError as error:
     print(error)

@@ -17,6 +17,9 @@ import pytest
 import seatrial
 from seatrial.core import guise, processes, wait
 from seatrial.errors import ProviderError
+from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.protocol import Wish
+from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -43,6 +46,30 @@ import signal
 for root in folders.running(folders.cache().path):
     shutil.rmtree(root, ignore_errors=True)
 """
+
+ANY = """
+import os, shutil, sys
+from pathlib import Path
+from seatrial.core import folders
+from seatrial.resources import registry
+from seatrial.resources.protocol import Wish
+from seatrial.resources.resolve import resolve
+from seatrial.resources.supervisor import client
+name, keys = sys.argv[2], {}
+if name == "command":
+    keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
+spec = registry.kind(name).spec(Wish.of(project=Path(sys.argv[1]), **keys))
+server = resolve(spec).provider.reserve(spec)
+server.start()
+pid = server.instance.read("state.json")["pid"]
+print(spec.program.answers(server.endpoint), Path(f"/proc/{pid}").stat().st_uid, server.instance.data.stat().st_uid)
+server.release()
+client.down(server.instance)
+for root in folders.running(folders.cache().path):
+    shutil.rmtree(root, ignore_errors=True)
+"""
+OTHERS = ("command", "mariadb", "nats", "redis", "s3")
+"""Kinds whose servers run as root as well."""
 
 
 def readable_python():
@@ -80,6 +107,46 @@ def test_an_ordinary_user_s_server(uid):
         assert done.stdout == f"in as seatrial {uid} {home}/.cache/seatrial\n", done.stderr
     finally:
         shutil.rmtree(home)
+
+
+def run_as(uid, name):
+    """Starts a server of this kind as this user, and tells whether it answers, and whose process and data it is."""
+    python = readable_python() if uid else sys.executable
+    lacking = Binary().probe(mariadb().spec(Wish(project=Path()))) if name == "mariadb" else None
+    if lacking:
+        pytest.skip(lacking)
+    home = Path(tempfile.mkdtemp(prefix="st-"))
+    os.chown(home, uid, uid)
+    libraries = os.pathsep.join([str(Path(seatrial.__file__).parents[1]), str(Path(psycopg.__file__).parents[1])])
+    try:
+        done = subprocess.run(
+            [python, "-c", ANY, str(home), name],
+            env={"HOME": str(home), "PATH": os.defpath, "PYTHONPATH": libraries, "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=home,
+            user=uid,
+            group=uid,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.returncode, done.stderr
+        return done.stdout
+    finally:
+        shutil.rmtree(home)
+
+
+@as_root
+@pytest.mark.parametrize("uid", [65534, 54321], ids=["an ordinary user", "a user without an entry"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_servers_of_other_kinds_run_for_an_ordinary_user(name, uid):
+    assert run_as(uid, name) == f"True {uid} {uid}\n"
+
+
+@as_root
+@pytest.mark.parametrize("name", OTHERS)
+def test_servers_of_other_kinds_run_for_root_as_they_are(name):
+    assert run_as(0, name) == "True 0 0\n"
 
 
 @as_root

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
     """The first kind whose URLs look like this one."""
     from seatrial.resources import registry
-    from seatrial.resources.protocol import SupportsAdopt
+    from seatrial.resources.protocol import SupportsAdopt, Wish
     from seatrial.resources.providers.url import parse
 
     scheme = parse(url, ()).scheme
@@ -63,7 +63,7 @@ def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
         kind = registry.kind(name)
         if not isinstance(kind, SupportsAdopt):
             continue
-        spec = kind.spec(project=Path(), url=url)
+        spec = kind.spec(Wish(project=Path(), url=url))
         own = spec.program.admin(0, "").scheme if spec.program is not None else ""
         if own == scheme:
             return kind, spec

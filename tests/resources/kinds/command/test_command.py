@@ -15,6 +15,7 @@ from seatrial.core import folders, ports, wait
 from seatrial.errors import ConfigError, IsolationError, ProviderError
 from seatrial.resources.kinds.command import Command
 from seatrial.resources.kinds.command.readiness import Readiness, Running, read
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
@@ -70,7 +71,7 @@ def program(store, tmp_path, monkeypatch):
 
     def make(how="serves", **keys):
         command = f"sh server.sh {how} {{port}} {{data}}"
-        spec = Command().spec(project=tmp_path, **{"command": command, "reset": "nothing", **keys})
+        spec = Command().spec(Wish.of(project=tmp_path, **{"command": command, "reset": "nothing", **keys}))
         assert Binary().probe(spec) is None
         server = Binary().reserve(spec)
         reserved.append(server)
@@ -103,6 +104,16 @@ def test_one_that_does_not_get_ready_is_told_with_what_was_waited_for(program):
     assert "server.sh waits" in caught.value.what
     assert "a line of the log" in caught.value.cause
     assert wait.until(lambda: not server.instance.alive, timeout=10)
+
+
+@pytest.mark.parametrize("ready", READY)
+def test_whatever_is_waited_for_the_wait_has_an_end(program, ready):
+    server = program("waits", ready=ready, patience="1")
+    with pytest.raises(ProviderError) as caught:
+        server.start()
+    assert f"no answer in 1 s ({ready})" in caught.value.what
+    assert "server.sh waits" in caught.value.what
+    assert wait.until(lambda: not server.instance.alive, timeout=20)
 
 
 @pytest.mark.parametrize("ready", READY)
@@ -217,11 +228,13 @@ def test_a_fixed_address_is_served_where_the_command_names_none(store, tmp_path,
     held = ports.choose("command", ())
     held.close()
     spec = Command().spec(
-        project=tmp_path,
-        command=f"python -I -m http.server --bind 127.0.0.1 {held.port}",
-        at=f"http://localhost:{held.port}",
-        reset="nothing",
-        ready="http:/",
+        Wish.of(
+            project=tmp_path,
+            command=f"python -I -m http.server --bind 127.0.0.1 {held.port}",
+            at=f"http://localhost:{held.port}",
+            reset="nothing",
+            ready="http:/",
+        )
     )
     server = Binary().reserve(spec)
     try:
@@ -250,13 +263,13 @@ def test_a_fixed_address_is_served_where_the_command_names_none(store, tmp_path,
 )
 def test_a_mistake_is_told_before_anything_runs(tmp_path, keys, what):
     with pytest.raises(ConfigError) as caught:
-        Command().spec(project=tmp_path, **keys)
+        Command().spec(Wish.of(project=tmp_path, **keys))
     assert what in caught.value.what
     assert caught.value.fix
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):
-    spec = Command().spec(project=tmp_path, command="no-such-program {port}", reset="nothing")
+    spec = Command().spec(Wish.of(project=tmp_path, command="no-such-program {port}", reset="nothing"))
     assert Binary().probe(spec).startswith("no no-such-program on PATH")
 
 

@@ -12,6 +12,7 @@ import pytest
 from seatrial.core import folders
 from seatrial.resources.kinds.mysql import mariadb
 from seatrial.resources.kinds.mysql.connection import arguments
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
@@ -57,7 +58,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def spec(cache):
-    spec = mariadb().spec(project=cache)
+    spec = mariadb().spec(Wish.of(project=cache))
     lacking = Binary().probe(spec)
     if lacking:
         pytest.skip(lacking)

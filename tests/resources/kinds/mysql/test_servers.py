@@ -9,14 +9,15 @@ from seatrial.errors import ConfigError, Refused
 from seatrial.resources.kinds.mysql import MySQL, mariadb
 from seatrial.resources.kinds.mysql.connection import arguments, connect
 from seatrial.resources.kinds.mysql.script import parts
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
 
 
 def test_mysql_takes_a_mariadb_in_its_place_unless_a_version_is_asked_for(cache, server):
-    assert Binary().probe(MySQL().spec(project=cache)) is None
-    told = Binary().probe(MySQL().spec(project=cache, version=">=8"))
+    assert Binary().probe(MySQL().spec(Wish.of(project=cache))) is None
+    told = Binary().probe(MySQL().spec(Wish.of(project=cache, version=">=8")))
     assert "it is MariaDB 1" in told or "mysqld" in told
-    assert Binary().probe(mariadb().spec(project=cache, version=">=99"))
+    assert Binary().probe(mariadb().spec(Wish.of(project=cache, version=">=99")))
 
 
 def test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it(server, store):
@@ -60,7 +61,7 @@ def test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched(server
 )
 def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError, match=message) as told:
-        MySQL().spec(project=tmp_path, **keys)
+        MySQL().spec(Wish.of(project=tmp_path, **keys))
     assert told.value.fix
 
 

@@ -17,6 +17,7 @@ from seatrial.core import folders
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.nats.streams import dump, load
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
@@ -36,7 +37,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(cache):
-    server = Embedded().reserve(Nats().spec(project=cache))
+    server = Embedded().reserve(Nats().spec(Wish.of(project=cache)))
     server.start()
     yield server
     server.release()
@@ -239,6 +240,6 @@ def test_a_template_is_read_back_as_it_was_written(copy):
 
 def test_a_url_is_refused_with_the_reason(tmp_path):
     with pytest.raises(ConfigError, match="can't use a `url`"):
-        Nats().spec(project=tmp_path, url="nats://localhost")
+        Nats().spec(Wish.of(project=tmp_path, url="nats://localhost"))
     with pytest.raises(ConfigError, match="`at` is not the address"):
-        Nats().spec(project=tmp_path, at="http://localhost")
+        Nats().spec(Wish.of(project=tmp_path, at="http://localhost"))

@@ -14,7 +14,7 @@ from seatrial.core import wait
 from seatrial.errors import ConfigError, ProviderError, ServerLost
 from seatrial.resources.kinds.postgres import Postgres, connection
 from seatrial.resources.kinds.postgres.sharing import budget
-from seatrial.resources.protocol import Endpoint
+from seatrial.resources.protocol import Endpoint, Wish
 
 
 @pytest.fixture
@@ -173,13 +173,13 @@ def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(anoth
 )
 def test_a_budget_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        Postgres().spec(project=tmp_path, **keys)
+        Postgres().spec(Wish.of(project=tmp_path, **keys))
     assert caught.value.what == message
     assert caught.value.fix
 
 
 def test_a_budget_is_no_matter_of_a_server_of_ours(tmp_path):
-    assert Postgres().spec(project=tmp_path, connections="60") == Postgres().spec(project=tmp_path)
+    assert Postgres().spec(Wish.of(project=tmp_path, connections="60")) == Postgres().spec(Wish.of(project=tmp_path))
 
 
 def test_what_there_is_and_who_has_it_can_be_told(elsewhere, endpoint, spec, name):

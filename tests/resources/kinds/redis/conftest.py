@@ -8,6 +8,7 @@ import pytest
 
 from seatrial.core import folders
 from seatrial.resources.kinds.redis import Redis, Valkey
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
@@ -33,7 +34,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def spec(kind, cache):
-    return kind.spec(project=cache)
+    return kind.spec(Wish.of(project=cache))
 
 
 @pytest.fixture(scope="module")

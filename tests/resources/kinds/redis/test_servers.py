@@ -15,6 +15,7 @@ from seatrial.errors import ConfigError, ProviderError, Refused
 from seatrial.resources.kinds.redis import Redis, Valkey
 from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, take
 from seatrial.resources.kinds.redis.program import RedisProgram
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.providers.url import Url
 from seatrial.resources.supervisor import client
@@ -26,7 +27,7 @@ def reserve(cache, tmp_path):
     reserved = []
 
     def make(kind=None, **changed):
-        server = Embedded().reserve((kind or Redis()).spec(project=tmp_path, **changed))
+        server = Embedded().reserve((kind or Redis()).spec(Wish.of(project=tmp_path, **changed)))
         reserved.append(server)
         return server
 
@@ -161,15 +162,15 @@ def test_a_server_that_dies_at_once_is_told_with_its_log(reserve, monkeypatch):
 def test_a_valkey_in_the_place_of_a_redis_says_so_in_its_version(reserve):
     assert reserve().endpoint.version.startswith("7.2.4+valkey.9.")
     assert reserve(Valkey()).endpoint.version.startswith("9.")
-    assert Embedded().probe(Redis().spec(project=reserve().spec.project, version=">=7")) is None
-    assert "is wanted" in Embedded().probe(Redis().spec(project=reserve().spec.project, version=">=8"))
+    assert Embedded().probe(Redis().spec(Wish.of(project=reserve().spec.project, version=">=7"))) is None
+    assert "is wanted" in Embedded().probe(Redis().spec(Wish.of(project=reserve().spec.project, version=">=8")))
 
 
 def at_url(server, tmp_path, database=0):
     """The server of another, as the provider `url` serves it."""
     admin = server.endpoint.admin
     url = f"redis://default:{admin.password}@127.0.0.1:{admin.port}/{database}"
-    spec = Redis().spec(project=tmp_path, url=url)
+    spec = Redis().spec(Wish.of(project=tmp_path, url=url))
     found = Url().reserve(spec)
     found.start()
     return spec, found.endpoint
@@ -208,6 +209,6 @@ def test_an_empty_one_bears_our_marker_and_serves_one_worker_at_a_time(reserve, 
 
 def test_what_is_no_address_of_a_redis_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="`at` is not the address"):
-        Redis().spec(project=tmp_path, at="postgresql://localhost/app")
+        Redis().spec(Wish.of(project=tmp_path, at="postgresql://localhost/app"))
     with pytest.raises(ConfigError, match="no `extensions`"):
-        Redis().spec(project=tmp_path, extensions=("json",))
+        Redis().spec(Wish.of(project=tmp_path, extensions=("json",)))

@@ -9,6 +9,7 @@ import pytest
 
 from seatrial.core import folders
 from seatrial.resources.kinds.s3 import S3
+from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
@@ -30,7 +31,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(cache):
     """A server that runs."""
-    server = Embedded().reserve(S3().spec(project=cache))
+    server = Embedded().reserve(S3().spec(Wish.of(project=cache)))
     server.start()
     yield server
     server.release()

@@ -14,7 +14,7 @@ import pytest
 from seatrial.errors import ConfigError, ProviderError, Refused, TemplateError
 from seatrial.resources.kinds.sqlite import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import Kind, Serverless, SupportsKeep, Target
+from seatrial.resources.protocol import Kind, Serverless, SupportsKeep, Target, Wish
 
 from .conftest import SCHEMA, fill
 
@@ -27,13 +27,13 @@ def rows(copy, table: str = "team") -> list[tuple]:
 def test_the_kind_needs_no_server() -> None:
     kind: Kind = SQLite()
     assert isinstance(kind, Serverless)
-    assert kind.spec(project=Path.cwd()).program is None
+    assert kind.spec(Wish.of(project=Path.cwd())).program is None
 
 
 def test_the_address_is_known_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
     kind = SQLite()
-    spec = kind.spec(project=tmp_path)
+    spec = kind.spec(Wish.of(project=tmp_path))
     endpoint = kind.endpoint(spec)
     address = kind.copy_address(endpoint, spec, "db_1")
     assert endpoint.version == sqlite3.sqlite_version
@@ -167,9 +167,10 @@ def test_a_file_left_by_a_crash_is_known_as_ours(tmp_path: Path, monkeypatch: py
 import os, sys
 from pathlib import Path
 from seatrial.resources.kinds.sqlite import SQLite
+from seatrial.resources.protocol import Wish
 kind = SQLite()
 for at in ("sqlite:///test.db", ""):
-    spec = kind.spec(project=Path(sys.argv[1]), at=at)
+    spec = kind.spec(Wish.of(project=Path(sys.argv[1]), at=at))
     endpoint = kind.endpoint(spec)
     store = kind.open(endpoint, spec)
     store.build("key", "db_1", lambda target: target.execute("PRAGMA journal_mode = WAL; CREATE TABLE t (a)"))
@@ -236,19 +237,19 @@ def test_a_copy_that_is_kept_for_ever_is_not_counted_among_the_ten(store: SQLite
 )
 def test_what_only_a_server_has_is_refused(wanted: dict[str, object], told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=told) as error:
-        SQLite().spec(project=tmp_path, **wanted)
+        SQLite().spec(Wish.of(project=tmp_path, **wanted))
     assert error.value.fix
 
 
 def test_a_version_that_this_python_lacks_is_told(tmp_path: Path) -> None:
     kind = SQLite()
     with pytest.raises(ProviderError, match=">=99"):
-        kind.endpoint(kind.spec(project=tmp_path, version=">=99"))
+        kind.endpoint(kind.spec(Wish.of(project=tmp_path, version=">=99")))
 
 
 def test_a_role_is_refused(make_store, tmp_path: Path) -> None:
     kind = SQLite()
-    spec = kind.spec(project=tmp_path)
+    spec = kind.spec(Wish.of(project=tmp_path))
     with pytest.raises(ConfigError, match="no `role`"):
         kind.open(kind.endpoint(spec), spec, role="reader")
 

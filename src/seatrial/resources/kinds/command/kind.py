@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from seatrial.core.children import search_path
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.command.program import FIELDS, CommandProgram
 from seatrial.resources.kinds.command.readiness import read
-from seatrial.resources.protocol import Address, ServerSpec
+from seatrial.resources.protocol import Address, ServerSpec, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.command.store import CommandStore
@@ -38,33 +39,18 @@ class Command:
         }
     )
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-        command: str = "",
-        ready: str = "tcp",
-        reset: str = "",
-        scheme: str = "http",
-        patience: str = "60",
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What is to run. Raises `ConfigError` for a command line that can't be one."""
-        del extensions, durable  # they are refused as keys of SQL; what is durable is the command's own affair
-        if version or url:
+        if wish.version or wish.url:
             raise ConfigError(
-                f"a command has no `{'version' if version else 'url'}`",
+                f"a command has no `{'version' if wish.version else 'url'}`",
                 cause="Seatrial does not know this program, it runs it",
                 fix="remove the key; a program that runs already needs no resource",
             )
+        command, reset = wish.options.get("command", ""), wish.options.get("reset", "")
+        scheme = wish.options.get("scheme", "http")
         words = _words(command)
-        found = at and _at(at, scheme)
-        if not (at or "{port}" in command):
+        if not (wish.at or "{port}" in command):
             raise ConfigError(
                 "`command` does not say on which port it listens",
                 cause="each worker's program has a port of its own, which is chosen by Seatrial",
@@ -77,16 +63,15 @@ class Command:
                 fix='write reset = "tests.services:empty", reset = "curl -X DELETE {url}", or '
                 'reset = "nothing" for a program that keeps nothing',
             )
-        readiness = read(ready)
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            idle=idle,
+        readiness = read(wish.options.get("ready", "tcp"))
+        program = _path(words[0], wish.project)
+        return replace(
+            wish.server(self.name),
+            durable=False,  # what is durable is the command's own affair
             exclusive=True,
-            at=found or None,
-            program=CommandProgram(_path(words[0], project), tuple(words[1:]), scheme, readiness, project),
-            version="",
-            patience=_seconds(patience),
+            at=_at(wish.at, scheme) if wish.at else None,
+            program=CommandProgram(program, tuple(words[1:]), scheme, readiness, wish.project),
+            patience=_seconds(wish.options.get("patience", "60")),
             ready_when=str(readiness),
             data=MappingProxyType({"command": command, "reset": reset}),
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
-from seatrial.resources.protocol import Address, ServerSpec
+from seatrial.resources.protocol import Address, ServerSpec, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.mysql.audit import Audit
@@ -56,34 +55,19 @@ class MySQL:
         self.name = brand.name
         self.drivers: Mapping[str, str] = MappingProxyType({style: _installed(style) for style in _LIBRARIES})
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` where `at` is not the address of a database."""
         from seatrial.resources.kinds.mysql.program import MySQLProgram
 
-        if extensions:
+        if wish.extensions:
             raise ConfigError(
-                f"a {self.name} resource has no `extensions` ({', '.join(extensions)})",
+                f"a {self.name} resource has no `extensions` ({', '.join(wish.extensions)})",
                 cause="they are a matter of PostgreSQL",
                 fix="remove `extensions`",
             )
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version,
-            durable=durable,
-            idle=idle,
-            url=url,
-            at=_at(at) if at else None,
+        return replace(
+            wish.server(self.name),
+            at=_at(wish.at) if wish.at else None,
             program=MySQLProgram(self._brand.executables, self.name),
             folders=_FOLDERS,
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Wheel
+from seatrial.resources.protocol import Address, ServerSpec, Wheel, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.nats.store import NatsStore
@@ -34,35 +34,20 @@ class Nats:
     env: ClassVar[str] = "NATS_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` for an address that is none, and for a `url`."""
         from seatrial.resources.kinds.nats.program import NatsProgram
 
-        del extensions  # refused as a key of SQL
-        if url:
+        if wish.url:
             raise ConfigError(
                 "a nats resource can't use a `url`",
                 cause="a stream of somebody else's server can't be told from one of ours, and each reset removes them",
                 fix="remove `url`: Seatrial starts a server in some 10 ms",
             )
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version,
-            durable=durable,
-            idle=idle,
+        return replace(
+            wish.server(self.name),
             exclusive=True,
-            at=_at(at) if at else None,
+            at=_at(wish.at) if wish.at else None,
             program=NatsProgram(),
             wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),

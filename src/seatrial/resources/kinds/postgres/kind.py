@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.postgres.places.wheels import WHEELS
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from seatrial.resources.kinds.postgres.audit import Audit
     from seatrial.resources.kinds.postgres.store import PostgresStore
@@ -36,18 +36,7 @@ class Postgres:
         "worker_connections": "10",
     }
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-        **own: str,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted; `own` are the keys of `options`.
 
         Raises:
@@ -59,22 +48,17 @@ class Postgres:
         from seatrial.resources.kinds.postgres.program import PostgresProgram
         from seatrial.resources.kinds.postgres.sharing import budget
 
-        budget.read(own)
-        chosen.read(own)
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version or ">=14",
-            extensions=extensions,
-            durable=durable,
-            idle=idle,
-            url=url,
-            at=address_of(at, "at") if at else None,
+        budget.read(wish.options)
+        chosen.read(wish.options)
+        return replace(
+            wish.server(self.name),
+            version=wish.version or ">=14",
+            at=address_of(wish.at, "at") if wish.at else None,
             program=PostgresProgram(),
             # A budget is no matter of which server of ours it is.
-            data={key: value for key, value in own.items() if url or key == "locale"},
+            data={key: value for key, value in wish.options.items() if wish.url or key == "locale"},
             wheels=WHEELS,
-            images=images(durable=durable),
+            images=images(durable=wish.durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wheel
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wheel, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.redis.store import RedisStore
@@ -68,40 +67,25 @@ class Redis:
         self.name = brand.name
         self.env = brand.env
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` where `at` is not the address of one."""
         from seatrial.resources.kinds.redis.program import RedisProgram, image
 
-        if extensions:
+        if wish.extensions:
             raise ConfigError(
-                f"a {self.name} resource has no `extensions` ({', '.join(extensions)})",
+                f"a {self.name} resource has no `extensions` ({', '.join(wish.extensions)})",
                 cause="modules of Redis are not built in",
                 fix="run a server that has them, and give its address as `url`",
             )
         repository, server, tags = self._brand.image
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version,
-            durable=durable,
-            idle=idle,
+        return replace(
+            wish.server(self.name),
             exclusive=True,
-            url=url,
             url_needs=("host",),
-            at=_at(at) if at else None,
+            at=_at(wish.at) if wish.at else None,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,
-            images=(image(repository, server, dict(tags), durable=durable),),
+            images=(image(repository, server, dict(tags), durable=wish.durable),),
             folders=_FOLDERS,
         )
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Wheel
+from seatrial.resources.protocol import Address, ServerSpec, Wheel, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.s3.audit import Audit
@@ -37,17 +36,7 @@ class S3:
     env: ClassVar[str] = "S3_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted.
 
         Raises:
@@ -55,21 +44,16 @@ class S3:
         """
         from seatrial.resources.kinds.s3.program import WeedProgram
 
-        del extensions  # refused as a key of SQL
-        if durable and not url:
+        if wish.durable and not wish.url:
             raise ConfigError(
                 "an s3 resource of ours can't be `durable`",
                 cause="SeaweedFS can have the content of each object on the disk, but not the index that finds it",
                 fix="remove `durable`, or set `url` to a server that is",
             )
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version,
-            idle=idle,
-            url=url,
+        return replace(
+            wish.server(self.name),
             url_needs=("host", "user"),
-            at=_at(at) if at else None,
+            at=_at(wish.at) if wish.at else None,
             program=WeedProgram(),
             wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
@@ -16,7 +17,7 @@ from seatrial.resources.kinds.sqlite.audit import Audit
 from seatrial.resources.kinds.sqlite.places import Memory
 from seatrial.resources.kinds.sqlite.store import MEMORY, SQLiteStore, memory_name
 from seatrial.resources.prompts import SqlPrompt
-from seatrial.resources.protocol import Address, Endpoint, ServerSpec, Shell
+from seatrial.resources.protocol import Address, Endpoint, ServerSpec, Shell, Wish
 
 _NAMED_MEMORY = (3, 36, 0)
 """The SQLite from which connections share a database in memory by its name (release notes of 3.36.0)."""
@@ -36,37 +37,23 @@ class SQLite:
     def __init__(self, cache: Path | None = None) -> None:
         self._chosen_cache = cache
 
-    def spec(
-        self,
-        *,
-        project: Path,
-        version: str = "",
-        extensions: tuple[str, ...] = (),
-        durable: bool = False,
-        url: str = "",
-        at: str = "",
-        idle: float | None = None,
-    ) -> ServerSpec:
+    def spec(self, wish: Wish) -> ServerSpec:
         """What is wanted. Raises `ConfigError` for what only a server has."""
-        if url:
+        if wish.url:
             raise ConfigError(
                 "a SQLite resource can't use a `url`",
                 cause="there is no server to use, and your own database file is never written to",
-                fix=f'remove `url`; to have our copy at a path, write at = "{url}"',
+                fix=f'remove `url`; to have our copy at a path, write at = "{wish.url}"',
             )
-        if extensions:
+        if wish.extensions:
             raise ConfigError(
-                f"a SQLite resource has no `extensions` ({', '.join(extensions)})",
+                f"a SQLite resource has no `extensions` ({', '.join(wish.extensions)})",
                 cause="extensions of SQLite are loaded by each connection, not by the database",
                 fix="remove `extensions`, and load them where your app connects",
             )
-        return ServerSpec(
-            kind=self.name,
-            project=project,
-            version=version,
-            durable=durable,
-            idle=idle,
-            at=Address(scheme=self.name, database=_database(at, project)) if at else None,
+        return replace(
+            wish.server(self.name),
+            at=Address(scheme=self.name, database=_database(wish.at, wish.project)) if wish.at else None,
         )
 
     def endpoint(self, spec: ServerSpec) -> Endpoint:
