@@ -78,7 +78,8 @@ def test_a_folder_that_is_none_is_told(shape):
 
 
 def test_each_value_is_shown_with_its_place_and_reason(shape):
-    _, out, _ = shape.files(MAIN).run("init", str(shape.folder))
+    models = {"models.py": "from sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase): ...\n"}
+    _, out, _ = shape.files(MAIN | models).run("init", str(shape.folder))
     assert "app       main.py:2: app = FastAPI(...)" in out
     assert "override  nothing was found: fill it in" in out
     assert "\x1b[" not in out
@@ -119,6 +120,7 @@ def test_the_whole_of_what_people_read(shape):
             "Procfile": "web: uvicorn main:app\n",
             "requirements.txt": "psycopg2-binary\n",
             "schema.sql": "create table users (id int);\n",
+            "store.py": "from sqlalchemy import text\n",
             "tests/conftest.py": """
                 import pytest
                 from fastapi.testclient import TestClient

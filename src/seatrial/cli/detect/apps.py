@@ -24,7 +24,8 @@ FRAMEWORKS: Mapping[str, str] = {
 }
 _USUAL_FILES = ("main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "api.py", "__init__.py", "application.py")
 _USUAL_NAMES = ("app", "application", "create_app", "get_app", "api", "make_app")
-_STARTED, _OBJECT, _FACTORY, _SIDE = 100, 50, 40, -60
+_STARTED, _OBJECT, _FACTORY, _SIDE, _PART = 100, 50, 40, -60, -30
+_MOUNTS = ("starlette.routing.Mount", "werkzeug.middleware.dispatcher.DispatcherMiddleware")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -38,14 +39,28 @@ def apps(project: Project) -> tuple[Candidate, ...]:
         for function in source.functions()
         if (framework := _made_by(source, function))
     }
+    parts = {name for source in project.sources for name in _mounted(source)}
     found: list[Candidate] = []
     for source in project.sources:
-        found.extend(_objects(source, factories, started))
+        found.extend(_objects(source, factories, started, parts))
         found.extend(_factories(source, factories, started))
     return ranked(found)
 
 
-def _objects(source: Source, factories: dict[str, str], started: tuple[Entrypoint, ...]) -> Iterator[Candidate]:
+def _mounted(source: Source) -> Iterator[str]:
+    """Apps that are parts of another one: `app.mount("/api", api)`, `Mount("/api", app=api)`."""
+    for call, name in source.calls():
+        if name in _MOUNTS or name.rpartition(".")[2] == "mount":
+            for value in (*call.args[1:], *(keyword.value for keyword in call.keywords)):
+                if isinstance(value, (ast.Name, ast.Attribute)):
+                    part = source.name_of(value)
+                    yield part
+                    yield f"{source.module}.{part}"
+
+
+def _objects(
+    source: Source, factories: dict[str, str], started: tuple[Entrypoint, ...], parts: set[str]
+) -> Iterator[Candidate]:
     for name, value, line in source.assignments():
         if not isinstance(value, ast.Call):
             continue
@@ -61,6 +76,8 @@ def _objects(source: Source, factories: dict[str, str], started: tuple[Entrypoin
         else:
             continue
         score = _OBJECT + (5 if framework != "Django" or source.relative.endswith("asgi.py") else 0)
+        if f"{source.module}.{name}" in parts:
+            score, why = score + _PART, f"{why}, mounted on another app"
         yield _candidate(
             source, started, f"{source.module}:{name}", line=line, why=why, score=score, framework=framework
         )

@@ -1,4 +1,4 @@
-"""How a project brings a database up to date: Alembic, Prisma, Django, files of SQL."""
+"""How a project brings a database up to date: Alembic, Prisma, Django, Aerich, Piccolo, yoyo, dbmate, files of SQL."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from seatrial.cli.detect.candidate import Candidate, ranked
 from seatrial.cli.detect.project import Project
 
-_ALEMBIC, _DJANGO, _PRISMA, _SQL = 100, 90, 80, 60
+_ALEMBIC, _DJANGO, _PRISMA, _COMMAND, _SQL = 100, 90, 80, 75, 60
 _SQL_NAMES = ("schema.sql", "structure.sql", "init.sql", "tables.sql", "ddl.sql")
 _SQL_FOLDERS = ("migrations", "sql", "db", "database", "schema")
 
 
 def migrations(project: Project) -> tuple[Candidate, ...]:
     """What makes the schema, the way that production takes first."""
-    found = [*_alembic(project), *_django(project), *_prisma(project), *_sql(project)]
+    found = [*_alembic(project), *_django(project), *_prisma(project), *_commands(project), *_sql(project)]
     return ranked(found)
 
 
@@ -62,6 +62,27 @@ def _prisma(project: Project) -> Iterator[Candidate]:
     for file in project.named("schema.prisma"):
         why = "a Prisma schema"
         yield Candidate(value="prisma migrate deploy", file=file, line=1, why=why, score=_PRISMA)
+
+
+def _commands(project: Project) -> Iterator[Candidate]:
+    """Tools that are run: each needs its own settings to be there, and something to run."""
+    tools = (
+        ("aerich.ini", "", "aerich upgrade", "Aerich's migrations of Tortoise"),
+        ("pyproject.toml", "[tool.aerich]", "aerich upgrade", "Aerich's migrations of Tortoise"),
+        ("piccolo_conf.py", "APP_REGISTRY", "piccolo migrations forwards all", "Piccolo's migrations"),
+        ("yoyo.ini", "", "yoyo apply --batch", "yoyo's migrations"),
+    )
+    for name, mark, command, what in tools:
+        for file in project.named(name):
+            text = project.text(file)
+            if mark in text and any("migrations/" in other for other in project.files):
+                line = text[: text.index(mark)].count("\n") + 1
+                yield Candidate(value=command, file=file, line=line, why=what, score=_COMMAND - file.count("/"))
+    for file in project.files:
+        if file.endswith(".sql") and "-- migrate:up" in project.text(file):
+            why = "dbmate's migrations, which have a part for each direction"
+            yield Candidate(value="dbmate --no-dump-schema up", file=file, line=1, why=why, score=_COMMAND)
+            return
 
 
 def _sql(project: Project) -> Iterator[Candidate]:

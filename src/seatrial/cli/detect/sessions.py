@@ -13,28 +13,31 @@ _SESSIONS = ("Session", "AsyncSession", "scoped_session", "async_scoped_session"
 _MAKERS = ("sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session")
 _GIVEN = (*_SESSIONS, "sessionmaker", "async_sessionmaker")
 """What a dependency may give: a session, or what makes them."""
-_INJECTORS = ("fastapi.Depends", "fastapi.params.Depends", "fastapi.Security")
+_INJECTORS = ("fastapi.Depends", "fastapi.params.Depends", "fastapi.Security", "litestar.di.Provide")
+_ENGINES = ("create_async_engine", "SQLAlchemyAsyncConfig")
+"""What opens an async engine: SQLAlchemy's function, or the plugin that Litestar has for it."""
 _USUAL_NAMES = ("get_db", "get_session", "get_async_session", "get_db_session", "db_session", "get_async_db")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def sessions(project: Project) -> tuple[Candidate, ...]:
-    """Functions that FastAPI injects and that hand out a session, the best first."""
+    """Functions that FastAPI or Litestar injects and that hand out a session, the best first."""
     makers = {maker for source in project.sources for maker in _makers(source)}
-    used = Counter(name for source in project.sources for name in _injected(source))
+    injected = [each for source in project.sources for each in _injected(source)]
+    used, by = Counter(name for name, _ in injected), dict(injected)
     found: list[Candidate] = []
     for source in project.sources:
         for function in source.functions():
             full = f"{source.module}.{function.name}"
-            uses = used[full] or used[_re_exported(full, used)]
-            candidate = _judge(source, function, uses, makers)
+            known = full if used[full] else _re_exported(full, used)
+            candidate = _judge(source, function, used[known], makers, by.get(known, ""))
             if candidate is not None:
                 found.append(candidate)
     return ranked(found)
 
 
-def _judge(source: Source, function: Function, uses: int, makers: set[str]) -> Candidate | None:
+def _judge(source: Source, function: Function, uses: int, makers: set[str], injector: str) -> Candidate | None:
     if not uses or source.side:
         return None
     reasons = []
@@ -55,7 +58,7 @@ def _judge(source: Source, function: Function, uses: int, makers: set[str]) -> C
         value=f"{source.module}:{function.name}",
         file=source.relative,
         line=function.lineno,
-        why=f"{' and '.join(reasons)}; injected {times} by Depends()",
+        why=f"{' and '.join(reasons)}; injected {times} by {injector}()",
         score=score,
         is_async=asynchronous,
     )
@@ -98,21 +101,36 @@ def _session_in(annotation: ast.expr | None, source: Source) -> str | None:
     return None
 
 
-def _injected(source: Source) -> Iterator[str]:
+def opens_async_engines(project: Project) -> bool:
+    """Whether the product opens async engines of SQLAlchemy, and no other ones."""
+    called = {name.rpartition(".")[2] for source in project.sources if not source.side for _, name in source.calls()}
+    return bool(called & set(_ENGINES)) and "create_engine" not in called
+
+
+def uses_sqlalchemy(project: Project) -> bool:
+    """Whether the product imports it, or what is built on it."""
+    roots = {
+        name.partition(".")[0] for source in project.sources if not source.side for name in source.imports.values()
+    }
+    return bool(roots & {"sqlalchemy", "sqlmodel", "advanced_alchemy", "flask_sqlalchemy"})
+
+
+def _injected(source: Source) -> Iterator[tuple[str, str]]:
     for node in ast.walk(source.tree):
         yield from _dependency(source, node)
 
 
-def _injected_in(source: Source, function: Function) -> Iterator[str]:
+def _injected_in(source: Source, function: Function) -> Iterator[tuple[str, str]]:
     for node in ast.walk(function.args):
         yield from _dependency(source, node)
 
 
-def _dependency(source: Source, node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Call) and source.name_of(node.func) in _INJECTORS and node.args:
+def _dependency(source: Source, node: ast.AST) -> Iterator[tuple[str, str]]:
+    """The full name of what is injected, and by what: "Depends"."""
+    if isinstance(node, ast.Call) and (injector := source.name_of(node.func)) in _INJECTORS and node.args:
         name = source.name_of(node.args[0])
         if name:
-            yield name
+            yield name, injector.rpartition(".")[2]
 
 
 def _re_exported(full: str, used: Counter[str]) -> str:

@@ -15,12 +15,12 @@ from seatrial.cli.detect.migrations import migrations
 from seatrial.cli.detect.models import is_flask, models
 from seatrial.cli.detect.project import Project
 from seatrial.cli.detect.roots import installable, pythonpath
-from seatrial.cli.detect.sessions import sessions
+from seatrial.cli.detect.sessions import opens_async_engines, sessions, uses_sqlalchemy
 
 RESOURCE = "db"
 BUCKET = "bucket"
 """The resource of a project that keeps objects in S3, too."""
-_INJECTING = ("FastAPI", "")
+_INJECTING = ("FastAPI", "Litestar", "")
 """Frameworks whose dependencies `override` can replace; an app that was not found may be one of them."""
 _DB = f"resources.{RESOURCE}"
 
@@ -57,7 +57,8 @@ def decide(project: Project) -> Proposal:
     """Look at everything, and take the best of each."""
     found_apps, found_sessions = apps(project), sessions(project)
     found_schema = _schemas(project)
-    data = database(project, asynchronous=bool(found_sessions) and found_sessions[0].is_async)
+    asynchronous = found_sessions[0].is_async if found_sessions else opens_async_engines(project)
+    data = database(project, asynchronous=asynchronous)
     chosen: dict[str, tuple[Candidate, ...]] = {
         "app": found_apps,
         f"{_DB}.kind": (data.kind,),
@@ -74,7 +75,8 @@ def decide(project: Project) -> Proposal:
     if data.others:
         others[f"{_DB}.env"] = data.others
     framework = found_apps[0].library if found_apps else ""
-    wanted = ("app", f"{_DB}.schema") if framework not in _INJECTING else ("app", f"{_DB}.schema", f"{_DB}.override")
+    injects = framework in _INJECTING and (uses_sqlalchemy(project) or not framework)
+    wanted = ("app", f"{_DB}.schema", *((f"{_DB}.override",) if injects else ()))
     return Proposal(
         entries=tuple(entries),
         others=others,

@@ -14,6 +14,8 @@ from seatrial.cli.detect.project import Project
 _SYNC = ("psycopg2", "psycopg2-binary")
 _POSTGRES = ("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000", "aiopg", "psycopg-binary")
 _MYSQL = ("pymysql", "asyncmy", "aiomysql", "mysqlclient")
+_EXTRAS: Mapping[str, str] = {r"piccolo\[(?:postgres|all)\b": "asyncpg"}
+"""Extras of libraries, and the driver that they bring."""
 _DEPENDENCY_FILES = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
 _REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(txt|in)")
 _SCHEME = re.compile(r"\b(?P<scheme>(?:postgres(?:ql)?|sqlite|mysql|mariadb)(?:\+\w+)?)://")
@@ -61,13 +63,15 @@ def _by_address(
 ) -> Database:
     chosen, *rest = addresses
     scheme, reason = _wanted_scheme(project, chosen, kind.value, asynchronous=asynchronous, drivers=drivers)
+    if kind.value == "postgres" and "+" not in scheme and _imports(project, "tortoise"):
+        scheme, reason = "postgres", "older versions of Tortoise know no postgresql://"
     # Whoever reads several variables of one meaning (DATABASE_URL, ALEMBIC_URL) mostly falls back from one to the next.
     why = f"read by {chosen.how}" + (f"; {reason}" if reason else "")
     evidence = Candidate(value=chosen.name, file=chosen.file, line=chosen.line, why=why, score=0)
     others = tuple(
         Candidate(value=one.name, file=one.file, line=one.line, why=f"read by {one.how}", score=0) for one in rest
     )
-    if scheme and "+" in scheme and kind.value == _server(scheme):
+    if scheme and ("+" in scheme or scheme == "postgres") and kind.value == _server(scheme):
         template = f"{scheme}://{{user}}:{{password}}@{{host}}:{{port}}/{{database}}"
         return Database(kind=kind, env={chosen.name: template}, env_evidence=evidence, others=others)
     return Database(kind=kind, env=chosen.name, env_evidence=evidence, others=others)
@@ -93,6 +97,11 @@ def _wanted_scheme(
     if kind == "postgres" and "psycopg" in drivers and not drivers.keys() & set(_SYNC) and not asynchronous:
         return "postgresql+psycopg", f"{drivers['psycopg']} has psycopg 3 and no psycopg2"
     return "", ""
+
+
+def _imports(project: Project, library: str) -> bool:
+    sources = [source for source in project.sources if not source.side]
+    return any(name.partition(".")[0] == library for source in sources for name in source.imports.values())
 
 
 def _rewrites(project: Project) -> bool:
@@ -166,6 +175,9 @@ def _dependencies(project: Project) -> Iterator[tuple[str, str]]:
         if name not in _DEPENDENCY_FILES and not _REQUIREMENTS.fullmatch(name):
             continue
         for number, line in enumerate(project.text(file).splitlines(), start=1):
+            for extra, driver in _EXTRAS.items():
+                if re.search(extra, line):
+                    yield driver, f"{file}:{number}"
             for driver in (*_POSTGRES, *_MYSQL):
                 if re.search(rf"(?:^|[\s\"'\[,]){re.escape(driver)}(?![\w-])", line) and not line.lstrip().startswith(
                     "#"
