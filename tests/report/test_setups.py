@@ -19,7 +19,7 @@ def test_only_what_takes_more_than_its_share_is_named_the_slowest_first():
         "slow set-up: fixture users",
         "slow set-up: fixture once",
     ]
-    assert "4 times, 4.0 s of 10.0 s: it builds the app; `app`" in lines[0]
+    assert "4 times, 4.0 s of 10.0 s: it builds the app; the one that `app`" in lines[0]
     assert "`fast_password_hashing`" in lines[1]
     assert "last from one run to the next" in lines[2]
 

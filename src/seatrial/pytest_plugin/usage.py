@@ -36,6 +36,8 @@ class Usage:
         self._besides = besides
         self._seen: dict[int, bool] = {}
         self._read: dict[CodeType, bool] = {}
+        self._mentions = {*self._modules, *(module.rpartition(".")[0] for module in self._modules)}
+        """Names without which a function imports none of the modules: few are looked at any closer."""
         self._needed: dict[str, tuple[str, ...]] = {}
 
     def needs(self, item: pytest.Item) -> tuple[str, ...]:
@@ -81,12 +83,15 @@ class Usage:
 
     def _imports(self, code: CodeType) -> bool:
         if code not in self._read:
-            self._read[code] = any(name in self._modules for name in _imported(code))
+            mentioned = not self._mentions.isdisjoint(code.co_names)
+            found = mentioned and any(name in self._modules for name in _imported(code))
+            inner = (each for each in code.co_consts if isinstance(each, CodeType))
+            self._read[code] = found or any(self._imports(each) for each in inner)
         return self._read[code]
 
 
 def _imported(code: CodeType) -> Iterator[str]:
-    """What a function imports, or one inside of it: for `from a import b` both "a" and "a.b", which may be a module."""
+    """What a function itself imports: for `from a import b` both "a" and "a.b", which may be a module."""
     module = ""
     for step in dis.get_instructions(code):
         if step.opname == "IMPORT_NAME":
@@ -94,9 +99,6 @@ def _imported(code: CodeType) -> Iterator[str]:
             yield module
         elif step.opname == "IMPORT_FROM":
             yield f"{module}.{step.argval}"
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _imported(constant)
 
 
 def _belongs(value: object, module: ModuleType) -> bool:

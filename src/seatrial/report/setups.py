@@ -77,7 +77,10 @@ class Setups:
 
 def _advice(setup: Setup) -> str:
     if setup.makes_app:
-        return "it builds the app; `app` in the configuration has it built once for each worker, for `client`"
+        return (
+            "it builds the app; the one that `app` in the configuration names is built once for each worker: "
+            "use `client`, or return that one"
+        )
     if setup.scope == "function":
         return (
             "it runs for each test; a wider scope runs once, and what it puts into a database may be part of `seed`; "
