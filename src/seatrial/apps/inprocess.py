@@ -14,6 +14,7 @@ from seatrial.apps.dependencies.overrides import Memory, put_back, remember, rep
 from seatrial.apps.dependencies.providers import Replacements
 from seatrial.apps.exchange import Gateway
 from seatrial.apps.load import Interface, interface_of
+from seatrial.apps.observe.announced import Announced, announcing
 from seatrial.apps.observe.asgi import ObservedAsgi
 from seatrial.apps.observe.seen import Witness
 from seatrial.apps.observe.wsgi import ObservedWsgi
@@ -49,7 +50,10 @@ class InProcess:
         self._live: Live | None = None
         interface = interface or _interface(target)
         # What is called is the target with a witness at its door; all else about the app is the target's.
-        self.served = target if witness is None else DOORS[interface](target, witness)
+        litestar = announcing(target)
+        self._announced = Announced(target, litestar) if litestar is not None else None
+        served = self._announced or target
+        self.served = served if witness is None else DOORS[interface](served, witness)
         self._gateway: Gateway = GATEWAYS[interface](self.served)
         self._before: Memory | None = None
         self._ours: dict[Any, Any] = {}
@@ -150,6 +154,8 @@ class InProcess:
         finally:
             if live is not None:
                 live.close()
+            if self._announced is not None:
+                self._announced.close()
             self._gateway.close()
 
     def _begun(self) -> None:

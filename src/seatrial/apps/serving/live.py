@@ -82,6 +82,7 @@ class Live:
                 lifespan="off",  # it has run
                 log_config=None,  # what it logs belongs to the test, whose runner shows it with a failure
                 access_log=False,
+                log_level="warning",  # that it starts and ends is no news
                 timeout_graceful_shutdown=1,
             )
         )
