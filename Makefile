@@ -83,9 +83,10 @@ client-tests: .venv/.dev
 	@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client && cd $(CLIENT) && npm run -s types && npm test && cd ../.. && $(MAKE) --no-print-directory demo-ts ARGS=; \
 	else echo "skipped: Node 20 or later is not here"; fi
 
+# One of its tests has seven thousand examples: that it takes long does not mean that it hangs.
 nightly: .venv/.dev
-	$(BIN)/python -m pytest -rsfE tests/workloads/test_random.py --hypothesis-profile=nightly $(ARGS)
-	$(BIN)/python -m pytest -rsfE tests -m nightly $(ARGS)
+	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests/workloads/test_random.py --hypothesis-profile=nightly $(ARGS)
+	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests -m nightly $(ARGS)
 	@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client && cd $(CLIENT) && SEATRIAL_NIGHTLY=1 npm test -- tests/nightly; \
 	else echo "skipped: Node 20 or later is not here"; fi
 
