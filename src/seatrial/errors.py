@@ -30,7 +30,7 @@ class SeatrialError(Exception):
     """
 
     def __init__(self, what: str, *, cause: str = "", fix: str = "") -> None:
-        super().__init__(what)
+        Exception.__init__(self, what)  # not super(): a namesake of some framework's may come next, with its own demands
         self.what = what
         self.cause = cause
         self.fix = fix
