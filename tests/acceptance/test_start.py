@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -174,3 +175,32 @@ def test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it(proje
     assert [worker for worker, _ in seen] == ["alone", "gw0", "gw1", "gw2", "gw3"]
     assert len({server for _, server in seen}) == 1
     assert "was up in" in second.text
+
+
+def test_several_resources_start_side_by_side(project):
+    """Each of the two is ready when the other has started: one after the other neither would ever be."""
+    project.write(
+        {
+            "seatrial.toml": """
+                [resources.one]
+                kind = "command"
+                env = "ONE_URL"
+                command = "sh serve.sh one {port}"
+                ready = "exec:test -e two.up"
+                reset = "nothing"
+                patience = 60
+
+                [resources.two]
+                kind = "command"
+                env = "TWO_URL"
+                command = "sh serve.sh two {port}"
+                ready = "exec:test -e one.up"
+                reset = "nothing"
+                patience = 60
+            """,
+            "serve.sh": f"touch $1.up\nexec {sys.executable} -I -m http.server --bind 127.0.0.1 $2\n",
+            "test_both.py": "def test(one, two):\n    assert one != two\n",
+        }
+    )
+    outcome = project.pytest("-q", audit=False)
+    assert outcome.counts() == {"passed": 1}, outcome.text

@@ -30,6 +30,8 @@ S3 = "resources/kinds/s3/test_servers.py::"
 COMMAND = "resources/kinds/command/test_command.py::"
 KILLS = "harness/test_killed_runs.py::test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
 
+EVERY = "resources/providers/test_every_kind.py::"
+OTHER_SERVERS = ("mysql, mariadb", "redis, valkey", "nats", "s3", "command")
 ALL_SERVERS = ("postgres", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
 
 PROMISING = ("postgres", "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3")
@@ -45,49 +47,81 @@ DEMANDS: dict[str, dict[str, str]] = {
         "postgres": "resources/providers/test_embedded.py::test_an_installed_wheel_serves",
         **on(PROMISES, "sqlite", "redis, valkey", "nats", "s3"),
         "mysql, mariadb": NONE,
+        "command": NONE,
     },
     "works as an ordinary user, and under a user id without an entry": {
         "postgres": USERS + "test_an_ordinary_user_s_server",
+        **on(USERS + "test_servers_of_other_kinds_run_for_an_ordinary_user", *OTHER_SERVERS),
+        "sqlite": NONE,
     },
-    "works as root": {"postgres": USERS + "test_root_s_server_runs_in_a_namespace_and_its_files_stay_root_s"},
+    "works as root": {
+        "postgres": USERS + "test_root_s_server_runs_in_a_namespace_and_its_files_stay_root_s",
+        **on(USERS + "test_servers_of_other_kinds_run_for_root_as_they_are", *OTHER_SERVERS),
+        "sqlite": NONE,
+    },
     "works as root where user namespaces are forbidden": {
         "postgres": USERS + "test_where_namespaces_are_not_allowed_another_user_runs_it",
+        **on(NONE, "sqlite", *OTHER_SERVERS),
     },
     "where no user will do, the reasons are told": {
         "postgres": USERS + "test_where_no_other_user_can_be_had_the_reasons_are_told",
+        **on(NONE, "sqlite", *OTHER_SERVERS),
     },
-    "works with a home that can't be written": {
-        "postgres": PLACES + "test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told",
+    "no side effect on the machine": {
+        **on(EVERY + "test_a_start_has_no_side_effect_on_the_machine", *ALL_SERVERS),
+        "sqlite": NONE,
     },
-    "a full disk is told": {"postgres": PLACES + "test_a_disk_that_is_full_is_told"},
+    "works with a home that can't be written": on(
+        PLACES + "test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told", *ALL_SERVERS
+    ),
+    "with a full disk it runs, or tells": {
+        "postgres": PLACES + "test_a_disk_that_is_full_is_told",
+        **on(PLACES + "test_with_next_to_no_disk_a_server_runs_or_says_so", *OTHER_SERVERS),
+    },
     "spaces, letters beyond ASCII and great length in a path": {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
+        **on(EVERY + "test_a_server_runs_whatever_the_paths_of_its_cache_and_project_are", *OTHER_SERVERS),
     },
     "one server for all workers, or one for each": {
         "postgres": "acceptance/test_start.py::test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it",
         "redis, valkey": REDIS + "test_two_workers_have_two_servers_and_the_next_run_finds_them_warm",
         "nats": NATS + "test_another_worker_has_a_server_of_its_own_from_the_same_template",
+        "mysql, mariadb": MYSQL + "test_one_server_serves_all_workers_each_with_a_database_of_its_own",
+        "sqlite": NONE,
         "s3": S3 + "test_one_server_serves_all_workers_each_with_a_bucket_of_its_own",
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
-    "two runs at once do not disturb each other": on(PROMISES, *PROMISING),
-    "two checkouts at once do not disturb each other": {"postgres": LOCAL + "test_projects_do_not_share_a_server"},
+    "two runs at once do not disturb each other": {
+        **on(PROMISES, *PROMISING),
+        "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
+    },
+    "two checkouts at once do not disturb each other": on(LOCAL + "test_projects_do_not_share_a_server", *ALL_SERVERS),
     "a second run attaches to what is warm": {
-        "postgres": LOCAL + "test_a_second_run_attaches_to_what_is_warm",
+        **on(LOCAL + "test_a_second_run_attaches_to_what_is_warm", "postgres", "command"),
         **on(PROMISES, "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        "sqlite": NONE,
     },
     "whoever is killed, in whatever phase: nothing is left, the next run works": {"postgres": KILLS},
-    "kill -9 of the holder leaves no process after the idle time": on(
-        SUPERVISOR + "test_a_server_whose_holder_is_killed_ends_after_the_idle_time", *ALL_SERVERS
-    ),
-    "kill -9 of the supervisor leaves no process": on(
-        SUPERVISOR + "test_a_server_dies_with_its_supervisor", *ALL_SERVERS
-    ),
+    "kill -9 of the holder leaves no process after the idle time": {
+        **on(SUPERVISOR + "test_a_server_whose_holder_is_killed_ends_after_the_idle_time", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
+    "kill -9 of the supervisor leaves no process": {
+        **on(SUPERVISOR + "test_a_server_dies_with_its_supervisor", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
     "a stale or forged pid file harms no bystander": {
         "postgres": LOCAL + "test_forged_pid_files_harm_no_bystander_and_hinder_no_start",
-        **on(SUPERVISOR + "test_a_forged_state_file_harms_no_bystander", "redis, valkey", "nats", "s3", "command"),
+        **on(SUPERVISOR + "test_a_forged_state_file_harms_no_bystander", *OTHER_SERVERS),
+        "sqlite": NONE,
     },
     "a child that dies while starting fails at once, with the end of its log": {
+        **on(
+            EVERY + "test_a_server_that_dies_while_it_starts_is_told_with_its_command_line_status_and_log",
+            "mysql, mariadb",
+            "nats",
+        ),
+        "sqlite": NONE,
         "postgres": LOCAL + "test_a_server_that_dies_while_it_starts_fails_at_once_with_the_end_of_its_log",
         "redis, valkey": REDIS + "test_a_server_that_dies_at_once_is_told_with_its_log",
         "s3": S3 + "test_a_server_that_dies_at_once_is_told_with_its_log",
@@ -96,6 +130,11 @@ DEMANDS: dict[str, dict[str, str]] = {
     "readiness is a real query": {
         **on(PROMISES, "postgres", "mysql, mariadb", "redis, valkey", "nats", "s3"),
         "command": COMMAND + "test_a_program_is_ready_when_it_says_so",
+        "sqlite": NONE,
+    },
+    "loopback only": {
+        **on(EVERY + "test_a_server_listens_on_the_loopback_interface_only", *ALL_SERVERS),
+        "sqlite": NONE,
     },
     "a random password, in no command line": {
         "mysql, mariadb": MYSQL + "test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it",
@@ -103,72 +142,87 @@ DEMANDS: dict[str, dict[str, str]] = {
         "redis, valkey": REDIS + "test_passwords_stand_in_no_command_line",
         "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
         "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
-        "sqlite": NONE,
+        **on(NONE, "sqlite", "command"),
     },
-    "no password in a representation": on(PROMISES, *PROMISING),
+    "no password in a representation": {**on(PROMISES, *PROMISING), "command": NONE},
     "nobody gets in without the password": {
+        "redis, valkey": REDIS + "test_passwords_stand_in_no_command_line",
+        "command": NONE,
         "mysql, mariadb": MYSQL + "test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "postgres": LOCAL + "test_nobody_gets_in_without_the_password",
         "nats": NATS + "test_the_password_stands_in_no_command_line_and_is_asked_for",
         "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
         "sqlite": NONE,
     },
+    "several resources start side by side": {
+        **on("acceptance/test_start.py::test_several_resources_start_side_by_side", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
     "no port race in 50 starts at once": {
+        "sqlite": NONE,
         **on(LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS),
         "redis, valkey": CROWDS + "test_fifty_starts_at_once_are_fifty_servers",
     },
-    "nor with another cache": on(LOCAL + "test_two_caches_never_share_a_port", *ALL_SERVERS),
+    "nor with another cache": {**on(LOCAL + "test_two_caches_never_share_a_port", *ALL_SERVERS), "sqlite": NONE},
     "socket paths under 104 bytes": {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
         **on(
             "core/test_folders.py::test_sockets_fit_into_the_folder_however_long_the_cache_s_path_is",
-            "redis, valkey",
-            "nats",
-            "command",
+            *OTHER_SERVERS,
         ),
+        "sqlite": NONE,
     },
     "the environment is exported before the app is imported": {
-        "postgres": "acceptance/test_start.py::"
-        "test_the_url_is_exported_before_a_conftest_is_imported_and_stays_the_same",
-        **on(PROMISES, "sqlite", "redis, valkey", "nats"),
+        **on(
+            "acceptance/test_start.py::test_the_url_is_exported_before_a_conftest_is_imported_and_stays_the_same",
+            "postgres",
+            "command",
+        ),
+        **on(PROMISES, "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3"),
     },
-    "a resource that no test uses never starts": {
-        "postgres": "acceptance/test_start.py::test_tests_that_use_no_resource_start_nothing",
-    },
+    "a resource that no test uses never starts": on(
+        "acceptance/test_start.py::test_tests_that_use_no_resource_start_nothing", *KINDS
+    ),
     "the server's log is shown when a test fails because of it": {
-        "postgres": "acceptance/test_main_job.py::test_a_failure_because_of_the_server_shows_what_the_server_logged",
+        **on(
+            "acceptance/test_main_job.py::test_a_failure_because_of_the_server_shows_what_the_server_logged",
+            *ALL_SERVERS,
+        ),
         "sqlite": NONE,
     },
     "durability is off, and `durable = true` turns it on": {
         "mysql, mariadb": MYSQL + "test_durable_means_that_each_commit_is_on_the_disk",
         "postgres": "resources/kinds/postgres/test_program.py::test_settings",
+        "nats": NATS + "test_durable_means_that_each_message_is_on_the_disk",
+        "command": NONE,
+        "sqlite": "resources/kinds/sqlite/test_store.py::test_durable_means_on_the_disk_and_not_in_memory",
         "redis, valkey": REDIS + "test_durable_means_that_each_write_is_on_the_disk",
         "s3": S3 + "test_a_key_that_can_not_be_met_is_told",
     },
-    "the chain says why each provider was not taken": on(
-        "cli/test_servers.py::test_doctor_says_what_it_would_use_and_why_not_the_others", *ALL_SERVERS
-    ),
+    "the chain says why each provider was not taken": {
+        **on("cli/test_servers.py::test_doctor_says_what_it_would_use_and_why_not_the_others", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
     "`url`: nothing is started, and what does not bear our marker is never emptied": {
         "mysql, mariadb": MYSQL + "test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched",
         "postgres": "acceptance/test_addresses.py::"
         "test_with_a_url_our_databases_are_made_beside_the_one_it_names_which_stays_as_it_is",
         "redis, valkey": REDIS + "test_a_server_of_somebody_elses_that_holds_data_is_refused_and_not_touched",
         "nats": NATS + "test_a_url_is_refused_with_the_reason",
+        "command": COMMAND + "test_a_mistake_is_told_before_anything_runs",
         "s3": "resources/kinds/s3/test_store.py::"
         "test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them",
         "sqlite": NONE,
     },
-    "caches are keyed by content, and made under a private name": on(PROMISES, *PROMISING),
+    "caches are keyed by content, and made under a private name": {**on(PROMISES, *PROMISING), "command": NONE},
     "caches are cleaned by age and size": on(
         "cli/test_by_hand.py::test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use",
-        "postgres",
-        "sqlite",
-        "redis, valkey",
-        "nats",
+        *KINDS,
     ),
-    "time-outs are immune to a clock that stands still": on(
-        LOCAL + "test_a_server_starts_while_the_clock_stands_still", *ALL_SERVERS
-    ),
+    "time-outs are immune to a clock that stands still": {
+        **on(LOCAL + "test_a_server_starts_while_the_clock_stands_still", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
 }
 OPENING = """# What is demanded of every resource
 

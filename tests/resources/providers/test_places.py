@@ -11,27 +11,32 @@ import psycopg
 import pytest
 
 from seatrial.core import folders
+from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.protocol import Wish
+from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
 ODD = "with spaces, ünïcödé and 日本 'quotes' %s {braces}"
+KINDS = ("command", "mariadb", "nats", "postgres", "redis", "s3")
 START = """
 import sys
 from pathlib import Path
-import psycopg
 from seatrial.core import folders
 from seatrial.errors import SeatrialError
-from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources import registry
 from seatrial.resources.protocol import Wish
-from seatrial.resources.providers.embedded import Embedded
+from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
+project, name = sys.argv[1:]
+keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
 try:
-    server = Embedded().reserve(Postgres().spec(Wish.of(project=Path(sys.argv[1]))))
+    spec = registry.kind(name).spec(Wish(project=Path(project), options=keys if name == "command" else {}))
+    server = resolve(spec).provider.reserve(spec)
     server.start()
 except SeatrialError as error:
     print(error)
 else:
-    with psycopg.connect(server.endpoint.admin.url()) as connection:
-        print("it runs", connection.execute("select 1").fetchone(), folders.cache().reason)
+    print("it runs", spec.program.answers(server.endpoint), folders.cache().reason)
     server.release()
     client.down(server.instance)
 """
@@ -46,12 +51,12 @@ def _unshare():
     return shutil.which("unshare")
 
 
-def start_behind(mounts, project, **environ):
+def start_behind(mounts, name="postgres", **environ):
     """Starts a server where these file systems are mounted, which nobody else sees."""
     script = " && ".join(f"mount -t tmpfs {mount}" for mount in mounts) + ' && exec "$@"'
     hidden = ("SEATRIAL_", "XDG_")
     done = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", script, "sh", sys.executable, "-c", START, str(project)],
+        ["unshare", "-Urm", "sh", "-c", script, "sh", sys.executable, "-c", START, "/", name],
         env={name: value for name, value in os.environ.items() if not name.startswith(hidden)} | environ,
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -91,12 +96,15 @@ def test_a_server_runs_whatever_the_paths_of_cache_and_project_are(cached, reser
 
 
 @pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
-def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(tmp_path):
+@pytest.mark.parametrize("name", KINDS)
+def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(tmp_path, name):
+    if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):
+        pytest.skip("this machine has no MariaDB")
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()
-    told = start_behind([f"-o ro none {home}"], "/", HOME=str(home), TMPDIR=str(temporary))
-    assert told.startswith("it runs (1,)")
+    told = start_behind([f"-o ro none {home}"], name, HOME=str(home), TMPDIR=str(temporary))
+    assert told.startswith("it runs True")
     assert "Read-only file system" in told
 
 
@@ -106,5 +114,18 @@ def test_a_disk_that_is_full_is_told(tmp_path, megabytes):
     store = tmp_path / "cache"
     store.mkdir()
     mounts = [f"-o size={megabytes}m none {store}", "-o size=8m none /dev/shm"]
-    told = start_behind([*mounts, f"-o size={megabytes}m none /tmp"], "/", SEATRIAL_CACHE=str(store))
+    told = start_behind([*mounts, f"-o size={megabytes}m none /tmp"], SEATRIAL_CACHE=str(store))
     assert "No space left on device" in told
+
+
+@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "postgres"])
+def test_with_next_to_no_disk_a_server_runs_or_says_so(tmp_path, name):
+    if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):
+        pytest.skip("this machine has no MariaDB")
+    store = tmp_path / "cache"
+    store.mkdir()
+    mounts = [f"-o size=4m none {store}", "-o size=8m none /dev/shm", "-o size=4m none /tmp"]
+    told = start_behind(mounts, name, SEATRIAL_CACHE=str(store))
+    words = ("No space left on device", "out of disk space")
+    assert told.startswith("it runs True") or any(word in told for word in words), told

@@ -28,6 +28,15 @@ def test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it(se
             pymysql.connect(**{**arguments(address), "user": user, "password": ""})
 
 
+def test_one_server_serves_all_workers_each_with_a_database_of_its_own(server, spec):
+    second = Binary().reserve(spec)
+    assert second.endpoint == server.endpoint
+    assert second.start() is True
+    second.release()
+    addresses = {mariadb().copy_address(server.endpoint, server.spec, name).database for name in ("w_0", "w_1")}
+    assert addresses == {"w_0", "w_1"}
+
+
 def test_durable_means_that_each_commit_is_on_the_disk(spec, tmp_path):
     folder = Binary()._find(spec)
     for durable, flushed in ((True, "1"), (False, "0")):

@@ -243,3 +243,16 @@ def test_a_url_is_refused_with_the_reason(tmp_path):
         Nats().spec(Wish.of(project=tmp_path, url="nats://localhost"))
     with pytest.raises(ConfigError, match="`at` is not the address"):
         Nats().spec(Wish.of(project=tmp_path, at="http://localhost"))
+
+
+def test_durable_means_that_each_message_is_on_the_disk(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEATRIAL_IDLE", "0.05")
+    conf = {}
+    for durable in (True, False):
+        server = Embedded().reserve(Nats().spec(Wish(project=tmp_path, durable=durable)))
+        server.start()
+        conf[durable] = (server.instance.data / "server.conf").read_text()
+        server.release()
+        client.down(server.instance)
+    assert "sync_interval: always" in conf[True]
+    assert "sync_interval" not in conf[False]

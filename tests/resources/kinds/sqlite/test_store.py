@@ -282,3 +282,15 @@ def test_a_template_that_nobody_can_seal_is_an_error(make_store) -> None:
         store.build("key", "db_1", seed)
     left[0].close()
     assert not store.find("key")
+
+
+def test_durable_means_on_the_disk_and_not_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
+    kind = SQLite()
+    places = [
+        Path(kind.endpoint(kind.spec(Wish(project=tmp_path, durable=durable))).admin.database)
+        for durable in (True, False)
+    ]
+    assert places[0].is_relative_to(tmp_path)
+    if Path("/dev/shm").is_dir():
+        assert places[1].is_relative_to("/dev/shm")

@@ -1,0 +1,124 @@
+"""What is demanded of every server of ours, whatever its kind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seatrial.core import folders, processes, wait
+from seatrial.errors import ProviderError
+from seatrial.resources import registry
+from seatrial.resources.protocol import Wish
+from seatrial.resources.resolve import resolve
+from seatrial.resources.supervisor import client
+
+KINDS = ("command", "mariadb", "nats", "postgres", "redis", "s3")
+COMMAND = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
+ODD = "with spaces, ünïcödé and 日本 'quotes' %s"
+LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
+
+
+@pytest.fixture
+def reserve(tmp_path, monkeypatch):
+    """Reserves a server of a kind, in a cache of this test; it is ended afterwards."""
+    servers, store = [], tmp_path / "cache"
+    monkeypatch.setenv("SEATRIAL_IDLE", "0.05")
+
+    def make(name, cache=store, project=tmp_path):
+        cache.mkdir(parents=True, exist_ok=True)
+        monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
+        spec = registry.kind(name).spec(Wish(project=project, options=COMMAND if name == "command" else {}))
+        try:
+            server = resolve(spec).provider.reserve(spec)
+        except ProviderError as error:
+            pytest.skip(error.cause)
+        servers.append((server, cache))
+        return server
+
+    yield make
+    for server, cache in servers:
+        server.release()
+        client.down(server.instance)
+        for root in folders.running(cache):
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def descendants(pid):
+    found, fresh = {pid}, {pid}
+    while fresh:
+        fresh = {child for one in fresh for child in processes.children(one)} - found
+        found |= fresh
+    return found
+
+
+def listening(pids):
+    """The addresses, as the kernel writes them, on which these processes listen."""
+    inodes = set()
+    for one in (file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(OSError):  # it may have been closed meanwhile
+            inodes.add(str(one.readlink()))
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            row = line.split()
+            if row[3] == "0A" and f"socket:[{row[9]}]" in inodes:
+                yield row[1].rpartition(":")[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells of sockets")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_server_listens_on_the_loopback_interface_only(reserve, name):
+    server = reserve(name)
+    server.start()
+    addresses = set(listening(descendants(server.instance.read("state.json")["pid"])))
+    assert addresses
+    assert addresses <= set(LOOPBACK)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_server_runs_whatever_the_paths_of_its_cache_and_project_are(reserve, tmp_path, name):
+    project = tmp_path / ODD / "project"
+    project.mkdir(parents=True)
+    server = reserve(name, tmp_path / ODD / ("long" * 30), project)
+    server.start()
+    assert server.spec.program.answers(server.endpoint)
+    assert len(os.fsencode(server.instance.socket)) <= folders.SOCKET_PATH
+
+
+def machine(cache):
+    """What a start must leave as it is: the users of the machine, and who may enter the folders above the cache."""
+    modes = {folder: (folder.stat().st_mode, folder.stat().st_uid) for folder in cache.parents}
+    return modes, Path("/etc/passwd").read_bytes(), Path("/etc/group").read_bytes()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_start_has_no_side_effect_on_the_machine(reserve, tmp_path, name):
+    before = machine(tmp_path / "cache")
+    reserve(name).start()
+    assert machine(tmp_path / "cache") == before
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_server_that_dies_while_it_starts_is_told_with_its_command_line_status_and_log(reserve, monkeypatch, name):
+    server = reserve(name)
+    kind = type(server.spec.program)
+    launch = kind.launch
+
+    def broken(self, *asked):
+        made = launch(self, *asked)
+        script = "import sys; print('the last words'); sys.exit(3)"
+        return replace(made, argv=(sys.executable, "-I", "-c", script, made.argv[0]))
+
+    monkeypatch.setattr(kind, "launch", broken)
+    before = wait.now()
+    with pytest.raises(ProviderError) as caught:
+        server.start()
+    assert wait.now() - before < 30  # and not as long as it would have had to answer
+    assert caught.value.what.startswith(f"{name} did not start (exit status 3): {sys.executable}")
+    assert "the last words" in caught.value.cause
+    monkeypatch.undo()
