@@ -30,7 +30,7 @@ class SeatrialError(Exception):
     """
 
     def __init__(self, what: str, *, cause: str = "", fix: str = "") -> None:
-        Exception.__init__(self, what)  # not super(): a namesake of some framework's may come next, with its own demands
+        Exception.__init__(self, what)  # not super(): a framework's namesake may come next, with demands of its own
         self.what = what
         self.cause = cause
         self.fix = fix
