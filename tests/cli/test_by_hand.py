@@ -17,7 +17,10 @@ import redis
 
 from seatrial.cli.commands.servers import logs
 from seatrial.cli.main import main
-from seatrial.core import folders
+from seatrial.config.load import load
+from seatrial.core import folders, ports
+from seatrial.harness.compose import compose
+from seatrial.harness.run import Run
 from seatrial.resources import kept
 from seatrial.resources.kinds.postgres.naming import Marker
 from seatrial.resources.supervisor import client
@@ -227,3 +230,43 @@ def _until_idle(store):
         for status in client.instances(store=store):
             client.down(status.instance)
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("database", ["app", "postgres"])
+def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_name(
+    type_in, tmp_path, monkeypatch, database
+):
+    """It is set aside while tests use the address, and is there again afterwards: also when such a run was killed."""
+    held = ports.choose(str(tmp_path), ())
+    held.close()
+    url = f"postgresql://test:test@localhost:{held.port}/{database}"
+    (tmp_path / "seatrial.toml").write_text(f'[resources.db]\nkind = "postgres"\nschema = "schema.sql"\nat = "{url}"\n')
+    (tmp_path / "schema.sql").write_text("create table users (id int);\n")
+    monkeypatch.chdir(tmp_path)
+    status, told, error = type_in("up", "--json")
+    assert status == 0, error
+    assert [(one["url"], one["new"]) for one in json.loads(told)] == [(url, True)]
+    with psycopg.connect(url, autocommit=True) as mine:
+        mine.execute("insert into users values (7)")
+
+    def rows():
+        with psycopg.connect(url) as connection:
+            return connection.execute("select id from users").fetchall()
+
+    config = load(tmp_path / "seatrial.toml", environ=os.environ, options={})
+    for ends in (True, False):
+        harness = compose(config, Run.new(tmp_path), served=True)
+        harness.require(["db"])
+        assert rows() == []
+        managed = harness.resources["db"]
+        if ends:
+            harness.close()
+            assert rows() == [(7,)]
+        else:  # as when the process dies: nothing is dropped
+            managed._store.close()
+            managed.plan.server.release()
+            assert rows() == []
+    status, told, error = type_in("up", "--json")
+    assert [(one["url"], one["new"]) for one in json.loads(told)] == [(url, False)]
+    assert rows() == [(7,)]
+    assert type_in("down")[0] == 0

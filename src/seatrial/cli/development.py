@@ -7,37 +7,49 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from seatrial.harness.plan import Plan
-    from seatrial.resources.protocol import Address
+    from seatrial.resources.protocol import Address, Store, SupportsStay
 
 
 def development(plan: Plan) -> tuple[Address | None, bool]:
     """The address of `NAME_dev`, and whether it was made now. None where this kind can keep no copy.
 
-    Its server must run.
+    Where the configuration fixes an address (`at`) it is that one, if the kind can have a copy stay there. Its server
+    must run.
     """
-    from seatrial.isolation.template import ensure
-    from seatrial.resources.protocol import SupportsKeep
+    from seatrial.resources.protocol import SupportsKeep, SupportsStay
 
     kept = f"{plan.name}_dev"
     address = replace(plan.address, database=kept)
     assert plan.spec.program is not None, "only kinds with a server come here"
-    if plan.spec.exclusive:
-        store = plan.kind.open(plan.server.endpoint, plan.spec, plan.role)
-        try:
-            key, _ = ensure(store, plan.migrators(), plan.copy_name)
-            store.checkout(key, plan.copy_name).close()
-        finally:
-            store.close()
-        return plan.address, True
-    if plan.spec.program.answers(replace(plan.server.endpoint, admin=address)):
+    there = not plan.spec.exclusive and plan.spec.program.answers(replace(plan.server.endpoint, admin=address))
+    if there and plan.spec.at is None:
         return address, False
     store = plan.kind.open(plan.server.endpoint, plan.spec, plan.role)
     try:
-        if not isinstance(store, SupportsKeep):
+        if plan.spec.at is not None and isinstance(store, SupportsStay):
+            return _staying(plan, store)
+        if there:
+            return address, False
+        if not (plan.spec.exclusive or isinstance(store, SupportsKeep)):
             return None, False
-        key, _ = ensure(store, plan.migrators(), plan.copy_name)
-        store.checkout(key, plan.copy_name).close()
-        store.keep(plan.copy_name, kept, forever=True)
-        return address, True
+        _check_out(plan, store)
+        if isinstance(store, SupportsKeep) and not plan.spec.exclusive:
+            return store.keep(plan.copy_name, kept, forever=True), True
+        return plan.address, True
     finally:
         store.close()
+
+
+def _staying(plan: Plan, store: SupportsStay) -> tuple[Address, bool]:
+    if store.bring_back(plan.copy_name):
+        return plan.address, False
+    _check_out(plan, store)
+    return store.stay(plan.copy_name), True
+
+
+def _check_out(plan: Plan, store: Store) -> None:
+    """A fresh copy of the template, under the name that a test run would give it."""
+    from seatrial.isolation.template import ensure
+
+    key, _ = ensure(store, plan.migrators(), plan.copy_name)
+    store.checkout(key, plan.copy_name).close()

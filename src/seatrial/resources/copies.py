@@ -270,6 +270,19 @@ class SupportsKeep(Protocol):
 
 
 @runtime_checkable
+class SupportsStay(Store, Protocol):
+    """A store where a copy can outlive the run under its own name: what is served at a fixed address."""
+
+    def stay(self, name: str) -> Address:
+        """The copy `name` stays. A later run that wants its name sets it aside, and brings it back when it ends."""
+        ...
+
+    def bring_back(self, name: str) -> bool:
+        """Have back what a run that was killed has set aside; whether what stays is there now."""
+        ...
+
+
+@runtime_checkable
 class SupportsForget(Protocol):
     """A store that can remove a template before its time."""
 

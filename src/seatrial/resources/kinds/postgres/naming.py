@@ -58,6 +58,11 @@ def reference_name(key: str) -> str:
     return f"seatrial_r_{digest(key)}"
 
 
+def aside_name(name: str) -> str:
+    """The database that a lasting one called `name` becomes while a run needs that name."""
+    return f"seatrial_l_{digest(name)}"
+
+
 def digest(key: str) -> str:
     """Twelve characters for a key of any length."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]

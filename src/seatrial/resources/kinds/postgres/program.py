@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ROLE = "seatrial"
 """Our own superuser; the app's role is another one."""
 
+_DATABASE = ROLE
+"""Where our own connections are: "postgres" is then a database like any other, which a project may name in `at`."""
+
 _TUNING: Mapping[str, str] = {
     # Every commit is flushed to the operating system, which is what makes the write-ahead log readable at once;
     # with fsync off that costs next to nothing.
@@ -93,13 +96,13 @@ class PostgresProgram:
         """A key of everything that shapes a fresh data folder: the server and initdb's arguments."""
         version = self.version(binaries)
         size = (binaries / self.executables[0]).stat().st_size  # tells builds of one version apart
-        return digest(f"{version} {size} {' '.join(_initdb(version, 'C.UTF-8'))}", 16)
+        return digest(f"{version} {size} {' '.join(_initdb(version, 'C.UTF-8'))} {_DATABASE}", 16)
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - see `fingerprint`
-        """Create a fresh data folder with initdb.
+        """Create a fresh data folder with initdb, and our own database in it.
 
         Raises:
-            ProviderError: initdb failed; with its output.
+            ProviderError: initdb or the server failed; with its output.
         """
         version = self.version(binaries)
         secret = data.parent / "secret"
@@ -115,6 +118,10 @@ class PostgresProgram:
                 run([str(binaries / "initdb"), *where, *_initdb(version, "C")])
         finally:
             secret.unlink()
+        alone = f'echo "CREATE DATABASE {_DATABASE}" | exec "$0" --single -F -D "$1" template1'
+        told = run(["/bin/sh", "-c", alone, str(binaries / self.executables[0]), str(data)])
+        if "ERROR:" in told or "FATAL:" in told:
+            raise ProviderError("PostgreSQL can't make our own database in a fresh data folder", cause=told.strip())
 
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
         """The process to run: on the loopback interface and a socket in `folder` only.
@@ -152,7 +159,7 @@ class PostgresProgram:
     def admin(self, port: int, password: str) -> Address:
         """The maintenance database of a server that we run."""
         return Address(
-            scheme="postgresql", host="127.0.0.1", port=port, user=ROLE, password=password, database="postgres"
+            scheme="postgresql", host="127.0.0.1", port=port, user=ROLE, password=password, database=_DATABASE
         )
 
     def answers(self, endpoint: Endpoint) -> bool:

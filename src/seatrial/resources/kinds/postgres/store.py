@@ -10,10 +10,10 @@ from seatrial.errors import IsolationError, TemplateError
 from seatrial.resources.kinds.postgres import layers, sealing
 from seatrial.resources.kinds.postgres.abilities import probe
 from seatrial.resources.kinds.postgres.connection import NOTICE, Link, connect, literal
-from seatrial.resources.kinds.postgres.databases import Databases
+from seatrial.resources.kinds.postgres.databases import Databases, Found
 from seatrial.resources.kinds.postgres.extensions import create
 from seatrial.resources.kinds.postgres.locale import chosen
-from seatrial.resources.kinds.postgres.naming import Marker, lock_number, reference_name, template_name
+from seatrial.resources.kinds.postgres.naming import Marker, aside_name, lock_number, reference_name, template_name
 from seatrial.resources.kinds.postgres.reset.client import plain
 from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
@@ -158,6 +158,18 @@ class PostgresStore:
             self._remove(old.name)
         return self._address(kept)
 
+    def stay(self, name: str) -> Address:
+        """The copy `name` outlives the run, and stays where it is; whoever wants its name sets it aside meanwhile."""
+        self._forget(name)
+        self._databases.mark(name, Marker(what="lasting", run=self.run, since=self._upkeep.now()))
+        return self._address(name)
+
+    def bring_back(self, name: str) -> bool:
+        """What a run has set aside is called `name` again, if that is free; whether what stays is there now."""
+        if self._databases.find(name) is None and self._databases.find(aside_name(name)) is not None:
+            self._databases.rename(aside_name(name), name)
+        return _lasts(self._databases.find(name))
+
     def vacant(self, name: str) -> None:
         """An empty database called `name`.
 
@@ -174,6 +186,8 @@ class PostgresStore:
         self._remove(name)
         for layer in [key for key, copy in self._layers.items() if copy == name]:
             self._discard(layer)
+        if self._spec.at is not None:
+            self.bring_back(name)
 
     def forget(self, key: str) -> bool:
         """Remove the template `key`; False, and nothing done, if somebody uses it."""
@@ -356,6 +370,9 @@ class PostgresStore:
                 fix="wait for the other run to end",
             )
         self._held.add(name)
+        if _lasts(found):
+            self._remove(aside_name(name))
+            self._databases.rename(name, aside_name(name))
 
     def _lock(self, name: str) -> bool:
         lock = f"SELECT pg_try_advisory_lock({lock_number('copy ' + name)})"
@@ -376,3 +393,7 @@ class PostgresStore:
 
     def _remove(self, name: str) -> None:
         self._databases.drop(name)
+
+
+def _lasts(found: Found | None) -> bool:
+    return found is not None and found.marker is not None and found.marker.what == "lasting"

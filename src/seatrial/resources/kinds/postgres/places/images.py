@@ -16,7 +16,7 @@ def images(*, durable: bool) -> tuple[Image, ...]:
         tags={major: f"pg{major}" for major in _MAJORS},
         port=5432,
         extensions=("*", "vector"),
-        env={"POSTGRES_USER": ROLE, "POSTGRES_PASSWORD_FILE": _SECRET, "POSTGRES_DB": "postgres"},
+        env={"POSTGRES_USER": ROLE, "POSTGRES_PASSWORD_FILE": _SECRET, "POSTGRES_DB": ROLE},
         files={_SECRET: "{password}"},
         command=("postgres", *(word for name, value in _tuning(durable) for word in ("-c", f"{name}={value}"))),
     )
