@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROLE = "seatrial"
 """Our own superuser; the app's role is another one."""
 
-_DATABASE = ROLE
+DATABASE = "seatrial_own"
 """Where our own connections are: "postgres" is then a database like any other, which a project may name in `at`."""
 
 _TUNING: Mapping[str, str] = {
@@ -96,7 +96,7 @@ class PostgresProgram:
         """A key of everything that shapes a fresh data folder: the server and initdb's arguments."""
         version = self.version(binaries)
         size = (binaries / self.executables[0]).stat().st_size  # tells builds of one version apart
-        return digest(f"{version} {size} {' '.join(_initdb(version, 'C.UTF-8'))} {_DATABASE}", 16)
+        return digest(f"{version} {size} {' '.join(_initdb(version, 'C.UTF-8'))} {DATABASE}", 16)
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - see `fingerprint`
         """Create a fresh data folder with initdb, and our own database in it.
@@ -118,7 +118,7 @@ class PostgresProgram:
                 run([str(binaries / "initdb"), *where, *_initdb(version, "C")])
         finally:
             secret.unlink()
-        alone = f'echo "CREATE DATABASE {_DATABASE}" | exec "$0" --single -F -D "$1" template1'
+        alone = f'echo "CREATE DATABASE {DATABASE}" | exec "$0" --single -F -D "$1" template1'
         told = run(["/bin/sh", "-c", alone, str(binaries / self.executables[0]), str(data)])
         if "ERROR:" in told or "FATAL:" in told:
             raise ProviderError("PostgreSQL can't make our own database in a fresh data folder", cause=told.strip())
@@ -159,7 +159,7 @@ class PostgresProgram:
     def admin(self, port: int, password: str) -> Address:
         """The maintenance database of a server that we run."""
         return Address(
-            scheme="postgresql", host="127.0.0.1", port=port, user=ROLE, password=password, database=_DATABASE
+            scheme="postgresql", host="127.0.0.1", port=port, user=ROLE, password=password, database=DATABASE
         )
 
     def answers(self, endpoint: Endpoint) -> bool:

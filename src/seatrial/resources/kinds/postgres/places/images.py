@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.resources.kinds.postgres.program import ROLE, settings
+from seatrial.resources.kinds.postgres.program import DATABASE, ROLE, settings
 from seatrial.resources.protocol import Image
 
 _MAJORS = ("18", "17", "16", "15", "14")
@@ -16,7 +16,7 @@ def images(*, durable: bool) -> tuple[Image, ...]:
         tags={major: f"pg{major}" for major in _MAJORS},
         port=5432,
         extensions=("*", "vector"),
-        env={"POSTGRES_USER": ROLE, "POSTGRES_PASSWORD_FILE": _SECRET, "POSTGRES_DB": ROLE},
+        env={"POSTGRES_USER": ROLE, "POSTGRES_PASSWORD_FILE": _SECRET, "POSTGRES_DB": DATABASE},
         files={_SECRET: "{password}"},
         command=("postgres", *(word for name, value in _tuning(durable) for word in ("-c", f"{name}={value}"))),
     )
