@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,13 @@ def test_the_benchmark_of_the_gate_has_a_figure_for_each_point(tmp_path) -> None
     assert len(found["figures"]) == 5
     assert all(figure["ratio"] > 0 for figure in found["figures"])
     assert "0 of 6 readers taken for writers" in told
+
+
+@pytest.mark.nightly
+def test_the_benchmark_of_starts_has_every_kind(tmp_path) -> None:
+    kinds = ["postgres", "valkey", "nats", *(["mariadb"] if shutil.which("mariadbd") else [])]
+    argv = [sys.executable, str(ROOT / "benchmarks" / "start.py"), "--runs", "1", "--kind", *kinds]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [kind for kind in kinds if f"{kind}: from pytest to the first test" not in done.stdout] == []
+    assert done.stdout.count("attached to, where it was up") == len(kinds)
