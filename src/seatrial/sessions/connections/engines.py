@@ -55,12 +55,13 @@ def engine_for(address: Address, drivers: Mapping[str, str], *, is_async: bool, 
 
     `like` is an engine of the app's on some other database: its driver is taken if it is of the same kind.
     """
-    from sqlalchemy import create_engine
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     url = address.url(_driver(address, drivers, is_async=is_async, like=like))
     if is_async:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
         return create_async_engine(url).sync_engine
+    from sqlalchemy import create_engine
+
     return create_engine(url)
 
 
