@@ -70,3 +70,15 @@ def test_a_sync_project_needs_no_greenlet_in_any_isolation(project):
     outcome = project.pytest("-q", PYTHONPATH=str(project.folder / "absent"))
     assert outcome.status == 0, outcome.text
     assert outcome.counts() == {"passed": 5}, outcome.text
+
+
+def test_an_async_session_says_what_to_install(project):
+    """Also where something else was taken for one: a connection of asyncpg, by a function that says nothing of it."""
+    shop = PROJECT["shop.py"] + "\n        async def connection(state):\n            yield state.pool\n"
+    configuration = PROJECT["pyproject.toml"] + '\n        override = "shop:connection"\n'
+    project.write({**PROJECT, "shop.py": shop, "pyproject.toml": configuration})
+    project.write({"test_shop.py": "def test_it(db):\n    pass\n"})
+    outcome = project.pytest("-q", PYTHONPATH=str(project.folder / "absent"))
+    assert outcome.counts() == {"error": 1}, outcome.text
+    assert "an AsyncSession of SQLAlchemy's, and greenlet is not installed" in outcome.text, outcome.text
+    assert "fix: pip install 'sqlalchemy[asyncio]'" in outcome.text, outcome.text

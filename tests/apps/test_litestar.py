@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 from litestar import Litestar, MediaType, Response, WebSocket, get, websocket
 from litestar.exceptions import HTTPException, WebSocketException
 
-from seatrial.errors import WebSocketClosed
+from seatrial.errors import AppError, WebSocketClosed
 
 
 class SoldOut(Exception):
@@ -80,6 +81,17 @@ def test_what_a_websocket_raises_is_raised_and_what_it_refuses_is_closed(serve, 
         with pytest.raises(WebSocketClosed) as caught:
             socket.receive_text(timeout=20)
     assert caught.value.code == 4001
+
+
+def test_what_its_lifespan_raises_is_told_and_not_the_task_group_around_it(serve):
+    @asynccontextmanager
+    async def lifespan(app):
+        raise ConnectionError("no broker at localhost:5672")
+        yield
+
+    with pytest.raises(AppError, match="did not start: ConnectionError: no broker") as caught:
+        serve(Litestar(lifespan=[lifespan])).client()
+    assert 'raise ConnectionError("no broker at localhost:5672")' in caught.value.cause
 
 
 def test_beneath_a_middleware_too_and_the_app_is_left_as_it_was(serve, app):

@@ -105,6 +105,14 @@ def test_something_else_than_an_application_names_the_application_beside_it(load
     assert caught.value.fix == 'write "shop.main:api"'
 
 
+def test_what_raises_whatever_is_asked_of_it_does_not_hide_what_is_wrong(tmp_path):
+    """Flask's `request` is such an object, in the modules of most apps."""
+    (tmp_path / "flaskshop.py").write_text("from flask import Flask, request\ndb = object()\napp = Flask(__name__)\n")
+    with pytest.raises(AppError, match=r'"flaskshop:db" gives a builtins.object') as caught:
+        load_app("flaskshop:db", tmp_path)
+    assert caught.value.fix == 'write "flaskshop:app"'
+
+
 def test_a_factory_that_needs_arguments_is_refused_with_its_signature(load):
     with pytest.raises(AppError) as caught:
         load("shop.main:create_app", "def create_app(config): ...")

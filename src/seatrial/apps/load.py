@@ -111,9 +111,11 @@ def _no_application(reference: str, found: Any) -> AppError:
 
 def _is_offered(name: str, value: Any) -> bool:
     """Whether `value` is worth naming: an instance, since any function of two arguments looks like WSGI."""
-    return not (name.startswith("_") or inspect.isroutine(value) or inspect.isclass(value)) and bool(
-        interface_of(value)
-    )
+    try:
+        offered = not (name.startswith("_") or inspect.isroutine(value) or inspect.isclass(value))
+        return offered and bool(interface_of(value))
+    except Exception:  # noqa: BLE001 - Flask's `request` and the like raise whatever is asked of them
+        return False
 
 
 def _signature(function: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
+from seatrial.errors import ConfigError
 from seatrial.resources.protocol import Copy
 from seatrial.sessions.dependencies.probe import probe
 from seatrial.sessions.dependencies.style import Style
@@ -41,9 +43,20 @@ def open_sessions(
     if not (style.sqlalchemy and drivers):
         return DriverSessions(copy, pools, detours, is_async=style.is_async)
     if style.is_async:
+        if find_spec("greenlet") is None:
+            raise _no_greenlet(style)
         from seatrial.sessions.sqlalchemy_async import AsyncSessions
 
         return AsyncSessions(copy, drivers, style, dependency, pools)
     from seatrial.sessions.sqlalchemy_sync import SyncSessions
 
     return SyncSessions(copy, drivers, style, dependency, pools)
+
+
+def _no_greenlet(style: Style) -> ConfigError:
+    return ConfigError(
+        "the test's session would be an AsyncSession of SQLAlchemy's, and greenlet is not installed",
+        cause=f"SQLAlchemy's async half needs it; that the session is async was told by this: {style.how}",
+        fix="pip install 'sqlalchemy[asyncio]'; where `override` names what yields no session of SQLAlchemy's, take it "
+        "away",
+    )

@@ -103,6 +103,8 @@ def _failed(what: str, message: str, error: BaseException | None) -> AppError:
             cause=f"its lifespan sent 'lifespan.{'startup' if what == 'start' else 'shutdown'}.failed'",
             fix="look at the lifespan function of the app",
         )
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # a task group around the lifespans, as Litestar has: what raised is inside
     failure = AppError(
         redact(f"The app did not {what}: {type(error).__name__}: {error}"),
         cause=f"its lifespan raised this when it was asked to {what}:\n{shortened(error)}",
