@@ -1,4 +1,4 @@
-"""What a test wrote to MariaDB is undone: guided by the binary log, or by reading every table."""
+"""What a test wrote to MariaDB or MySQL is undone: guided by the binary log, or by reading every table."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def test_a_copy_is_like_its_template_in_rows_counters_views_routines_and_trigger
     lab.do("INSERT INTO users (email) VALUES ('c')", "INSERT INTO posts (user_id, title) VALUES (1, 'x')")
     assert lab.do("SELECT MAX(id) FROM users") == ((4,),)  # 3 was burnt in the template
     assert lab.do("SELECT * FROM trail") == (("new x",),)
-    assert lab.do("INSERT INTO numbered (v) VALUES (1)", "SELECT id FROM numbered") == ((100,),)
+    if lab.knows("numbered"):
+        assert lab.do("INSERT INTO numbered (v) VALUES (1)", "SELECT id FROM numbered") == ((100,),)
 
 
 @pytest.mark.parametrize(
     ("statements", "tables"),
     [
-        (["INSERT INTO empty (v) VALUES ('x')"], ("empty",)),
+        (["INSERT INTO blank (v) VALUES ('x')"], ("blank",)),
         (["INSERT INTO users (email) VALUES ('c')"], ("users",)),
         (["UPDATE users SET name = 'other' WHERE id = 1"], ("users",)),
         (["UPDATE users SET email = 'A@example.org' WHERE id = 1"], ("users",)),
@@ -58,10 +59,10 @@ def test_rows_that_a_foreign_key_deletes_are_not_in_the_log_and_are_put_back(lab
 def test_the_counter_of_a_write_that_was_rolled_back_is_put_back(lab):
     with lab.connect() as app, app.cursor() as cursor:
         app.begin()
-        cursor.execute("INSERT INTO empty (v) VALUES ('never')")
+        cursor.execute("INSERT INTO blank (v) VALUES ('never')")
         app.rollback()
-    assert lab.differences() == ["counter empty: was 1, is 2"]
-    assert lab.undone().tables == ("empty",)
+    assert lab.differences() == ["counter blank: was 1, is 2"]
+    assert lab.undone().tables == ("blank",)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_the_counter_of_a_write_that_was_rolled_back_is_put_back(lab):
     [
         "TRUNCATE TABLE users",
         "OPTIMIZE TABLE users",
-        "SET STATEMENT binlog_format = 'STATEMENT' FOR INSERT INTO empty (v) VALUES ('x')",
+        "SET STATEMENT binlog_format = 'STATEMENT' FOR INSERT INTO blank (v) VALUES ('x')",
     ],
 )
 def test_what_the_log_tells_as_a_statement_is_undone_by_reading_every_table(lab, statement):
@@ -81,7 +82,7 @@ def test_what_the_log_tells_as_a_statement_is_undone_by_reading_every_table(lab,
     [
         "CREATE TABLE fresh (id INT)",
         "ALTER TABLE users ADD COLUMN age INT",
-        "DROP TABLE empty",
+        "DROP TABLE blank",
         "DROP TRIGGER gone_in_trail",
         "CREATE OR REPLACE VIEW titles AS SELECT 1 AS one",
         "CREATE PROCEDURE fresh() SELECT 1",
@@ -95,7 +96,7 @@ def test_a_changed_schema_takes_a_fresh_copy_behind_the_same_name(lab, statement
         lab.copy.undo()
     lab.copy.renew()
     assert lab.differences() == []
-    assert lab.undone("INSERT INTO empty (v) VALUES ('x')").path == "log"
+    assert lab.undone("INSERT INTO blank (v) VALUES ('x')").path == "log"
 
 
 def test_even_a_database_that_the_test_dropped_comes_back(lab):
@@ -114,7 +115,7 @@ def test_a_temporary_table_is_no_change_of_the_schema(lab):
 def test_who_is_still_in_a_transaction_is_ended_and_named(lab):
     with lab.connect() as app, app.cursor() as cursor:
         app.begin()
-        cursor.execute("INSERT INTO empty (v) VALUES ('open')")
+        cursor.execute("INSERT INTO blank (v) VALUES ('open')")
         undone = lab.copy.undo()
         assert [one.pid for one in undone.ended] == [app.thread_id()]
         assert lab.differences() == []
@@ -124,24 +125,27 @@ def test_who_is_still_in_a_transaction_is_ended_and_named(lab):
 
 def test_a_late_write_is_named(lab):
     lab.undone()
-    lab.do("INSERT INTO empty (v) VALUES ('late')")
-    assert lab.copy.late_writes() == ("empty",)
+    lab.do("INSERT INTO blank (v) VALUES ('late')")
+    assert lab.copy.late_writes() == ("blank",)
     lab.undone()
     assert lab.copy.late_writes() == ()
 
 
 def test_where_the_log_is_gone_every_table_is_read(lab):
-    lab.do("INSERT INTO empty (v) VALUES ('x')")
+    lab.do("INSERT INTO blank (v) VALUES ('x')")
     lab.copy._since = Position(file="binlog.654321", offset=4)  # removed, since it was too old
     assert lab.undone().path == "scan"
-    assert lab.undone("INSERT INTO empty (v) VALUES ('x')").path == "log"
+    assert lab.undone("INSERT INTO blank (v) VALUES ('x')").path == "log"
 
 
 def test_the_log_is_followed_from_one_file_to_the_next_and_old_files_are_removed(lab):
-    for _ in range(8):
-        assert lab.undone("INSERT INTO empty (v) VALUES ('x')", "FLUSH BINARY LOGS").tables == ("empty",)
-    # MariaDB keeps a file until its engine has noted all of it, which it does in the background.
-    assert len(lab.do("SHOW BINARY LOGS")) < 8
+    for made in range(1, 100):
+        assert lab.undone("INSERT INTO blank (v) VALUES ('x')", "FLUSH BINARY LOGS").tables == ("blank",)
+        # MariaDB keeps a file until its engine has noted all of it, which it does in the background.
+        if len(lab.do("SHOW BINARY LOGS")) < made:
+            break
+    else:
+        pytest.fail("no file of the log was removed")
 
 
 def test_a_user_who_may_not_read_the_log_has_every_table_read(lab, monkeypatch):
@@ -179,16 +183,16 @@ WRITES = (
     "UPDATE posts SET title = CONCAT(title, '{n}')",
     "DELETE FROM keyless LIMIT {n}",
     "INSERT INTO keyless VALUES ('k{n}'), ('k{n}')",
-    "INSERT INTO empty (v) VALUES ('{n}')",
+    "INSERT INTO blank (v) VALUES ('{n}')",
     "INSERT INTO numbered (v) VALUES ({n})",
-    "TRUNCATE TABLE empty",
+    "TRUNCATE TABLE blank",
 )
 
 
 def test_whatever_is_written_at_random_the_audit_finds_no_difference(lab):
-    chance = random.Random(1)
+    chance, writes = random.Random(1), [one for one in WRITES if lab.knows(one)]
     for _ in range(10):
-        lab.undone(*(chance.choice(WRITES).format(n=chance.randrange(1, 5)) for _ in range(chance.randrange(1, 6))))
+        lab.undone(*(chance.choice(writes).format(n=chance.randrange(1, 5)) for _ in range(chance.randrange(1, 6))))
 
 
 @pytest.mark.parametrize(
@@ -206,6 +210,6 @@ def test_the_audit_catches_an_undo_without_one_of_its_rules(lab, monkeypatch, wh
         monkeypatch.setattr(where, rule, lambda *asked, **options: quiet)
     else:
         monkeypatch.setattr(where, rule, lambda *asked, **options: nothing[rule])
-    lab.do("INSERT INTO empty (v) VALUES ('left')")
+    lab.do("INSERT INTO blank (v) VALUES ('left')")
     lab.copy.undo()
-    assert any("empty" in one for one in lab.differences())
+    assert any("blank" in one for one in lab.differences())

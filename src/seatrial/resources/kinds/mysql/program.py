@@ -25,8 +25,8 @@ _USERS = "users.sql"
 _ROOT = "root"
 """A server that is told so by name runs as root, where it would refuse otherwise."""
 MARIADB = "MariaDB"
-_INNODB = ("--innodb-log-file-size=16M", "--innodb-buffer-pool-size=64M", "--innodb-doublewrite=0")
-"""They shape a fresh data folder, too: a small log makes a small folder."""
+_FIRST_WITH_CAPACITY = (8, 0, 30)
+"""The MySQL from which the size of the redo log has another name; 9 does not know the old one."""
 _SETTINGS: Mapping[str, str] = {
     # The log that says what a test wrote: rows, whatever a session would like better, and only for as long as needed.
     "log-bin": "binlog",
@@ -84,7 +84,7 @@ class MySQLProgram:
     def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
         """A key of everything that shapes a fresh data folder: the server, its users, its options."""
         users = spec.at and [spec.at.user, spec.at.password]
-        return digest(f"{self._says(binaries)} {_INNODB} {users}", 16)
+        return digest(f"{self._says(binaries)} {self._innodb(binaries)} {users}", 16)
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:
         """Make a fresh data folder, and write down the users that each start makes sure of.
@@ -93,7 +93,7 @@ class MySQLProgram:
             ProviderError: it failed; with its output.
         """
         user = [f"--user={_ROOT}"] if os.geteuid() == 0 else []
-        where = ["--no-defaults", f"--datadir={data}", *user, *_INNODB]
+        where = ["--no-defaults", f"--datadir={data}", *user, *self._innodb(binaries)]
         script = _install_db(binaries) if MARIADB in self._says(binaries) else None
         if script is not None:
             run([str(script), *where, "--auth-root-authentication-method=normal", "--skip-test-db"])
@@ -130,8 +130,9 @@ class MySQLProgram:
                 settings["innodb-flush-method"] = "nosync"
         else:
             settings["mysqlx"] = "OFF"  # it would listen on a port of its own
+            settings["secure-file-priv"] = ""  # a package's default may be a folder that we can't enter
         (folder / SOCKET).unlink(missing_ok=True)
-        argv = [str(self._program(binaries)), "--no-defaults", *_INNODB]
+        argv = [str(self._program(binaries)), "--no-defaults", *self._innodb(binaries)]
         return Launch(
             argv=(*argv, *(f"--{name}={value}" for name, value in settings.items())),
             env={"LC_ALL": "C"},
@@ -171,6 +172,13 @@ class MySQLProgram:
 
     def _program(self, binaries: Path) -> Path:
         return next((binaries / name for name in self.executables if (binaries / name).exists()), binaries / "mysqld")
+
+    def _innodb(self, binaries: Path) -> list[str]:
+        """Options that shape a fresh data folder, too: a small log makes a small folder."""
+        old = MARIADB in self._says(binaries)
+        old = old or tuple(map(int, self.version(binaries).split("."))) < _FIRST_WITH_CAPACITY
+        log = "innodb-log-file-size" if old else "innodb-redo-log-capacity"
+        return [f"--{log}=16M", "--innodb-buffer-pool-size=64M", "--innodb-doublewrite=0"]
 
     def _says(self, binaries: Path) -> str:
         return self._versions.words(self._program(binaries))
