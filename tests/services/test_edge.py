@@ -94,6 +94,52 @@ def test_forward_passes_a_call_on_to_a_port_and_its_answer_back_as_it_comes(edge
         server.shutdown()
 
 
+def test_an_answer_that_stands_still_is_left_when_its_caller_leaves(edge):
+    go_on, left = threading.Event(), threading.Event()
+
+    def still():
+        yield b"first"
+        go_on.wait(30)
+
+    def leave():
+        left.set()
+        go_on.set()
+
+    here = edge(lambda call: Reply(status=200, headers=[], body=still(), leave=leave))
+    with httpx.stream("GET", here.url) as response:
+        assert next(response.iter_bytes()) == b"first"
+        assert not left.is_set()
+    assert left.wait(20)
+    here.settle()
+
+
+def test_a_process_sees_that_who_read_its_stream_has_gone(edge):
+    gone = threading.Event()
+
+    class Stock(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"5\r\nfirst\r\n")
+            self.connection.settimeout(30)
+            if self.connection.recv(1) == b"":
+                gone.set()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stock) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        here = edge(lambda call: forward("127.0.0.1", server.server_port, call))
+        with httpx.stream("GET", here.url) as response:
+            assert next(response.iter_bytes()) == b"first"
+        assert gone.wait(20)
+        server.shutdown()
+
+
 def test_its_port_is_fixed_before_it_answers_and_free_after_it_is_closed(edge):
     here = Edge("a", "b", lambda call: Reply(status=200, headers=[], body=[]))
     assert here.url == f"http://127.0.0.1:{here.port}"
