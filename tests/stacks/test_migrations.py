@@ -59,3 +59,58 @@ def test_a_migration_that_fails_shows_what_yoyo_said_and_is_not_kept(project, pa
     assert "fix: to see it alone: seatrial run -- yoyo apply --batch" in outcome.text
     project.write({"migrations/0003.year.sql": "ALTER TABLE books ADD year int;\n"})
     passes(passed=3)
+
+
+PICCOLO = {
+    "seatrial.toml": """
+        [resources.db]
+        kind = "postgres"
+        schema = "piccolo migrations forwards all"
+        env = { DB_HOST = "{host}", DB_PORT = "{port}", DB_USER = "{user}", DB_PASSWORD = "{password}", DB_NAME = "{database}" }
+        """,
+    "piccolo_conf.py": """
+        import os
+        from piccolo.conf.apps import AppRegistry
+        from piccolo.engine.postgres import PostgresEngine
+
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "database": "NAME"}
+        DB = PostgresEngine(config={key: os.environ[f"DB_{name}"] for key, name in names.items()})
+        APP_REGISTRY = AppRegistry(apps=["home.piccolo_app"])
+        """,
+    "home/__init__.py": "",
+    "home/piccolo_app.py": """
+        from pathlib import Path
+        from piccolo.conf.apps import AppConfig
+
+        folder = str(Path(__file__).parent / "piccolo_migrations")
+        APP_CONFIG = AppConfig(app_name="home", migrations_folder_path=folder, table_classes=[])
+        """,
+    "home/piccolo_migrations/__init__.py": "",
+    "home/piccolo_migrations/home_first.py": """
+        from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+        from piccolo.columns.column_types import Text
+
+        ID, VERSION, DESCRIPTION = "2026-01-01T00:00:00:000000", "1.0.0", ""
+
+        async def forwards():
+            manager = MigrationManager(migration_id=ID, app_name="home", description=DESCRIPTION)
+            manager.add_table(class_name="Note", tablename="note", schema=None, columns=None)
+            manager.add_column(
+                table_class_name="Note", tablename="note", column_name="text", column_class=Text, params={"default": ""}
+            )
+            return manager
+        """,
+    "test_notes.py": """
+        import pytest
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_notes(db, attempt):
+            assert db.execute("INSERT INTO note (text) VALUES ('first') RETURNING id").fetchone() == (1,)
+            db.commit()
+        """,
+}
+
+
+def test_piccolo_migrates_too_and_that_it_runs_in_each_run_is_told(project, passes):
+    project.write(PICCOLO)
+    assert "`piccolo migrations forwards all` runs again in each run: `inputs`" in passes(passed=2)
