@@ -21,7 +21,6 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 
@@ -29,6 +28,7 @@ from seatrial.core import guise, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import Any
 
 _LOG_TAIL = 8192
@@ -69,10 +69,11 @@ class _Peer:
 class Supervisor:
     """One server, its holders, and the folder that both share."""
 
-    def __init__(self, first: socket.socket) -> None:
+    def __init__(self, first: int) -> None:
         with open("launch.json", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not light
             self.launch: dict[str, Any] = json.load(file)
-        self.peers = {first.fileno(): _Peer(first, lease=True)}
+        self._first = first
+        self.peers: dict[int, _Peer] = {}
         self.idle: float = self.launch["idle"]
         self.pinned = False
         self.ready = False
@@ -89,25 +90,35 @@ class Supervisor:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._terminated)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        _remove("s")
-        listener.bind("s")
-        listener.listen(128)
-        listener.setblocking(False)  # noqa: FBT003 - the standard library takes it by position
+        listener = None
         try:
             self.pid = self._spawn()
             self._record()
+            listener = self._listen()  # while the server starts: whoever looks for us meanwhile waits for our starter
             while self._wanted():
                 self._turn(listener)
         finally:
             # New holders find no socket, wait until our lock is free, and start the server anew.
             _remove("s")
-            listener.close()
+            if listener is not None:
+                listener.close()
             self._stop()
             for path in self.launch.get("outside", ()):
                 processes.remove_deserted(path)
             _remove("state.json")
             self._tell()
+
+    def _listen(self) -> socket.socket:
+        import socket  # takes as long to import as all the rest
+
+        first = socket.socket(fileno=self._first)
+        self.peers[self._first] = _Peer(first, lease=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        _remove("s")
+        listener.bind("s")
+        listener.listen(128)
+        listener.setblocking(False)  # noqa: FBT003 - the standard library takes it by position
+        return listener
 
     def _terminated(self, *_: object) -> None:
         self.asked = True
@@ -272,4 +283,4 @@ def main() -> None:
     lock = os.open("running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.set_inheritable(number, False)  # noqa: FBT003 - the standard library takes it by position
-    Supervisor(socket.socket(fileno=number)).run()
+    Supervisor(number).run()
