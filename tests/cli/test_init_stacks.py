@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from seatrial.config.keys import KindFacts, Known
+from seatrial.config.load import load
+
+KNOWN = Known(kinds={"postgres": KindFacts(env="DATABASE_URL")}, providers=("embedded",))
 PROJECTS: dict[str, dict[str, str]] = {
     "Litestar with SQLAlchemy": {
         "pyproject.toml": """
@@ -362,3 +366,37 @@ def test_a_tool_of_migrations_is_a_command(shape, file, text, command):
     sql = "-- migrate:up\ncreate table b ();\n" if "dbmate" in command else "create table b ();\n"
     folder = "db/migrations" if "dbmate" in command else "migrations"
     assert shape.files({file: text, f"{folder}/1_first.sql": sql}).values()["schema"] == command
+
+
+@pytest.mark.parametrize(
+    ("conftest", "adapt"),
+    [
+        ("from testcontainers.postgres import PostgresContainer\n", ["testcontainers"]),
+        ("from testcontainers.redis import RedisContainer\n", ["testcontainers"]),
+        ("import testcontainers.postgres as p\nserver = p.PostgresContainer()\n", ["testcontainers"]),
+        ("from testcontainers.kafka import KafkaContainer\n", None),
+        ("from pytest_postgresql import factories\nproc = factories.postgresql_proc()\n", ["pytest-postgresql"]),
+        ("def test_it(postgresql):\n    pass\n", ["pytest-postgresql"]),
+        ('pytest_plugins = ["pytest_databases.docker.postgres"]\n', ["pytest-databases"]),
+        ('pytest_plugins = ["pytest_databases.docker.mongodb"]\n', None),
+        (
+            "from testcontainers.postgres import PostgresContainer\nfrom pytest_postgresql import factories\n",
+            ["testcontainers", "pytest-postgresql"],
+        ),
+    ],
+)
+def test_a_suite_that_starts_servers_by_another_tool_goes_on_with_ours(shape, conftest, adapt):
+    """A server that we do not answer for is left to that tool."""
+    shape.files(
+        {
+            "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+            "tests/conftest.py": conftest,
+            "requirements-dev.txt": "pytest-postgresql\n",
+        }
+    )
+    said = shape.init()
+    told = [one for one in said["values"] if one["key"] == "adapt"]
+    assert [one["value"] for one in told] == ([adapt] if adapt else [])
+    assert all(one["from"].startswith("tests/conftest.py:") for one in told)
+    written = load(shape.folder / "seatrial.toml", environ={}, known=KNOWN)
+    assert written.adapt == tuple(adapt or ())

@@ -1,4 +1,4 @@
-"""Fixtures of a project that do by hand what Seatrial does: what each leaves open, and what can be deleted."""
+"""Fixtures of a project that do what Seatrial does: what each leaves open, what can be deleted, what can be adapted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from seatrial.cli.detect.candidate import Candidate
 from seatrial.cli.detect.project import Project, Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -100,6 +101,47 @@ _OTHERS: Mapping[str, _Rule] = {
         instead="delete it if it does nothing else: `client` is always there (a fixture of yours by that name wins)",
     ),
 }
+
+
+_ADAPTED: Mapping[str, Callable[[str], bool]] = {
+    "testcontainers": lambda name: (
+        name.startswith("testcontainers.")
+        and name.endswith((".PostgresContainer", ".RedisContainer", ".AsyncRedisContainer"))
+    ),
+    "pytest-postgresql": lambda name: name.partition(".")[0] == "pytest_postgresql",
+    "pytest-databases": lambda name: name.startswith("pytest_databases.docker.postgres"),
+}
+"""Tools that `adapt` knows, and whether a name is of what it answers."""
+_FIXTURES = ("postgresql", "postgresql_proc")
+"""Those of pytest-postgresql's own, which are there without an import."""
+
+
+def adapted(project: Project) -> tuple[Candidate, ...]:
+    """Tools whose servers the suite starts, and that `adapt` answers by ours: the first mention of each."""
+    installed = any("pytest-postgresql" in line for _, _, line in project.requirements())
+    found: dict[str, Candidate] = {}
+    for source in project.sources:
+        for name, line in _mentions(source, fixtures=installed):
+            for tool, holds in _ADAPTED.items():
+                if tool not in found and holds(name):
+                    why = "the tests use it; servers of ours answer until its fixtures are gone"
+                    found[tool] = Candidate(value=tool, file=source.relative, line=line, why=why, score=0)
+    return tuple(found[tool] for tool in _ADAPTED if tool in found)
+
+
+def _mentions(source: Source, *, fixtures: bool) -> Iterator[tuple[str, int]]:
+    """Full names that a file imports, loads as plugins or, with `fixtures`, asks for in its tests; and the line."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Call) and (name := source.name_of(node.func)):
+            yield name, node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+        elif fixtures and isinstance(node, ast.arg) and node.arg in _FIXTURES:
+            yield f"pytest_postgresql.{node.arg}", node.lineno
 
 
 def patterns(project: Project) -> tuple[Pattern, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _SKIPPED = frozenset(
 )
 _MOST_FILES = 4_000
 _LARGEST = 1_000_000
+_DEPENDENCY_FILES = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
+_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(txt|in)")
 _SIDE = frozenset(
     {"tests", "test", "examples", "example", "docs", "doc", "scripts", "benchmarks", "bench", "tools", "e2e", "samples"}
 )
@@ -134,6 +137,14 @@ class Project:
         """Files with one of these names, the nearest to the root first."""
         found = [file for file in self.files if file.rpartition("/")[2] in names]
         yield from sorted(found, key=lambda file: (file.count("/"), file))
+
+    def requirements(self) -> Iterator[tuple[str, int, str]]:
+        """The lines of the files that say what the project depends on: file, number, text."""
+        for file in self.files:
+            name = file.rpartition("/")[2]
+            if name in _DEPENDENCY_FILES or _REQUIREMENTS.fullmatch(name):
+                for number, line in enumerate(self.text(file).splitlines(), start=1):
+                    yield file, number, line
 
 
 def look(root: Path) -> Project:

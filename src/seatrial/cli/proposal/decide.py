@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.cli.detect.apps import apps
 from seatrial.cli.detect.candidate import Candidate, Note
-from seatrial.cli.detect.conftests import Pattern, patterns
+from seatrial.cli.detect.conftests import Pattern, adapted, patterns
 from seatrial.cli.detect.database.buckets import Buckets, buckets
 from seatrial.cli.detect.database.choose import Database, database
 from seatrial.cli.detect.migrations import migrations
@@ -30,7 +30,7 @@ class Entry:
     """One key that is written. `key` is dotted: "resources.db.schema"."""
 
     key: str
-    value: str | Mapping[str, str]
+    value: str | Sequence[str] | Mapping[str, str]
     place: str
     why: str
 
@@ -48,7 +48,7 @@ class Proposal:
     replaced: tuple[Pattern, ...]
     """Fixtures of the project that can be deleted."""
 
-    def value(self, key: str) -> str | Mapping[str, str]:
+    def value(self, key: str) -> str | Sequence[str] | Mapping[str, str]:
         """The value of a key; empty where it is not proposed."""
         return next((entry.value for entry in self.entries if entry.key == key), "")
 
@@ -66,6 +66,9 @@ def decide(project: Project) -> Proposal:
         f"{_DB}.override": found_sessions,
     }
     entries = [_entry(key, candidates[0]) for key, candidates in chosen.items() if candidates]
+    tools = adapted(project)
+    if tools:
+        entries.append(Entry(key="adapt", value=[one.value for one in tools], place=tools[0].place, why=tools[0].why))
     if data.env and data.env_evidence and data.env != "DATABASE_URL":
         evidence = data.env_evidence
         entries.append(Entry(key=f"{_DB}.env", value=data.env, place=evidence.place, why=evidence.why))

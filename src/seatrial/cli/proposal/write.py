@@ -42,7 +42,8 @@ def text(proposal: Proposal, file: Path) -> str:
     """The tables to write, with a commented line for each key that is still to be filled in."""
     above = "tool.seatrial" if file.name == SHARED else ""
     lines = [f"[{above}]"] if above else []
-    lines += _line("app", proposal.value("app"), proposal.missing, "app")
+    for key in ("app", "adapt"):
+        lines += _line(key, proposal.value(key), proposal.missing, key)
     for resource in (RESOURCE, BUCKET):
         table = f"resources.{resource}"
         found = [_line(key, proposal.value(f"{table}.{key}"), proposal.missing, f"{table}.{key}") for key in _ORDER]

@@ -16,8 +16,6 @@ _POSTGRES = ("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000", "aio
 _MYSQL = ("pymysql", "asyncmy", "aiomysql", "mysqlclient")
 _EXTRAS: Mapping[str, str] = {r"piccolo\[(?:postgres|all)\b": "asyncpg"}
 """Extras of libraries, and the driver that they bring."""
-_DEPENDENCY_FILES = ("pyproject.toml", "setup.cfg", "setup.py", "Pipfile")
-_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(txt|in)")
 _SCHEME = re.compile(r"\b(?P<scheme>(?:postgres(?:ql)?|sqlite|mysql|mariadb)(?:\+\w+)?)://")
 _SERVERS: Mapping[str, str] = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mariadb"}
 _DOTENV = re.compile(r"\.env([\w.-]*)?|.*compose[\w.-]*\.ya?ml|.*\.env")
@@ -170,16 +168,10 @@ def _fixed_address(project: Project) -> Iterator[Note]:
 
 def _dependencies(project: Project) -> Iterator[tuple[str, str]]:
     """Drivers of PostgreSQL and MySQL among the project's requirements, with the place of each."""
-    for file in project.files:
-        name = file.rpartition("/")[2]
-        if name not in _DEPENDENCY_FILES and not _REQUIREMENTS.fullmatch(name):
-            continue
-        for number, line in enumerate(project.text(file).splitlines(), start=1):
-            for extra, driver in _EXTRAS.items():
-                if re.search(extra, line):
-                    yield driver, f"{file}:{number}"
-            for driver in (*_POSTGRES, *_MYSQL):
-                if re.search(rf"(?:^|[\s\"'\[,]){re.escape(driver)}(?![\w-])", line) and not line.lstrip().startswith(
-                    "#"
-                ):
-                    yield driver, f"{file}:{number}"
+    for file, number, line in project.requirements():
+        for extra, driver in _EXTRAS.items():
+            if re.search(extra, line):
+                yield driver, f"{file}:{number}"
+        for driver in (*_POSTGRES, *_MYSQL):
+            if re.search(rf"(?:^|[\s\"'\[,]){re.escape(driver)}(?![\w-])", line) and not line.lstrip().startswith("#"):
+                yield driver, f"{file}:{number}"
