@@ -132,6 +132,10 @@ DEMANDS: dict[str, dict[str, str]] = {
         "command": COMMAND + "test_a_program_is_ready_when_it_says_so",
         "sqlite": NONE,
     },
+    "a server that starts is asked every 5 to 10 ms": {
+        **on(EVERY + "test_a_server_that_starts_is_asked_every_5_to_10_milliseconds_until_it_answers", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
     "loopback only": {
         **on(EVERY + "test_a_server_listens_on_the_loopback_interface_only", *ALL_SERVERS),
         "sqlite": NONE,

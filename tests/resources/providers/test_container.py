@@ -263,7 +263,8 @@ def test_a_container_is_pulled_made_and_started_and_the_next_run_finds_what_was_
     }
     secret = server.endpoint.admin.password
     assert secret.encode() not in b"".join(body for body in engine.bodies if not body.startswith(b"seatrial/"))
-    assert secret not in (server.instance.folder / "launch.json").read_text()
+    for orders in ("launch.json", "launch"):
+        assert secret.encode() not in (server.instance.folder / orders).read_bytes()
     assert wait.until(lambda: "Ready to accept connections" in server.log_tail(), timeout=10)
     server.release()
     assert wait.until(lambda: not server.instance.alive and not one.running, timeout=20)

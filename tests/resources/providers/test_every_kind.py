@@ -90,6 +90,30 @@ def test_a_server_runs_whatever_the_paths_of_its_cache_and_project_are(reserve, 
     assert len(os.fsencode(server.instance.socket)) <= folders.SOCKET_PATH
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_server_that_starts_is_asked_every_5_to_10_milliseconds_until_it_answers(reserve, monkeypatch, name):
+    server = reserve(name)
+    kind = type(server.spec.program)
+    answers, pause, seen = kind.answers, wait.pause, []
+
+    def asked(self, endpoint):
+        seen.append("asked")
+        return seen.count("asked") > 5 and answers(self, endpoint)  # also where it answers at once
+
+    def paused(seconds):
+        seen.append(seconds)
+        pause(seconds)
+
+    monkeypatch.setattr(kind, "answers", asked)
+    monkeypatch.setattr(wait, "pause", paused)
+    server.start()
+    monkeypatch.undo()
+    waited = seen[seen.index("asked") :]
+    assert waited[::2] == ["asked"] * (len(waited) // 2 + 1)
+    assert len(waited) > 10
+    assert all(0.005 <= seconds <= 0.01 for seconds in waited[1::2])
+
+
 def machine(cache):
     """What a start must leave as it is: the users of the machine, and who may enter the folders above the cache."""
     modes = {folder: (folder.stat().st_mode, folder.stat().st_uid) for folder in cache.parents}

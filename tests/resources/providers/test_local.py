@@ -445,7 +445,8 @@ def test_no_password_is_in_a_command_line_or_a_file_of_orders(reserve):
     secret = server.endpoint.admin.password
     assert len(secret) == 32
     assert secret not in Path(f"/proc/{postmaster(server)}/cmdline").read_text()
-    assert secret not in (server.instance.folder / "launch.json").read_text()
+    for orders in ("launch.json", "launch"):
+        assert secret.encode() not in (server.instance.folder / orders).read_bytes()
     assert secret not in repr(server.endpoint)
 
 

@@ -118,6 +118,19 @@ def test_a_supervisor_outlives_the_terminal_s_signals(instance, orders, number):
     hold.close()
 
 
+def test_until_it_forks_the_server_a_supervisor_imports_only_what_is_light():
+    look = (
+        "import sys; sys.path.append(sys.argv[1]); from seatrial.resources.supervisor import process;"
+        "process.processes.dying_with(1, 9); print(*sys.modules)"
+    )
+    root = str(Path(client.__file__).parents[3])
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", look, root], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "seatrial.core.guise" in imported
+    heavy = {"ctypes", "enum", "functools", "json", "pathlib", "re", "signal", "socket", "subprocess", "typing"}
+    assert imported.isdisjoint(heavy)
+
+
 def test_every_holder_learns_at_once_that_the_server_died_and_why(instance, orders):
     first = client.spawn(instance, orders())
     pid = started(instance)

@@ -133,7 +133,7 @@ def spawn(instance: Instance, launch: Mapping[str, Any]) -> Hold:
         launch: argv, env, cwd, log, stop_signal, die_signal, outside, guise, want, idle, nonce (see
             `process.Supervisor`).
     """
-    instance.write("launch.json", launch)
+    instance.order(launch)
     ours, theirs = socket.socketpair()
     program = _PROGRAM.format(root=str(Path(__file__).parents[3]))
     with theirs, (instance.folder / "supervisor.log").open("wb") as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 from collections.abc import Mapping
@@ -66,9 +67,17 @@ class Instance:
 
     def write(self, name: str, values: Mapping[str, Any]) -> None:
         """Replace a file of JSON, whole or not at all."""
+        self._replace(name, json.dumps(dict(values), indent=1).encode())
+
+    def order(self, launch: Mapping[str, Any]) -> None:
+        """Tell the supervisor what to start: once for us, and once in a form that its interpreter reads at once."""
+        self.write("launch.json", launch)
+        self._replace("launch", marshal.dumps(json.loads(json.dumps(dict(launch)))))
+
+    def _replace(self, name: str, content: bytes) -> None:
         fresh = self.folder / f"{name}.{os.getpid()}.new"
         fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(dict(values), indent=1), encoding="utf-8")
+        fresh.write_bytes(content)
         fresh.replace(self.folder / name)
 
     def orphan(self) -> int:

@@ -10,17 +10,18 @@ Requests and answers are lines of JSON:
     {"op": "down"}                                  end it now; the end of the connection is the reply
 Every holder is told once when the server ends: {"event": "exit", "status": N, "asked": BOOL, "log": TEXT}.
 
-It is started anew for each server, and whoever starts it waits: only the lightest modules of the standard library
-(`pathlib` and `typing` would take a third more), and no site-packages.
+It is started anew for each server, and whoever starts it waits: until the server is forked only the lightest modules of
+the standard library, and no site-packages. What takes longer to import is imported while the server starts: `json`,
+which takes as long as the interpreter itself, and `socket`; `signal` is `_signal` and names for its numbers.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import fcntl
-import json
+import marshal
 import os
 import select
-import signal
 import sys
 import time
 
@@ -46,6 +47,8 @@ class _Peer:
         self.lease = lease
 
     def send(self, message: dict[str, Any]) -> None:
+        import json
+
         # If it is gone, or does not read, it learns of the end by the end of the connection.
         try:
             self.sock.sendall(json.dumps(message).encode() + b"\n")
@@ -70,8 +73,8 @@ class Supervisor:
     """One server, its holders, and the folder that both share."""
 
     def __init__(self, first: int) -> None:
-        with open("launch.json", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not light
-            self.launch: dict[str, Any] = json.load(file)
+        with open("launch", "rb") as file:  # noqa: PTH123 - pathlib is not light
+            self.launch: dict[str, Any] = marshal.load(file)  # noqa: S302 - `client.spawn` wrote it, in a private folder
         self._first = first
         self.peers: dict[int, _Peer] = {}
         self.idle: float = self.launch["idle"]
@@ -109,7 +112,7 @@ class Supervisor:
             self._tell()
 
     def _listen(self) -> socket.socket:
-        import socket  # takes as long to import as all the rest
+        import socket
 
         first = socket.socket(fileno=self._first)
         self.peers[self._first] = _Peer(first, lease=True)
@@ -158,6 +161,8 @@ class Supervisor:
         self.peers[sock.fileno()] = _Peer(sock)
 
     def _hear(self, number: int) -> None:
+        import json
+
         peer = self.peers[number]
         lines = peer.lines()
         if lines is None:
@@ -221,9 +226,10 @@ class Supervisor:
 
     def _record(self) -> None:
         """What the next start needs to find an orphan of ours, should all of this be killed."""
-        state = {"pid": self.pid, "started": processes.started(self.pid), "nonce": self.launch["nonce"]}
+        # At once, and so by hand: json is not light, and all three are plain.
+        started, nonce = processes.started(self.pid), self.launch["nonce"]
         with open("state.json.new", "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not light
-            json.dump(state, file)
+            file.write(f'{{"pid": {self.pid}, "started": "{started}", "nonce": "{nonce}"}}')
         os.replace("state.json.new", "state.json")  # noqa: PTH105 - pathlib is not light
 
     def _reap(self) -> None:
