@@ -172,3 +172,29 @@ def test_a_failure_shows_what_services_in_threads_raised_and_a_stream_that_is_le
         "The test ended while the app still answered: GET /events",
     ):
         assert told in outcome.text, outcome.text
+
+
+WAITS = """
+    import os, time
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from pathlib import Path
+
+    Path(os.environ["MINE"]).touch()
+    while not Path(os.environ["OTHERS"]).exists():
+        time.sleep(0.01)
+    HTTPServer(("127.0.0.1", int(os.environ["PORT"])), BaseHTTPRequestHandler).serve_forever()
+    """
+
+
+def test_processes_that_need_nothing_of_each_other_start_side_by_side(project):
+    """Each of these gets ready only when the other has begun: one after the other neither would."""
+    table = "[services.{}]\ncmd = 'python waits.py'\nenv = {{ MINE = '{}', OTHERS = '{}' }}\n"
+    project.write(
+        {
+            "seatrial.toml": table.format("one", "1", "2") + table.format("two", "2", "1"),
+            "waits.py": WAITS,
+            "test_it.py": "def test_it(one, two):\n    assert one.get('/').status_code == two.get('/').status_code == 501\n",
+        }
+    )
+    outcome = project.pytest("-q")
+    assert outcome.counts() == {"passed": 1}, outcome.text

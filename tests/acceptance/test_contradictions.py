@@ -1,0 +1,86 @@
+"""What a test did that its project may not want is listed with the test; `strict` makes a failure of it."""
+
+from __future__ import annotations
+
+import pytest
+
+PROJECT = {
+    "pyproject.toml": """
+        [tool.pytest.ini_options]
+        pythonpath = ["."]
+        filterwarnings = ["error"]
+
+        [tool.seatrial]
+        app = "service:app"
+        allow_hosts = ["192.0.2.2:443", "*.example.org"]
+        """,
+    "service.py": """
+        from fastapi import FastAPI, HTTPException
+        from fastapi.responses import JSONResponse, PlainTextResponse
+
+        app = FastAPI()
+
+        @app.get("/missing")
+        def missing() -> str:
+            raise HTTPException(404)
+
+        @app.get("/text")
+        def text() -> str:
+            return PlainTextResponse("ahoy")
+
+        @app.get("/number")
+        def number() -> int:
+            return JSONResponse("seven")
+
+        @app.get("/good")
+        def good() -> int:
+            return 7
+        """,
+    "test_it.py": """
+        import socket
+        import pytest
+
+        @pytest.mark.parametrize("path", ["missing", "text", "number", "good"])
+        def test_asks(client, path):
+            client.get(f"/{path}")
+
+        @pytest.mark.parametrize("address", [("192.0.2.1", 443), ("192.0.2.2", 443), ("192.0.2.2", 80), ("127.0.0.1", 9)])
+        def test_reaches(address):
+            with socket.socket() as sock:
+                sock.setblocking(False)  # nobody is there, and nobody is waited for
+                try:
+                    sock.connect_ex(address)
+                except OSError:
+                    pass                 # whatever is made of the refusal
+        """,
+}
+
+CONTRADICTIONS = (
+    "GET /missing answered 404, which is not described (described: 200), against its OpenAPI description,"
+    " in test_it.py::test_asks[missing]",
+    "in test_it.py::test_asks[text]",
+    "in test_it.py::test_asks[number]",
+)
+CONNECTIONS = (
+    "a connection to 192.0.2.1:443 was opened in test_it.py::test_reaches[address0]",
+    "a connection to 192.0.2.2:80 was opened in test_it.py::test_reaches[address2]",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ((), {"passed": 8}),
+        (("-n", "2"), {"passed": 8}),
+        (("--seatrial-set", "strict=openapi"), {"passed": 8, "error": 3}),
+        (("--seatrial-set", "strict=outbound"), {"passed": 8, "error": 2}),
+    ],
+    ids=["listed", "listed by two workers", "strict about openapi", "strict about outbound"],
+)
+def test_each_is_listed_with_its_test_and_fails_it_where_that_is_wished(project, options, counts):
+    outcome = project.write(PROJECT).pytest("-q", *options)
+    assert outcome.counts() == counts, outcome.text
+    listed = [line for line in outcome.text.splitlines() if line.startswith(("app: ", "outbound: "))]
+    for told in (*CONTRADICTIONS, *CONNECTIONS):
+        assert [line for line in listed if told in line], (told, outcome.text)
+    assert len(listed) == len(CONTRADICTIONS + CONNECTIONS), outcome.text
