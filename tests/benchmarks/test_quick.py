@@ -69,3 +69,16 @@ def test_the_benchmark_of_starts_has_every_kind(tmp_path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert [kind for kind in kinds if f"{kind}: from pytest to the first test" not in done.stdout] == []
     assert done.stdout.count("attached to, where it was up") == len(kinds)
+
+
+def test_the_benchmark_of_clients_has_every_rival_and_its_claims(tmp_path) -> None:
+    argv = [sys.executable, str(ROOT / "benchmarks" / "client.py"), "20"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rival in ("TestClient, each its own loop", "TestClient, one loop"):
+        assert done.stdout.count(rival) == 3
+    assert done.stdout.count("httpx ASGITransport") == 3
+    assert done.stdout.count("its own client") == 2  # Flask's, Django's
+    _, claims = done.stdout.split("TestClient, times as long")
+    assert claims.count("GET, ") == 2
+    assert claims.count("POST JSON, ") == 1

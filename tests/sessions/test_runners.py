@@ -41,7 +41,7 @@ CONFTEST = """
 
     @pytest.fixture
     def anyio_backend():
-        return "asyncio"
+        return {backend}
 """
 
 TESTS = """
@@ -74,9 +74,17 @@ TESTS = """
 MARKS = {
     "function": "pytestmark = pytest.mark.asyncio",
     "module": 'pytestmark = pytest.mark.asyncio(loop_scope="module")',
+    "package": 'pytestmark = pytest.mark.asyncio(loop_scope="package")',
     "session": 'pytestmark = pytest.mark.asyncio(loop_scope="session")',
     "anyio": "pytestmark = pytest.mark.anyio",
+    "anyio on uvloop": "pytestmark = pytest.mark.anyio",
 }
+UVLOOP = """
+    async def test_the_loop_is_uvloop_s(db):
+        import asyncio
+        assert type(asyncio.get_running_loop()).__module__ == "uvloop"
+        await db.execute(text("SELECT 1"))
+"""
 
 
 @pytest.mark.parametrize(
@@ -85,17 +93,22 @@ MARKS = {
 )
 def test_no_warning_and_no_connection_is_left(copy: RealCopy, tmp_path: Path, runner: str, driver: str) -> None:
     address = repr(copy.address).removeprefix("Address(").removesuffix(")")
-    run(tmp_path, address, MARKS[runner], driver)
+    run(tmp_path, address, runner, driver)
 
 
 @pytest.mark.parametrize("runner", ["function", "anyio"])
 def test_neither_with_sqlite(tmp_path: Path, runner: str) -> None:
-    run(tmp_path, f"scheme='sqlite', database={str(tmp_path / 'a.db')!r}", MARKS[runner], "aiosqlite")
+    run(tmp_path, f"scheme='sqlite', database={str(tmp_path / 'a.db')!r}", runner, "aiosqlite")
 
 
-def run(folder: Path, address: str, mark: str, driver: str) -> None:
-    (folder / "conftest.py").write_text(textwrap.dedent(CONFTEST).format(address=address, driver=driver))
-    (folder / "test_it.py").write_text(textwrap.dedent(TESTS).format(mark=mark))
+def run(folder: Path, address: str, runner: str, driver: str) -> None:
+    mark, uvloop = MARKS[runner], "uvloop" in runner
+    backend = ("asyncio", {"use_uvloop": uvloop})
+    (folder / "conftest.py").write_text(
+        textwrap.dedent(CONFTEST).format(address=address, driver=driver, backend=backend)
+    )
+    tests = textwrap.dedent(TESTS).format(mark=mark) + (textwrap.dedent(UVLOOP) if uvloop else "")
+    (folder / "test_it.py").write_text(tests)
     plugin = "anyio.pytest_plugin" if "anyio" in mark else "pytest_asyncio.plugin"
     scope = "asyncio_default_fixture_loop_scope = function\n" if "asyncio" in plugin else ""
     (folder / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{scope}")
@@ -109,4 +122,4 @@ def run(folder: Path, address: str, mark: str, driver: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stdout.lower(), done.stdout
-    assert "12 passed" in done.stdout, done.stdout
+    assert f"{14 if uvloop else 12} passed" in done.stdout, done.stdout
