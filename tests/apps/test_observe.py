@@ -131,6 +131,21 @@ def test_flask_tells_its_rule_and_a_response_is_over_when_it_is_closed(watched, 
     ]
 
 
+def test_what_flask_turned_into_a_page_is_told_with_it(notes):
+    app = flask.Flask("made_up")
+
+    @app.get("/")
+    def fail():
+        raise LookupError("no such user")
+
+    running = InProcess(app, "wsgi", witness=notes)
+    assert running.client(raise_server_exceptions=False).get("/").status_code == 500
+    with pytest.raises(LookupError):
+        running.client().get("/")
+    running.close()
+    assert [(seen.status, seen.error) for seen in notes.seen] == [(500, "LookupError: no such user")] * 2
+
+
 def test_a_wsgi_app_that_raises_is_seen_and_raises(serve, notes):
     def app(environ, start_response):
         raise KeyError("missing")

@@ -18,6 +18,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
 """One of ASGI's."""
 
+RAISED = "seatrial.raised"
+"""In an environ or a scope: a list of the exceptions that a framework turned into a response, and only announced."""
+
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 

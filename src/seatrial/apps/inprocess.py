@@ -50,8 +50,8 @@ class InProcess:
         self._live: Live | None = None
         interface = interface or _interface(target)
         # What is called is the target with a witness at its door; all else about the app is the target's.
-        litestar = announcing(target)
-        self._announced = Announced(target, litestar) if litestar is not None else None
+        announcer = announcing(target)
+        self._announced = Announced(target, announcer) if announcer is not None else None
         served = self._announced or target
         self.served = served if witness is None else DOORS[interface](served, witness)
         self._gateway: Gateway = GATEWAYS[interface](self.served)
@@ -79,7 +79,7 @@ class InProcess:
         return client
 
     def async_client(self, *, raise_server_exceptions: bool = True, root_path: str = "", **options: Any) -> Any:
-        """The same as an `httpx.AsyncClient`, for tests on an asyncio event loop of their own.
+        """The same as an `httpx.AsyncClient`, for tests on an event loop of their own.
 
         The app stays on its one loop, whichever loop a test has: its pools outlive the test.
         """

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from seatrial.apps.calls.waiting import GRACE
-from seatrial.apps.calls.wsgi import RAISED, Application, WsgiCall, WsgiExchange, no_response
+from seatrial.apps.calls.wsgi import Application, WsgiCall, WsgiExchange, no_response
 from seatrial.apps.exchange import Answer, Receive, Request, Send, Socket
 from seatrial.apps.loop import Loop
+from seatrial.apps.observe.signals import Signals
 from seatrial.apps.waking import TooSlow
 from seatrial.core.wait import until
 from seatrial.errors import AppError
@@ -28,17 +29,14 @@ class WsgiGateway:
         self._app = app
         self.loop = Loop()
         """Where a server may live; the app itself is called in threads."""
-        self._announcements: Any = None
+        self._signals = Signals()
         self._exchanges: weakref.WeakSet[WsgiExchange] = weakref.WeakSet()
         self._answering: set[WsgiCall] = set()
         self.state: Mapping[str, Any] = MappingProxyType({})
 
     def open(self) -> None:
-        """Listen to Flask, where it is in use: it answers an exception with a page, and announces it by a signal."""
-        flask = sys.modules.get("flask")
-        if flask is not None and self._announcements is None:
-            self._announcements = flask.got_request_exception
-            self._announcements.connect(self._note, weak=False)
+        """Listen to Flask and Django, which answer an exception with a page."""
+        self._signals.listen()
 
     def answer(self, request: Request, timeout: float | None = None) -> Answer:  # noqa: ARG002 - see `run`
         """One call of the app."""
@@ -136,15 +134,7 @@ class WsgiGateway:
     def close(self) -> None:
         """Stop listening."""
         self.loop.stop()
-        announcements, self._announcements = self._announcements, None
-        if announcements is not None:
-            announcements.disconnect(self._note)
-
-    def _note(self, sender: Any, *, exception: BaseException, **_: Any) -> None:  # noqa: ARG002 - Flask's signature
-        """Flask announces an exception, in the context of the request that raised it."""
-        raised = sys.modules["flask"].request.environ.get(RAISED)
-        if raised is not None:
-            raised.append(exception)
+        self._signals.close()
 
 
 async def _in_a_thread(work: Callable[[], T], timeout: float | None) -> T:  # noqa: ASYNC109 - a Gateway's

@@ -11,14 +11,11 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from seatrial.apps.exchange import Answer, Request
+from seatrial.apps.exchange import RAISED, Answer, Request
 from seatrial.errors import AppError
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
-
-RAISED = "seatrial.raised"
-"""A list in each environ: exceptions that the app's framework announced, and turned into a response."""
 
 
 class WsgiExchange:

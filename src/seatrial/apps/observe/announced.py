@@ -1,41 +1,54 @@
 """Exceptions that a framework turns into responses and only announces: raised after the response, as others do.
 
-Starlette raises after its page for a failure; Litestar has a hook in the place of that.
+Starlette raises after its page for a failure; Litestar has a hook in the place of that, Django a signal.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
+
+from seatrial.apps.exchange import RAISED
+from seatrial.apps.observe.signals import Signals
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-RAISED = "seatrial.raised"
-"""In a scope: a list of what was announced."""
 FAILED = 500
 
 
+class Announcer(Protocol):
+    """Notes what a framework announces in the scope of its request."""
+
+    def listen(self) -> None:
+        """From now on."""
+        ...
+
+    def close(self) -> None:
+        """No longer."""
+        ...
+
+
 class Announced:
-    """An ASGI application around Litestar's, or around a middleware of that.
+    """An ASGI application around Litestar's or Django's, or around a middleware of that.
 
     Args:
         app: what is called.
-        litestar: the application that announces.
+        announcer: listens to the framework.
     """
 
-    def __init__(self, app: Any, litestar: Any) -> None:
+    def __init__(self, app: Any, announcer: Announcer) -> None:
         self._app = app
-        self._hooks: list[Any] = litestar.after_exception
-        self._hooks.append(_announce)
+        self._announcer = announcer
+        announcer.listen()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on; raises what was announced, where it became a failure of the server."""
         __tracebackhide__ = True
-        raised: list[Exception] = []
+        raised: list[BaseException] = []
         scope[RAISED] = raised
         status = 0
 
@@ -56,16 +69,31 @@ class Announced:
 
     def close(self) -> None:
         """Listen no more."""
+        self._announcer.close()
+
+
+class _Litestar:
+    """The hook of one application."""
+
+    def __init__(self, app: Any) -> None:
+        self._hooks: list[Any] = app.after_exception
+
+    def listen(self) -> None:
+        self._hooks.append(_announce)
+
+    def close(self) -> None:
         if _announce in self._hooks:
             self._hooks.remove(_announce)
 
 
-def announcing(target: Any) -> Any:
-    """The Litestar application that `target` is, or that a middleware of `target` wraps; None where there is none."""
-    litestar = sys.modules.get("litestar")
-    while litestar is not None and target is not None:
-        if isinstance(target, litestar.Litestar):
-            return target
+def announcing(target: Any) -> Announcer | None:
+    """For what `target` is, or a middleware of `target` wraps; None where that raises by itself."""
+    litestar, django = sys.modules.get("litestar"), sys.modules.get("django.core.handlers.asgi")
+    while (litestar or django) and target is not None:
+        if litestar is not None and isinstance(target, litestar.Litestar):
+            return _Litestar(target)
+        if django is not None and isinstance(target, django.ASGIHandler):
+            return Signals()
         target = getattr(target, "app", None)
     return None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from seatrial.apps.exchange import RAISED
 from seatrial.apps.observe.seen import Seen, Witness, told
 
 
@@ -32,6 +33,7 @@ class ObservedWsgi:
             return start_response(status, headers, *error)
 
         def ended(error: BaseException | None = None) -> None:
+            error = error or next(iter(environ.get(RAISED) or ()), None)
             seen.error = told(error) if error is not None else ""
             seen.ends()
             seen.route = seen.route or _wsgi_route(environ, path)

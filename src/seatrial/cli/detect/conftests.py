@@ -153,12 +153,6 @@ def patterns(project: Project) -> tuple[Pattern, ...]:
     return tuple(found)
 
 
-def rollback_patterns(found: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
-    """Those that roll back, and so say what a test may do in this project today."""
-    names = {rule.name for rule in _ROLLBACKS.values()}
-    return tuple(pattern for pattern in found if pattern.name in names)
-
-
 def _in_source(source: Source) -> Iterator[Pattern]:
     for function in ast.walk(source.tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and _is_fixture(source, function):

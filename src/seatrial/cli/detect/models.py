@@ -11,7 +11,6 @@ from seatrial.cli.detect.project import Project, Source
 
 _BASES = ("DeclarativeBase", "DeclarativeBaseNoMeta", "AsyncAttrs", "MappedAsDataclass")
 _FACTORIES = ("declarative_base", "automap_base")
-_READY_MADE = "advanced_alchemy.base"
 
 
 def models(project: Project) -> tuple[Candidate, ...]:
