@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import textwrap
 import urllib.request
@@ -114,11 +115,29 @@ def asked(watch):
     return [str(each) for each in watch.exchanges]
 
 
-def test_a_service_of_this_process_is_reached_without_a_socket_and_by_one_where_httpx_is_not_used(made, watch):
+@pytest.fixture
+def connections(monkeypatch):
+    """Where sockets of this process have connected to."""
+    found = []
+    connect = socket.socket.connect
+
+    def connecting(self, address):
+        found.append(address)
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connecting)
+    return found
+
+
+def test_a_service_of_this_process_is_reached_without_a_socket_and_by_one_where_httpx_is_not_used(
+    made, watch, connections
+):
     made.begin(["orders"], {})
     client = made.client("orders")
     assert client.get("/async").json() == 3
+    assert connections == []
     assert client.get("/sync").json() == 3
+    assert connections == [("127.0.0.1", made._edges["orders", "stock"].port)]
     assert asked(watch) == [
         "test -> orders: GET /async 200",
         "orders -> stock: GET /levels/lamp 200",

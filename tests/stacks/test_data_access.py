@@ -264,7 +264,7 @@ SERVICE = {
             ]
 
 
-        @pytest.mark.parametrize("way", [way for way in WAYS if way not in ("psycopg2",)])
+        @pytest.mark.parametrize("way", WAYS)
         def test_pools_go_on_after_the_copy_was_replaced(client, way):
             assert client.post(f"/ways/by_{way}").json() == [1, 1]
         """,
@@ -273,4 +273,4 @@ SERVICE = {
 
 def test_every_way_to_a_database(project, passes):
     project.write(SERVICE)
-    passes(passed=11 * 3 + 1 + 10)
+    passes(passed=11 * 3 + 1 + 11)
