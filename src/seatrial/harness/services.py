@@ -143,10 +143,13 @@ class Services:
             for name in self._running & set(self._inner):
                 all_of_it.callback(self._inner[name].restore)
             self._clients = []
-            # What a test has closed is no request that it has left running.
-            for edge in self._edges.values():
-                if edge.answerer in self._running:
-                    edge.settle()
+            self.settle()  # what a test has closed is no request that it has left running
+
+    def settle(self) -> None:
+        """Wait a moment for answers that their callers have, and that are not over for who gives them."""
+        for edge in self._edges.values():
+            if edge.answerer in self._running:
+                edge.settle()
 
     def explain_failure(self, test: TestContext) -> None:
         """The running test has failed: show with it what each process has printed meanwhile."""

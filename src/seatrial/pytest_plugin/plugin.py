@@ -152,6 +152,15 @@ class SeatrialPlugin:
         if told:
             pytest.fail("\n\n".join(self.tell(complaint) for complaint in told), pytrace=False)
 
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        """Where it fails: what services log of its requests, once they have answered, is still the test's own."""
+        try:
+            return (yield)
+        except BaseException:
+            self.harness.services.settle()
+            raise
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]

@@ -6,6 +6,7 @@ import json
 import marshal
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ class Instance:
         self._replace("launch", marshal.dumps(json.loads(json.dumps(dict(launch)))))
 
     def _replace(self, name: str, content: bytes) -> None:
-        fresh = self.folder / f"{name}.{os.getpid()}.new"
+        fresh = self.folder / f"{name}.{os.getpid()}.{threading.get_native_id()}.new"
         fresh.touch(mode=0o600)
         fresh.write_bytes(content)
         fresh.replace(self.folder / name)
