@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
+
 PROJECT = {
     "seatrial.toml": """
         [resources.db]
@@ -114,3 +118,38 @@ PICCOLO = {
 def test_piccolo_migrates_too_and_that_it_runs_in_each_run_is_told(project, passes):
     project.write(PICCOLO)
     assert "`piccolo migrations forwards all` runs again in each run: `inputs`" in passes(passed=2)
+
+
+DBMATE = {
+    "seatrial.toml": """
+        [resources.db]
+        kind = "postgres"
+        schema = "dbmate --no-dump-schema up"
+        inputs = ["db/migrations/*.sql"]
+        env = { DATABASE_URL = "{url}?sslmode=disable" }
+        """,
+    "db/migrations/20260101000000_books.sql": """
+        -- migrate:up
+        CREATE TABLE books (id serial PRIMARY KEY, title text NOT NULL);
+        INSERT INTO books (title) VALUES ('Emma');
+
+        -- migrate:down
+        DROP TABLE books;
+        """,
+    "test_books.py": """
+        import pytest
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_books(db, attempt):
+            assert db.execute("SELECT id, title FROM books").fetchall() == [(1, "Emma")]
+            db.execute("UPDATE books SET title = 'changed'")
+            db.commit()
+        """,
+}
+
+
+@pytest.mark.skipif(shutil.which("dbmate") is None, reason="dbmate is not here: npm install --global dbmate")
+def test_dbmate_a_program_in_go_migrates_once(project, passes):
+    project.write(DBMATE)
+    assert " built in " in passes(passed=2)
+    assert " found in " in passes(passed=2)
