@@ -50,8 +50,8 @@ _TUNING: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %d %a ",
     "log_timezone": "UTC",
     "timezone": "UTC",
-    # Hashed 4,096 times, which costs each connection milliseconds (libpq on a busy machine: 19 in the place of 10). Fewer
-    # would do here, but are refused by Go's lib/pq (it wants four digits) and by pgjdbc (it wants what RFC 5802 asks for).
+    # Hashed 4,096 times, which costs each login milliseconds (libpq on a busy machine: 19 in the place of 10). Fewer
+    # would do here, but Go's lib/pq refuses them (it wants four digits), and pgjdbc (it wants what RFC 5802 asks for).
     "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",
 }
