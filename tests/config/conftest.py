@@ -13,7 +13,10 @@ from seatrial.config.load import diagnose, load
 from seatrial.config.model import Config
 
 KNOWN = Known(
-    kinds={"postgres": KindFacts(env="DATABASE_URL"), "sqlite": KindFacts(env="DATABASE_URL", serverless=True)},
+    kinds={
+        "postgres": KindFacts(env="DATABASE_URL", options={"connections": "60"}),
+        "sqlite": KindFacts(env="DATABASE_URL", serverless=True),
+    },
     providers=("embedded", "binary", "container", "url"),
 )
 

@@ -18,6 +18,10 @@ def service(*lines: str) -> str:
 
 MISTAKES = {
     "unknown key": (db('isolaton = "reset"'), ["unknown key `isolaton`", "write `isolation`"]),
+    "key of another kind": (
+        '[tool.seatrial.resources.db]\nkind = "sqlite"\nconnections = 60\n',
+        ["a sqlite resource has no `connections`", "a key of postgres"],
+    ),
     "unknown top key": ('[tool.seatrial]\napplication = "a:b"\n', ["unknown key `application`", "app"]),
     "misspelt kind": ('[tool.seatrial.resources.db]\nkind = "postgers"\n', ['no kind "postgers"', "write `postgres`"]),
     "no kind": ('[tool.seatrial.resources.db]\nschema = "x.sql"\n', ["[resources.db] has no kind"]),

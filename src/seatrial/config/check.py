@@ -76,6 +76,8 @@ def _resource(name: str, keys: object, known: Known, findings: Findings) -> Reso
     facts = known.kinds.get(str(keys.get("kind", "")))
     own = facts.options if facts else {}
     of_kind = {key: Key(shape=Shape.OPTION, example=f"{key} = {_written(value)}") for key, value in own.items()}
+    strays = _of_other_kinds(path, keys, known, findings)
+    keys = {key: value for key, value in keys.items() if key not in strays}
     taken = _shaped(path, keys, {**RESOURCE, **of_kind}, (), findings)
     options = {key: taken.pop(key) for key in own if key in taken}
     if "kind" not in keys:
@@ -92,6 +94,22 @@ def _resource(name: str, keys: object, known: Known, findings: Findings) -> Reso
         where = (*path, "env", variable)
         _judge(findings, where, values.variable(variable) or values.template(variable, template))
     return ResourceConfig(**{"kind": "", **taken, "name": name, "options": options})
+
+
+def _of_other_kinds(path: KeyPath, keys: Mapping[str, object], known: Known, findings: Findings) -> set[str]:
+    """The keys that another kind has, and this one has not; each is a finding."""
+    kind = str(keys.get("kind", ""))
+    strays = {key for key in keys if key not in RESOURCE and kind in known.kinds}
+    strays -= set(known.kinds[kind].options) if strays else set()
+    for key in sorted(strays):
+        owners = [name for name in known.kinds if key in known.kinds[name].options]
+        if not owners:
+            strays.remove(key)
+            continue
+        findings.add(
+            (*path, key), f"a {kind} resource has no `{key}`", f"remove it: it is a key of {', '.join(owners)}"
+        )
+    return strays
 
 
 _JUDGES: Mapping[str, Callable[[str], values.Verdict]] = {
