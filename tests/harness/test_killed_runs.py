@@ -1,7 +1,7 @@
 """Whoever is killed, and when: nothing of ours runs on, the next start sweeps the rest, and the next run works.
 
 A run is a child of this process, forked with everything imported: a controller, and a worker that works through the
-phases of a run on a real PostgreSQL. A pytest that is killed leaves no more behind than these do: it runs no finalizers
+phases of a run on a real server: PostgreSQL's and Valkey's in each run of the tests, the other kinds' by night. A pytest that is killed leaves no more behind than these do: it runs no finalizers
 on SIGTERM either. At the end of this file a real pytest is killed, too.
 
 One promise is itself a time: nothing is left two seconds after the supervisor's idle time, or after its own death. What
@@ -20,6 +20,8 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -31,7 +33,7 @@ from seatrial.errors import SeatrialError
 from seatrial.harness.compose import compose
 from seatrial.harness.run import Run
 from seatrial.resources.kinds.postgres.naming import Marker
-from seatrial.resources.kinds.postgres.store import PASSING, PostgresStore
+from seatrial.resources.kinds.postgres.store import PASSING
 from seatrial.resources.supervisor import client
 from seatrial.resources.supervisor.instance import known
 
@@ -78,18 +80,116 @@ class Yardstick:
         return wait.now() - before
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sort:
+    """A kind of server, and what a run does with it."""
+
+    kind: str
+    fills: str
+    """The key that fills its template."""
+    file: str
+    """What that key's file says; {made} is another number each time, so that the template has to be made anew."""
+    use: Callable[[str, object], None]
+    """Looks for what is left of other runs at the address, writes as an app would, and leaves it there."""
+
+    def write(self, folder, made):
+        """The project's configuration, and a schema or a seed."""
+        module = self.fills == "seed"
+        (folder / "seatrial.toml").write_text(
+            f'[resources.db]\nkind = "{self.kind}"\n{self.fills} = "{"seeds:load" if module else "schema.sql"}"\n'
+        )
+        (folder / ("seeds.py" if module else "schema.sql")).write_text(self.file.replace("{made}", str(made)))
+
+
+def _use_postgres(url, plan):
+    with psycopg.connect(url, autocommit=True) as app:
+        app.execute("create table if not exists written (id int)")
+        others = app.execute("select datname, shobj_description(oid, 'pg_database') from pg_database").fetchall()
+    passing = [name for name, told in others if (found := Marker.read(told)) and found.what in PASSING]
+    assert passing == [plan.copy_name], passing
+
+
+def _use_mariadb(url, plan):
+    import pymysql
+
+    admin = plan.server.endpoint.admin
+    login = {"host": admin.host, "port": admin.port, "user": admin.user, "password": admin.password}
+    with pymysql.connect(**login, database=plan.copy_name) as app, app.cursor() as cursor:
+        cursor.execute("create table if not exists written (id int)")
+        cursor.execute("select name from seatrial.`databases` where what in ('copy', 'building', 'layer')")
+        assert cursor.fetchall() == ((plan.copy_name,),)
+
+
+def _use_valkey(url, plan):
+    import redis
+
+    with redis.Redis.from_url(url) as app:
+        assert app.keys() == [b"seed"]
+        app.set("written", 1)
+
+
+def _use_nats(url, plan):
+    import asyncio
+
+    import nats
+
+    async def use():
+        connection = await nats.connect(url)
+        assert [stream.config.name for stream in await connection.jetstream().streams_info()] == ["seed"]
+        await connection.jetstream().add_stream(name="written", subjects=["written"])
+        await connection.close()
+
+    asyncio.run(use())
+
+
+def _use_s3(url, plan):
+    import boto3
+
+    admin = plan.server.endpoint.admin
+    login = {"aws_access_key_id": plan.address.user, "aws_secret_access_key": plan.address.password}
+    where = {"endpoint_url": f"http://{admin.host}:{admin.port}", "region_name": "us-east-1"}
+    app = boto3.client("s3", **where, **login)
+    assert [one["Key"] for one in app.list_objects_v2(Bucket=plan.copy_name)["Contents"]] == ["seed"]
+    app.put_object(Bucket=plan.copy_name, Key="written", Body=b"")
+
+
+_STREAM = """import nats
+async def load(url):
+    connection = await nats.connect(url)
+    await connection.jetstream().add_stream(name="seed", subjects=["{made}"])
+    await connection.close()
+"""
+POSTGRES = Sort(
+    kind="postgres",
+    fills="schema",
+    file="create table t{made} (id int); select pg_sleep(0.01);\n",
+    use=_use_postgres,
+)
+VALKEY = Sort(kind="valkey", fills="seed", file="def load(client):\n    client.set('seed', {made})\n", use=_use_valkey)
+BY_NIGHT = (
+    VALKEY,
+    Sort(kind="mariadb", fills="schema", file="create table t{made} (id int);\n", use=_use_mariadb),
+    Sort(kind="nats", fills="seed", file=_STREAM, use=_use_nats),
+    Sort(
+        kind="s3",
+        fills="seed",
+        file="def load(bucket):\n    bucket.put_object(Key='seed', Body=b'{made}')\n",
+        use=_use_s3,
+    ),
+)
+
+
 class Killed:
     """A project, its cache, and runs of it that stop in one phase."""
 
-    def __init__(self, folder, store):
-        self.folder, self.store, self.made = folder, store, 0
-        (folder / "seatrial.toml").write_text('[resources.db]\nkind = "postgres"\nschema = "schema.sql"\n')
+    def __init__(self, sort, folder, store):
+        self.sort, self.folder, self.store, self.made = sort, folder, store, 0
         self.schema()
 
     def schema(self):
         """Another one each time: the template has to be made anew."""
         self.made += 1
-        (self.folder / "schema.sql").write_text(f"create table t{self.made} (id int); select pg_sleep(0.01);\n")
+        self.sort.write(self.folder, self.made)
 
     def run(self, phase):
         """Starts a run; returns its controller and its worker once it is in that phase, and what lets it go on."""
@@ -99,7 +199,7 @@ class Killed:
         if not controller:
             os.close(told)
             os.close(go)
-            _end_with(lambda: _control(self.folder, phase, tell, hold))
+            _end_with(lambda: _control(self.sort, self.folder, phase, tell, hold))
         os.close(tell)
         os.close(hold)
         assert select.select([told], [], [], PATIENCE)[0], f"it never came to {phase}"
@@ -145,7 +245,7 @@ class Killed:
 
     def sockets(self):
         """What supervisors and servers listened at."""
-        return [path for root in folders.running(self.store) for path in (*root.glob("*/s"), *root.glob("*/.s.*"))]
+        return [path for root in folders.running(self.store) for path in root.glob("*/*") if path.is_socket()]
 
     def _ended(self, left, yardstick, what, idle=0.0):
         """Whatever `left` names ends, and in time."""
@@ -183,13 +283,19 @@ class Killed:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def sort():
+    """What is killed, where a test does not say otherwise."""
+    return POSTGRES
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, sort):
     store = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEATRIAL_CACHE", str(store))
         patch.setenv("SEATRIAL_IDLE", str(IDLE))
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
-        yield Killed(tmp_path_factory.mktemp("project"), store)
+        yield Killed(sort, tmp_path_factory.mktemp("project"), store)
     for status in client.instances(store=store):
         client.down(status.instance)
     for root in folders.running(store):
@@ -212,6 +318,24 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_works(killed, phase, n
 def test_and_again_and_again(killed, phase, number, repeat):
     for victim in VICTIMS:
         killed.kill(phase, victim, number)
+    killed.whole()
+
+
+@pytest.mark.parametrize("sort", [VALKEY], ids=lambda sort: sort.kind, scope="module")
+def test_a_run_on_another_kind_of_server_that_is_killed_leaves_nothing(killed):
+    for phase, victim in zip(PHASES, VICTIMS, strict=True):  # all sixteen pairs: by night
+        killed.kill(phase, victim, signal.SIGKILL)
+    killed.whole()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("sort", BY_NIGHT, ids=lambda sort: sort.kind, scope="module")
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("phase", PHASES)
+def test_and_on_every_kind_again_and_again(killed, phase, number):
+    for _ in range(5):
+        for victim in VICTIMS:
+            killed.kill(phase, victim, number)
     killed.whole()
 
 
@@ -264,7 +388,7 @@ def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, victim, 
     assert outcome.counts() == {"passed": 2}, outcome.text
 
 
-def _control(folder, phase, tell, hold):
+def _control(sort, folder, phase, tell, hold):
     """The controller: it has reserved what the worker uses, and waits for its end."""
     reserved = _composed(folder, Run(id="k1lled", root=folder, worker="main"))
     ports = {name: each.plan.server.endpoint.admin.port for name, each in reserved.resources.items()}
@@ -273,7 +397,7 @@ def _control(folder, phase, tell, hold):
     if not worker:
         os.close(mine)
         run = Run(id="k1lled", root=folder, worker="gw0", ports=ports)
-        _end_with(lambda: _work(folder, run, phase, tell, hold, watched))
+        _end_with(lambda: _work(sort, folder, run, phase, tell, hold, watched))
     os.close(tell)
     status = _wait_for(worker)
     reserved.close()
@@ -281,7 +405,7 @@ def _control(folder, phase, tell, hold):
         raise SystemExit(status)
 
 
-def _work(folder, run, phase, tell, hold, watched):
+def _work(sort, folder, run, phase, tell, hold, watched):
     """The worker. In its phase it says so and stops, until it may go on; it ends when its controller does."""
 
     def stop(reached):
@@ -293,39 +417,42 @@ def _work(folder, run, phase, tell, hold, watched):
                 os._exit(0)
 
     threading.Thread(target=lambda: (os.read(watched, 1), os._exit(0)), daemon=True).start()
-    spawn, seal, drop = client.spawn, PostgresStore._made, PostgresStore.drop
+    spawn = client.spawn
 
     def spawning(*arguments):
         found = spawn(*arguments)
         stop("start")
         return found
 
-    def making(self, key, name, fill):
-        def filling(target):
-            fill(target)
-            stop("template")
-
-        return seal(self, key, name, filling)
-
-    def dropping(self, name):
-        stop("end")
-        drop(self, name)
-
-    client.spawn, PostgresStore._made, PostgresStore.drop = spawning, making, dropping
+    client.spawn = spawning
+    sys.path.insert(0, str(folder))  # where the seed is
     harness = _composed(folder, run)
+    plan = harness.resources["db"].plan
+    opened = type(plan.kind).open
+
+    def opening(*arguments, **keys):
+        type(plan.kind).open = opened
+        store = opened(*arguments, **keys)
+        build, drop = type(store).build, type(store).drop
+
+        def building(self, key, name, fill):
+            return build(self, key, name, lambda target: (fill(target), stop("template")))
+
+        def dropping(self, name):
+            stop("end")
+            drop(self, name)
+
+        type(store).build, type(store).drop = building, dropping
+        return store
+
+    type(plan.kind).open = opening
     try:
         harness.open()
         with contextlib.suppress(SeatrialError):  # its server may have been killed
             harness.require(["db"])
             harness.begin(_Test(), {"db": "reset"}, ["db"])
             assert harness.resources["db"].started
-            with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as app:
-                app.execute("create table if not exists written (id int)")
-                others = app.execute(
-                    "select datname, shobj_description(oid, 'pg_database') from pg_database"
-                ).fetchall()
-            passing = [name for name, told in others if (found := Marker.read(told)) and found.what in PASSING]
-            assert passing == [harness.resources["db"].plan.copy_name], passing
+            sort.use(plan.address.url(), plan)
             stop("test")
             harness.end(last=True)
     finally:
