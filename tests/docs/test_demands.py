@@ -28,7 +28,8 @@ NATS = "resources/kinds/nats/test_nats.py::"
 MYSQL = "resources/kinds/mysql/test_servers.py::"
 S3 = "resources/kinds/s3/test_servers.py::"
 COMMAND = "resources/kinds/command/test_command.py::"
-KILLS = "harness/test_killed_runs.py::test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
+KILLED = "harness/test_killed_runs.py::"
+KILLS = KILLED + "test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
 
 EVERY = "resources/providers/test_every_kind.py::"
 OTHER_SERVERS = ("mysql, mariadb", "redis, valkey", "nats", "s3", "command")
@@ -101,7 +102,12 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on(PROMISES, "mysql, mariadb", "redis, valkey", "nats", "s3"),
         "sqlite": NONE,
     },
-    "whoever is killed, in whatever phase: nothing is left, the next run works": {"postgres": KILLS},
+    "whoever is killed, in whatever phase: nothing is left, the next run works": {
+        "postgres": KILLS,
+        "redis, valkey": KILLED + "test_a_run_on_another_kind_of_server_that_is_killed_leaves_nothing",
+        **on(KILLED + "test_and_on_every_kind_again_and_again", "mysql, mariadb", "nats", "s3"),
+        "sqlite": NONE,
+    },
     "kill -9 of the holder leaves no process after the idle time": {
         **on(SUPERVISOR + "test_a_server_whose_holder_is_killed_ends_after_the_idle_time", *ALL_SERVERS),
         "sqlite": NONE,

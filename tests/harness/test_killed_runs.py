@@ -333,7 +333,7 @@ def test_a_run_on_another_kind_of_server_that_is_killed_leaves_nothing(killed):
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("phase", PHASES)
 def test_and_on_every_kind_again_and_again(killed, phase, number):
-    for _ in range(5):
+    for _ in range(2):
         for victim in VICTIMS:
             killed.kill(phase, victim, number)
     killed.whole()

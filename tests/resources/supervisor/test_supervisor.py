@@ -31,7 +31,7 @@ time.sleep(300)
 def started(instance):
     """The server's pid, once it runs what it is told to run."""
     assert wait.until(lambda: "serving" in (instance.log.read_text() if instance.log.exists() else ""), timeout=20)
-    assert wait.until(lambda: "pid" in instance.read("state.json"), timeout=5)
+    assert wait.until(lambda: client.ask(instance, "status") is not None, timeout=20)  # its supervisor listens
     return instance.read("state.json")["pid"]
 
 
@@ -360,3 +360,51 @@ def test_a_socket_that_somebody_listens_to_and_a_file_are_left_alone(instance):
     client.settle(instance)
     assert not heard.exists()
     assert file.exists()
+
+
+def test_a_socket_that_a_killed_server_leaves_in_its_folder_goes_too(instance, orders):
+    inside = instance.folder / "x.sock"
+    hold = client.spawn(instance, orders(LISTENING.format(path=str(inside)), stop_signal=signal.SIGKILL))
+    started(instance)
+    assert inside.is_socket()
+    hold.close()
+    assert wait.until(lambda: not instance.alive, timeout=20)
+    assert not inside.exists()
+
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(15, lambda *_: ({last}))
+print('serving', flush=True)
+while True: time.sleep(300)
+"""
+
+
+def test_a_server_that_hangs_when_it_is_told_to_end_while_it_starts_is_soon_killed(instance, orders):
+    hold = client.spawn(instance, orders(STUBBORN.format(last="None")))
+    os.kill(supervisor_of(started(instance)), signal.SIGTERM)
+    assert wait.until(lambda: not hold.alive(), timeout=30)
+    assert hold.ended is not None
+    assert hold.ended.status == -signal.SIGKILL  # and not by SIGQUIT, which comes when all patience is at an end
+    hold.close()
+
+
+def test_a_server_that_was_ready_is_given_time_to_end(instance, orders):
+    hold = client.spawn(instance, orders(STUBBORN.format(last="time.sleep(2), sys.exit(0)")))
+    pid = started(instance)
+    hold.tell_ready()
+    os.kill(supervisor_of(pid), signal.SIGTERM)
+    assert wait.until(lambda: not hold.alive(), timeout=30)
+    assert hold.ended is not None
+    assert hold.ended.status == 0
+    hold.close()
+
+
+def test_a_server_that_is_told_to_be_ready_can_be_held_by_others_at_once(instance, orders):
+    hold = client.spawn(instance, orders())
+    hold.tell_ready()  # long before the supervisor listens
+    second = client.attach(instance, "this", 0.05)
+    assert isinstance(second, Hold)
+    assert second.ready
+    for one in (hold, second):
+        one.close()

@@ -255,6 +255,7 @@ class LocalServer:
         if not found.ready:
             try:
                 self._await(found, 0)
+                found.tell_ready()  # whoever started it may be gone
             except ProviderError:
                 # Whoever started it is told why, and may try again; then it is our turn.
                 found.close()

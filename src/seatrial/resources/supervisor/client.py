@@ -50,6 +50,7 @@ class Hold:
         self._sock = sock
         self._starter = starter
         self._pending = b""
+        self._confirmed = False
         self.ready = ready
         self.ended: Ended | None = None
 
@@ -65,18 +66,25 @@ class Hold:
                 break
             *lines, self._pending = (self._pending + chunk).split(b"\n")
             for message in map(json.loads, lines):
+                self._confirmed = self._confirmed or "ok" in message
                 if message.get("event") == "exit":
                     self.ended = Ended(status=message["status"], asked=message["asked"], log=message["log"])
         return self.ended is None
 
     def tell_ready(self) -> None:
-        """The server answers: later holders need not ask it."""
+        """The server answers: later holders need not ask it. Back when they can find it, too.
+
+        A quick server answers before its supervisor has imported what it listens with.
+        """
         self.ready = True
         self._reap()
         try:
             _send(self._sock, {"op": "ready"})
         except OSError:
             self.alive()
+            return
+        while self.alive() and not self._confirmed and _readable(self._sock, _ANSWER):
+            continue
 
     def close(self) -> None:
         """Let go."""

@@ -89,7 +89,8 @@ class Instance:
 
     def sweep(self) -> None:
         """Remove what an earlier server of ours has left. Only under `lock`, and only if nothing runs there."""
-        for path in self.read("launch.json").get("outside", ()):
+        inside = map(str, self.folder.iterdir()) if self.folder.is_dir() else ()
+        for path in (*self.read("launch.json").get("outside", ()), *inside):
             processes.remove_deserted(path)
         for left in ("state.json", "s"):
             (self.folder / left).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ The server dies with the supervisor, too. So nothing is left behind, whoever is 
 
 Requests and answers are lines of JSON:
     {"op": "lease", "want": KEY, "idle": SECONDS}   hold the server, if it is the one that is wanted
-    {"op": "ready"}                                 the holder has had an answer from it; no reply
+    {"op": "ready"}                                 the holder has had an answer from it
     {"op": "status"} {"op": "pin"} {"op": "unpin"}  a pinned server stays up without holders
     {"op": "down"}                                  end it now; the end of the connection is the reply
 Every holder is told once when the server ends: {"event": "exit", "status": N, "asked": BOOL, "log": TEXT}.
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LOG_TAIL = 8192
-_PATIENCE = ((10.0, 0), (3.0, signal.SIGQUIT), (5.0, signal.SIGKILL))
-"""Seconds given to the server's own way of stopping, then to ruder signals."""
 
 
 class _Peer:
@@ -106,7 +104,8 @@ class Supervisor:
             if listener is not None:
                 listener.close()
             self._stop()
-            for path in self.launch.get("outside", ()):
+            # Some servers are best ended by SIGKILL, and leave their sockets in our folder, too.
+            for path in (*self.launch.get("outside", ()), *os.listdir(".")):  # noqa: PTH208 - pathlib is not light
                 processes.remove_deserted(path)
             _remove("state.json")
             self._tell()
@@ -182,14 +181,13 @@ class Supervisor:
             if not other:
                 peer.lease, self.idle = True, float(request["idle"])
             peer.send({**self._status(), "ok": not other})
-        elif op == "ready":
-            self.ready = True
         elif op == "down":
             self.asked = True
         else:
             if op in ("pin", "unpin"):
                 self.pinned = op == "pin"
-            peer.send({**self._status(), "ok": op in ("status", "pin", "unpin")})
+            self.ready = self.ready or op == "ready"
+            peer.send({**self._status(), "ok": op in ("ready", "status", "pin", "unpin")})
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -239,8 +237,7 @@ class Supervisor:
                 self.status = os.waitstatus_to_exitcode(status)
 
     def _stop(self) -> None:
-        patience = [(seconds, number or self.launch["stop_signal"]) for seconds, number in _PATIENCE]
-        for seconds, number in patience:
+        for seconds, number in self._patience():
             self._reap()
             if not self.pid or self.status is not None:
                 return
@@ -253,6 +250,17 @@ class Supervisor:
                 except BlockingIOError:
                     pass
                 self._reap()
+
+    def _patience(self) -> tuple[tuple[float, int], ...]:
+        """Seconds given to the server's own way of stopping, then to ruder signals.
+
+        One that never was ready has nothing to lose, and may hang for good when it is told while it starts (MariaDB
+        10.11): it is soon sent what the death of its supervisor would send it.
+        """
+        stop, die = self.launch["stop_signal"], self.launch["die_signal"]
+        if self.ready or die == stop:
+            return (10.0, stop), (3.0, signal.SIGQUIT), (5.0, signal.SIGKILL)
+        return (1.0, stop), (3.0, die), (5.0, signal.SIGKILL)
 
     def _tell(self) -> None:
         ended = {"event": "exit", "status": self.status, "asked": self.asked, "log": _tail(self.launch["log"])}
