@@ -105,7 +105,6 @@ DEMANDS: dict[str, dict[str, str]] = {
     "whoever is killed, in whatever phase: nothing is left, the next run works": {
         "postgres": KILLS,
         "redis, valkey": KILLED + "test_a_run_on_another_kind_of_server_that_is_killed_leaves_nothing",
-        **on(KILLED + "test_and_on_every_kind_again_and_again", "mysql, mariadb", "nats", "s3"),
         "sqlite": NONE,
     },
     "kill -9 of the holder leaves no process after the idle time": {
