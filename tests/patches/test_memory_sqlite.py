@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
-from seatrial.patches.memory_sqlite import MemorySQLite
+from seatrial.patches.engines.memory_sqlite import MemorySQLite
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_it_waits_for_sqlalchemy_to_be_imported() -> None:
     """Applying it costs no import, and a `create_engine` imported later, or before, is patched all the same."""
     script = """
         import sys
-        from seatrial.patches.memory_sqlite import MemorySQLite
+        from seatrial.patches.engines.memory_sqlite import MemorySQLite
         patch = MemorySQLite()
         patch.apply()
         assert not any(name.startswith("sqlalchemy") for name in sys.modules)

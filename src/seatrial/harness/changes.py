@@ -7,18 +7,20 @@ from importlib.util import find_spec
 
 from seatrial.patches.protocol import Patch
 from seatrial.resources.protocol import Address
+from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.detours import Detours
 from seatrial.sessions.pools import Pools
 
 
-def patches_of(addresses: Mapping[str, Address], pools: Pools, detours: Detours) -> list[Patch]:
+def patches_of(addresses: Mapping[str, Address], pools: Pools, detours: Detours, engines: Engines) -> list[Patch]:
     """The patches of every run, for copies at these addresses. Imports none of the libraries."""
 
     def sqlalchemy() -> list[Patch]:
-        from seatrial.patches.memory_sqlite import MemorySQLite
+        from seatrial.patches.engines.made import made_engines
+        from seatrial.patches.engines.memory_sqlite import MemorySQLite
         from seatrial.patches.stale_pools import stale_sqlalchemy
 
-        return [stale_sqlalchemy(pools), MemorySQLite()]
+        return [stale_sqlalchemy(pools), MemorySQLite(), made_engines(engines)]
 
     def psycopg() -> list[Patch]:
         from seatrial.patches.led_drivers import LedPsycopg

@@ -37,6 +37,7 @@ from seatrial.resources.protocol import (
 )
 from seatrial.resources.resolve import resolve
 from seatrial.resources.serverless import NoServer
+from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.detours import Detours
 from seatrial.sessions.pools import Pools
 
@@ -76,15 +77,16 @@ def compose(
     Raises:
         ConfigError, ProviderError: for what can't be had, before anything has started.
     """
-    pools, detours = Pools(), Detours()
-    plans = [_plan(config, resource, run, pools, detours, emit, audit=audit) for resource in config.resources]
+    pools, detours, engines = Pools(), Detours(), Engines()
+    led = partial(_sessions, config, pools=pools, detours=detours, engines=engines)
+    plans = [_plan(config, resource, run, pools, led, emit, audit=audit) for resource in config.resources]
     if served:
         return Harness([replace(plan, sessions=_remote, override=None) for plan in plans], load_app=None, emit=emit)
     watch = Watch({plan.address.database: plan.name for plan in plans}, emit)
     checks = Checks(partial(_describe, required="openapi" in config.strict), config.strict, emit)
     allowed = (*config.allow_hosts, *(plan.address.host for plan in plans if plan.address.host))
     patches = [
-        *patches_of({plan.name: plan.address for plan in plans}, pools, detours),
+        *patches_of({plan.name: plan.address for plan in plans}, pools, detours, engines),
         *(fast_hashing(while_testing=lambda: harness.in_test) if config.fast_password_hashing else ()),
         SeenStatements(watch.statement, config.root),
         Guard(checks.beyond, allowed),
@@ -138,7 +140,7 @@ def _plan(
     resource: ResourceConfig,
     run: Run,
     pools: Pools,
-    detours: Detours,
+    led: Callable[..., Sessions],
     emit: events.Emit,
     *,
     audit: bool,
@@ -166,7 +168,7 @@ def _plan(
         override=partial(_dependency, config, resource) if resource.override else None,
         migrators=partial(_migrators, config, resource, kind, address.scheme, run, emit),
         strategies=partial(_strategies, resource),
-        sessions=partial(_sessions, config, resource, kind, pools, detours),
+        sessions=partial(led, resource, kind),
         held=partial(pools.held, address),
         chooser=partial(_chooser, config, resource),
         audit=partial(_audit, resource, kind, server, address, run, emit) if audit else None,
@@ -231,7 +233,14 @@ def _audit(
 
 
 def _sessions(
-    config: Config, resource: ResourceConfig, kind: Kind, pools: Pools, detours: Detours, copy: Copy
+    config: Config,
+    resource: ResourceConfig,
+    kind: Kind,
+    copy: Copy,
+    *,
+    pools: Pools,
+    detours: Detours,
+    engines: Engines,
 ) -> Sessions:
     from seatrial.sessions.choose import open_sessions
 
@@ -243,6 +252,7 @@ def _sessions(
         is_async=any(_ASYNC_DRIVER.search(template) for template in resource.env.values()),
         pools=pools,
         detours=detours,
+        engines=engines,
     )
 
 

@@ -12,6 +12,7 @@ from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
 from seatrial.migrators.source.models import import_models
 from seatrial.migrators.source.modules import Modules
+from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Target
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Metadata:
         from sqlalchemy.schema import CreateSchema
 
         metadata = self._metadata()
-        engine = create_engine(target.address.url(self._driver), poolclass=NullPool)
+        engine = create_engine(target.address.url(self._driver), poolclass=NullPool, execution_options={OWN: True})
         try:
             with engine.begin() as connection:
                 for schema in sorted(_schemas(metadata) - {*inspect(connection).get_schema_names()}):

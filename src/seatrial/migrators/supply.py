@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from typing import Any, get_type_hints
 
 from seatrial.errors import ConfigError
+from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Target
 
 _BY_NAME: Mapping[str, str] = {
@@ -97,7 +98,7 @@ def _supply(kind: str, library: str, target: Target, drivers: Mapping[str, str])
     else:
         from sqlalchemy import NullPool, create_engine
 
-        engine = create_engine(address.url(drivers["sync"]), poolclass=NullPool)
+        engine = create_engine(address.url(drivers["sync"]), poolclass=NullPool, execution_options={OWN: True})
         try:
             if kind == "Engine":
                 yield (engine,)
@@ -123,7 +124,7 @@ async def _supply_async(kind: str, url: str) -> AsyncIterator[Any]:
     from sqlalchemy import NullPool
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(url, poolclass=NullPool, execution_options={OWN: True})
     try:
         if kind == "AsyncEngine":
             yield engine

@@ -8,6 +8,7 @@ from typing import Any
 
 from seatrial.errors import ConfigError
 from seatrial.resources.protocol import Copy
+from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.dependencies.probe import probe
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.detours import Detours
@@ -25,6 +26,7 @@ def open_sessions(
     is_async: bool = False,
     pools: Pools | None = None,
     detours: Detours | None = None,
+    engines: Engines | None = None,
 ) -> Sessions:
     """The sessions of one copy. Opens no connection.
 
@@ -36,6 +38,7 @@ def open_sessions(
         is_async: whether the test's session is an `AsyncSession`, where no dependency tells.
         pools: the app's pools, to be told when their connections are stale.
         detours: where drivers are led that join a transaction; None where nobody leads them.
+        engines: the app's engines that no dependency leads to; None where nobody is told of them.
     """
     style = Style(sqlalchemy=uses_sqlalchemy, is_async=is_async, how="no dependency is named")
     if dependency is not None:
@@ -47,10 +50,10 @@ def open_sessions(
             raise _no_greenlet(style)
         from seatrial.sessions.sqlalchemy_async import AsyncSessions
 
-        return AsyncSessions(copy, drivers, style, dependency, pools)
+        return AsyncSessions(copy, drivers, style, dependency, pools, engines)
     from seatrial.sessions.sqlalchemy_sync import SyncSessions
 
-    return SyncSessions(copy, drivers, style, dependency, pools)
+    return SyncSessions(copy, drivers, style, dependency, pools, engines)
 
 
 def _no_greenlet(style: Style) -> ConfigError:

@@ -12,6 +12,7 @@ from seatrial.sessions.connections.elsewhere import LoopEngines
 from seatrial.sessions.connections.engines import engine_for, is_on, twin
 from seatrial.sessions.connections.home import Home, on_asyncio
 from seatrial.sessions.connections.kept import Kept
+from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.connections.on_loop import OnLoop
 from seatrial.sessions.connections.own import backend
 from seatrial.sessions.dependencies.make import make_anew, make_session
@@ -46,13 +47,17 @@ class AsyncSessions:
         style: Style,
         dependency: Callable[..., Any] | None = None,
         pools: Pools | None = None,
+        engines: Engines | None = None,
     ) -> None:
         self._copy = copy
         self._drivers = drivers
         self._style = style
         self._dependency = dependency
         self._pools = pools
+        self._engines = engines
         self._model: Any = None
+        self._guessed = False
+        """Whether `_model` is made without an engine of the app's: none was there when it was wanted."""
         self._elsewhere = LoopEngines(self._new_engine)
         self._constraints = Constraints()
         self._session: Any = None
@@ -65,6 +70,7 @@ class AsyncSessions:
 
     def begin(self, *, joined: bool) -> None:
         """Begin a test's own part."""
+        found = self._found() if joined else []
         if self._test is not None and (joined or self._test.life.loop is not None):
             self._test.end()
             self._test = None
@@ -72,7 +78,10 @@ class AsyncSessions:
             self._test = _Test(self._new_engine, self._constraints, self._home if joined else None)
             self._make_anew()
         if joined:
-            self._join(self._style.bind)
+            if self._engines is not None:
+                self._joining.enter_context(self._engines.watched(self._join))
+            for engine in (self._style.bind, *found):
+                self._join(engine)
 
     def session(self) -> Any:
         """Make the session, at first use; it stays the same object."""
@@ -165,13 +174,28 @@ class AsyncSessions:
                 self._model = bind
             else:
                 self._model = engine_for(self._copy.address, self._drivers, is_async=True, like=bind)
+                self._guessed = True
         # The app's pool may be the rollback's for now: what is wanted is one like its own.
         return twin(self._model)
+
+    def _found(self) -> list[Any]:
+        """The app's engines that are there. Where no dependency led to one, the test's is like the first of them."""
+        found = self._engines.on(self._copy.address) if self._engines is not None else []
+        alike = [engine for engine in found if engine.dialect.is_async]
+        if alike and (self._model is None or self._guessed) and not is_on(self._style.bind, self._copy.address):
+            self._model, self._guessed = twin(alike[0]), False
+            if self._test is not None:
+                self._test.end()
+                self._test = None
+        return found
 
     def _join(self, engine: Any) -> None:
         """Let an engine of the app's that is on this database join the outer transaction."""
         if not is_on(engine, self._copy.address) or any(engine is each for each in self._joined_engines):
             return
+        mine, theirs = self._current().engine.dialect, engine.dialect
+        if (mine.is_async, mine.driver) != (theirs.is_async, theirs.driver):
+            return  # its connections can't be this one; what they commit is told at the test's end
         self._joined_engines.append(engine)
         self._joining.enter_context(joining(engine, self._running))
 

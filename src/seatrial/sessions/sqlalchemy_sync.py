@@ -9,6 +9,7 @@ from typing import Any
 from seatrial.resources.protocol import Copy
 from seatrial.sessions.connections.engines import engine_for, is_on, twin
 from seatrial.sessions.connections.kept import Kept
+from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.connections.own import Own
 from seatrial.sessions.dependencies.make import make_anew, make_session
 from seatrial.sessions.dependencies.probe import actual_session, engines_of
@@ -16,7 +17,7 @@ from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.dependencies.wrap import wrap
 from seatrial.sessions.joining.constraints import Constraints
-from seatrial.sessions.joining.joined import joined_engine, joining
+from seatrial.sessions.joining.joined import joined_engine, joining, other_driver
 from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.turns import Threads
 from seatrial.sessions.pools import Pools
@@ -29,6 +30,7 @@ class SyncSessions:
         drivers: SQLAlchemy's driver by style, for a copy that the app has no engine on.
         dependency: the app's dependency, or None.
         pools: the app's pools, told when their connections are stale; None where nobody watches them.
+        engines: the app's engines, whoever made them; None where only those of the dependency are known.
     """
 
     joinable = True
@@ -40,13 +42,19 @@ class SyncSessions:
         style: Style,
         dependency: Callable[..., Any] | None = None,
         pools: Pools | None = None,
+        engines: Engines | None = None,
     ) -> None:
         self._copy = copy
         self._drivers = drivers
         self._style = style
         self._dependency = dependency
         self._pools = pools
+        self._engines = engines
         self._own: Own | None = None
+        self._guessed = False
+        """Whether `_own` is made without an engine of the app's: none was there when it was wanted."""
+        self._model: tuple[Any, Any] | None = None
+        """An engine of the app's, and its own pool, that `_own` will be like once it is wanted."""
         self._elsewhere: Any = None
         self._constraints = Constraints()
         self._session: Any = None
@@ -59,15 +67,19 @@ class SyncSessions:
         """Begin a test's own part."""
         if not joined:
             return  # as the session is, it is good for a test
-        engine = self._own_engine().engine
-        sqlite = engine.dialect.name == "sqlite"
+        found = self._engines.on(self._copy.address) if self._engines is not None else []
+        self._be_like(found)
+        dialect = self._own_engine().engine.dialect.name
         self._outer = Outer(
-            engine.raw_connection,
+            self._connect,
             Threads(),
-            constraints=self._constraints if engine.dialect.name == "postgresql" else None,
-            begins=("BEGIN",) if sqlite else (),
+            constraints=self._constraints if dialect == "postgresql" else None,
+            begins=("BEGIN",) if dialect == "sqlite" else (),
         )
-        self._join(self._style.bind)
+        if self._engines is not None:
+            self._joining.enter_context(self._engines.watched(self._made))
+        for engine in (self._style.bind, *found):
+            self._join(engine)
         self._make_anew()
 
     def session(self) -> Any:
@@ -143,8 +155,12 @@ class SyncSessions:
 
     def _engine(self) -> Any:
         """What the session is bound to now."""
-        engine = self._own_engine().engine
+        engine = self._like()
         return engine if self._outer is None else joined_engine(engine, self._running, by_test=True)
+
+    def _like(self) -> Any:
+        """An engine with the dialect of the test's own connection: that one's own, or its model."""
+        return self._model[0] if self._model is not None and self._outer is not None else self._own_engine().engine
 
     def _make_anew(self) -> None:
         if self._session is not None:
@@ -162,19 +178,55 @@ class SyncSessions:
 
     def _own_engine(self) -> Own:
         if self._own is None:
-            bind = self._style.bind
-            if is_on(bind, self._copy.address) and not bind.dialect.is_async:
+            bind, model, self._model = self._style.bind, self._model, None
+            self._guessed = False
+            if model is not None:
+                self._own = Own(twin(*model))
+            elif is_on(bind, self._copy.address) and not bind.dialect.is_async:
                 self._own = Own(twin(bind))
             else:
                 self._own = Own(engine_for(self._copy.address, self._drivers, is_async=False, like=bind))
+                self._guessed = True
         return self._own
+
+    def _connect(self) -> Any:
+        """Open what app and test share. Which engine it is like is settled by now."""
+        return self._own_engine().engine.raw_connection()
+
+    def _be_like(self, engines: Sequence[Any]) -> None:
+        """Where no dependency led to an engine of the app's: be as one of these, of whichever driver."""
+        engines = [engine for engine in engines if not engine.dialect.is_async]
+        if not engines or is_on(self._style.bind, self._copy.address):
+            return
+        if self._own is not None:
+            mine = self._own.engine.dialect.driver
+            if not self._guessed and any(engine.dialect.driver == mine for engine in engines):
+                return
+            self._own.invalidate()
+            self._own = None
+        self._model = engines[0], engines[0].pool
+
+    def _made(self, engine: Any) -> None:
+        """The running test, or its app, has made an engine."""
+        outer = self._outer
+        if outer is None or not is_on(engine, self._copy.address):
+            return
+        if self._guessed and not outer.opened:
+            self._be_like([engine])
+            if self._session is not None:
+                self._session.bind = self._engine()
+        self._join(engine)
 
     def _join(self, engine: Any) -> None:
         """Let an engine of the app's that is on this database join the outer transaction."""
         if not is_on(engine, self._copy.address) or any(engine is each for each in self._joined_engines):
             return
+        if engine.dialect.is_async:
+            return  # its connections can't be this one; what they commit is told at the test's end
         self._joined_engines.append(engine)
-        self._joining.enter_context(joining(engine, self._running))
+        mine, theirs = self._like().dialect.driver, engine.dialect.driver
+        outer = self._running if mine == theirs else other_driver(mine, theirs)
+        self._joining.enter_context(joining(engine, outer))
 
     def _adopt(self, value: Any) -> Any:
         session = actual_session(value)

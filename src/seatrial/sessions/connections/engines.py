@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Address
 
 LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -32,8 +33,10 @@ def is_on(engine: Any, address: Address) -> bool:
     return engine is not None and same_database(engine.url, address)
 
 
-def twin(engine: Any) -> Any:
+def twin(engine: Any, pool: Any = None) -> Any:
     """An engine like `engine`: its dialect, its way to connect, its pool's listeners; a pool of its own.
+
+    `pool` is that of `engine` where it has been set aside.
 
     Nothing is opened. Listeners for statements stay with the app's engine: what the test itself asks
     must not be counted as the app's.
@@ -41,12 +44,12 @@ def twin(engine: Any) -> Any:
     from sqlalchemy.engine import Engine
 
     return Engine(
-        engine.pool.recreate(),
+        (engine.pool if pool is None else pool).recreate(),
         engine.dialect,
         engine.url,
         echo=engine.echo,
         hide_parameters=engine.hide_parameters,
-        execution_options=engine.get_execution_options(),
+        execution_options={**engine.get_execution_options(), OWN: True},
     )
 
 
@@ -59,10 +62,10 @@ def engine_for(address: Address, drivers: Mapping[str, str], *, is_async: bool, 
     if is_async:
         from sqlalchemy.ext.asyncio import create_async_engine
 
-        return create_async_engine(url).sync_engine
+        return create_async_engine(url, execution_options={OWN: True}).sync_engine
     from sqlalchemy import create_engine
 
-    return create_engine(url)
+    return create_engine(url, execution_options={OWN: True})
 
 
 def _driver(address: Address, drivers: Mapping[str, str], *, is_async: bool, like: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from seatrial.errors import IsolationError
 from seatrial.resources.first_state import OWN
+from seatrial.sessions.connections.engines import twin
 from seatrial.sessions.joining.outer import Outer
 
 SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
@@ -150,7 +151,7 @@ def joined_engine(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> 
         engine.dialect,
         engine.url,
         hide_parameters=engine.hide_parameters,
-        execution_options=engine.get_execution_options(),
+        execution_options={**engine.get_execution_options(), OWN: True},
     )
 
 
@@ -167,6 +168,19 @@ def joined_pool(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> An
     return pool
 
 
+def other_driver(mine: str, theirs: str) -> Callable[[], Outer]:
+    """What an engine asks that can't join the transaction, as its driver is another one."""
+
+    def refuse() -> Outer:
+        raise IsolationError(
+            f"the app's engine uses {theirs}, and the test's transaction is on a connection of {mine}",
+            cause="in rollback mode all engines share one connection, which is of one driver",
+            fix='use one driver; or mark the test with @pytest.mark.seatrial(NAME="reset")',
+        )
+
+    return refuse
+
+
 @contextmanager
 def joining(engine: Any, outer: Callable[[], Outer]) -> Iterator[None]:
     """While it holds, all that uses the app's `engine`, by whatever session, joins the outer transaction.
@@ -174,8 +188,32 @@ def joining(engine: Any, outer: Callable[[], Outer]) -> Iterator[None]:
     The engine's own pool is set aside with its connections, and put back as it was.
     """
     aside = engine.pool
-    engine.pool = joined_pool(engine, outer, by_test=False)
+    is_new = engine.dialect.server_version_info is None
+
+    def joined() -> Outer:
+        nonlocal is_new
+        if is_new:
+            is_new = False
+            _introduce(engine, aside)
+        return outer()
+
+    engine.pool = joined_pool(engine, joined, by_test=False)
     try:
         yield
     finally:
         engine.pool = aside
+
+
+def _introduce(engine: Any, pool: Any) -> None:
+    """Let the dialect of an engine that never connected look at its server, as it does at the first connection.
+
+    It asks the driver's own connection for types, which takes no proxy: so this one is real, and closed at once.
+    """
+    from sqlalchemy import event
+
+    first = twin(engine, pool)
+    event.listen(first.pool, "connect", lambda _, record: record.info.setdefault(OWN, True))
+    try:
+        first.connect().close()
+    finally:
+        first.dispose()

@@ -112,6 +112,11 @@ class Outer:
                 self._real = real
             return self._real
 
+    @property
+    def opened(self) -> bool:
+        """Whether the real connection is open."""
+        return self._real is not None
+
     def backend(self) -> int:
         """The server's process id; 0 where nothing was opened, or there is none."""
         return backend(self._real.driver_connection) if self._real is not None else 0

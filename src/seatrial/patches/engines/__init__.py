@@ -1,0 +1,1 @@
+"""SQLAlchemy's engines: how they are made, and who hears of it."""
