@@ -188,14 +188,16 @@ def joining(engine: Any, outer: Callable[[], Outer]) -> Iterator[None]:
     The engine's own pool is set aside with its connections, and put back as it was.
     """
     aside = engine.pool
-    is_new = engine.dialect.server_version_info is None
+    introduced = False
 
     def joined() -> Outer:
-        nonlocal is_new
-        if is_new:
-            is_new = False
+        nonlocal introduced
+        found = outer()
+        found.real()  # most often of the same dialect, which knows its server then
+        if not introduced and engine.dialect.server_version_info is None:
+            introduced = True
             _introduce(engine, aside)
-        return outer()
+        return found
 
     engine.pool = joined_pool(engine, joined, by_test=False)
     try:
