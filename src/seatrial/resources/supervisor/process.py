@@ -111,6 +111,7 @@ class Supervisor:
             self._tell()
 
     def _listen(self) -> socket.socket:
+        import json  # noqa: F401 - now, while the server starts, and not when somebody first asks
         import socket
 
         first = socket.socket(fileno=self._first)
