@@ -104,3 +104,58 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
     assert "rollback was chosen, and could not hold it: this test committed to the database" in runs[1].text
     assert "test_joined PASSED [db rollback: last time one transaction held it]" in runs[2].text
     assert "test_a_second_connection PASSED [db reset: rollback can't hold it: " in runs[2].text
+
+
+def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
+    """Its transaction has a loop of its own, which the test's need not be."""
+    project.write(
+        {
+            "seatrial.toml": """
+            [resources.db]
+            kind = "postgres"
+            schema = "models:Base"
+            isolation = "auto"
+            env = { DATABASE_URL = "postgresql+asyncpg://{user}:{password}@{host}:{port}/{database}" }
+            """,
+            "models.py": """
+            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+            class Base(DeclarativeBase): ...
+
+            class Team(Base):
+                __tablename__ = "team"
+                id: Mapped[int] = mapped_column(primary_key=True)
+            """,
+            "conftest.py": """
+            import pytest
+            import seatrial.isolation.choose
+            from seatrial.isolation.history import History, Seen
+
+            @pytest.fixture
+            def anyio_backend():
+                return "asyncio"
+
+            # as after a run on a server whose log can't be read
+            dear = Seen(isolation="reset", path="scan", milliseconds=40.0, why="", past_rollback="", clones=0)
+            of = History.of
+            History.of = lambda self, test: of(self, test) and dear
+            """,
+            "test_teams.py": """
+            import pytest
+            from sqlalchemy import func, select
+            from models import Team
+
+            pytestmark = pytest.mark.anyio
+
+            @pytest.mark.parametrize("again", range(2))
+            async def test_team(db, again):
+                assert await db.scalar(select(func.count(Team.id))) == 0
+                db.add(Team(id=1))
+                await db.commit()
+            """,
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+        }
+    )
+    first, second = (project.pytest("-v", "-p", "anyio.pytest_plugin") for _ in range(2))
+    assert first.counts() == second.counts() == {"passed": 2}, second.text
+    assert second.text.count("PASSED [db rollback: last time a reset took 40.0 ms (scan)]") == 2, second.text

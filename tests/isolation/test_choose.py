@@ -18,10 +18,10 @@ def chooser(tmp_path: Path) -> Chooser:
     return Chooser(History(tmp_path / "history" / "db.json"))
 
 
-def run(chooser: Chooser, *traits: str, path: str = "log", cost: float = 0.5, joinable: bool = True, **told) -> str:
+def run(chooser: Chooser, *, path: str = "log", cost: float = 0.5, joinable: bool = True, **told) -> str:
     """One run of the test, in a process of its own; returns the isolation that it got."""
     fresh = Chooser(History(chooser._history._path))
-    choice = fresh.choose(TEST, traits, joinable=joinable)
+    choice = fresh.choose(TEST, joinable=joinable)
     taken = choice.isolation if choice.isolation != "reset" else path
     notes = tuple(filter(None, [told.pop("note", "")]))
     fresh.learn(TEST, choice.isolation, Undone(path=taken, notes=notes), cost, failed=told.pop("failed", False), **told)
@@ -29,8 +29,8 @@ def run(chooser: Chooser, *traits: str, path: str = "log", cost: float = 0.5, jo
     return choice.isolation
 
 
-def reason(chooser: Chooser, *traits: str, joinable: bool = True) -> str:
-    return Chooser(History(chooser._history._path)).choose(TEST, traits, joinable=joinable).reason
+def reason(chooser: Chooser, *, joinable: bool = True) -> str:
+    return Chooser(History(chooser._history._path)).choose(TEST, joinable=joinable).reason
 
 
 def test_a_test_that_nothing_is_known_of_gets_a_reset(chooser: Chooser) -> None:
@@ -65,13 +65,6 @@ def test_a_dear_scan_or_copy_makes_a_rollback_worth_trying(chooser: Chooser) -> 
     assert reason(chooser) == "last time one transaction held it"
 
 
-@pytest.mark.parametrize("marker", ["async", "anyio", "asyncio"])
-def test_an_async_test_never_gets_a_rollback(chooser: Chooser, marker: str) -> None:
-    run(chooser, path="scan", cost=40)
-    assert "async" in reason(chooser, marker)
-    assert run(chooser, marker, path="scan", cost=40) == "reset"
-
-
 def test_sessions_that_can_not_join_never_get_a_rollback(chooser: Chooser) -> None:
     run(chooser, path="scan", cost=40)
     assert run(chooser, joinable=False) == "reset"
@@ -95,7 +88,7 @@ def test_what_two_workers_saw_is_kept_of_both(tmp_path: Path) -> None:
     path = tmp_path / "db.json"
     one, other = Chooser(History(path)), Chooser(History(path))
     for chooser, test in ((one, "test_a"), (other, "test_b")):
-        chooser.choose(test, (), joinable=True)
+        chooser.choose(test, joinable=True)
         chooser.learn(test, "reset", Undone(path="log"), 1.0, failed=False)
     one.save()
     other.save()

@@ -112,16 +112,13 @@ class Harness:
             keys[name] = managed.build()
         return keys
 
-    def begin(
-        self, test: TestContext, isolations: Mapping[str, str], needs: Iterable[str], traits: Collection[str] = ()
-    ) -> None:
+    def begin(self, test: TestContext, isolations: Mapping[str, str], needs: Iterable[str]) -> None:
         """A test's own part starts: it gets a lease on each resource that it needs, and on each that runs already.
 
         Args:
             test: the test.
             isolations: by resource, where the test asks for another than the configured one.
             needs: resources that the test uses; they are started now if they are not.
-            traits: names of its markers, by which an isolation of "auto" is chosen.
         """
         self.require(list(needs))
         self._test = test
@@ -129,7 +126,7 @@ class Harness:
             if managed.started and managed.failure is None:
                 asked = isolations.get(name)
                 reason = "the test's marker" if asked else "the configuration"
-                managed.begin(test.id, asked or managed.plan.isolation, reason, traits)
+                managed.begin(test.id, asked or managed.plan.isolation, reason)
         self._watch.begin(test.id)
         self._checks.begin(test.id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from seatrial import events
 from seatrial.core import wait
@@ -136,13 +136,13 @@ class Managed:
         )
         return built
 
-    def begin(self, test: str, isolation: str, reason: str, traits: Collection[str] = ()) -> None:
-        """A test gets the copy, at its baseline. `traits`: names of its markers, to choose its isolation by."""
+    def begin(self, test: str, isolation: str, reason: str) -> None:
+        """A test gets the copy, at its baseline."""
         if not self.plan.server.alive():
             self._recover()
         self._refuse_lost_layers()
         joinable = self.sessions.joinable
-        isolation, reason = self._choosing.choose(test, isolation, reason, traits, joinable=joinable)
+        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=joinable)
         if isolation == "rollback" and not joinable:
             isolation, reason = "reset", _NOT_JOINABLE
         strategy = self._strategies[isolation]

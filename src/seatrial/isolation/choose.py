@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from seatrial.isolation.history import History, Seen
@@ -13,8 +12,6 @@ DEAR = 5.0
 """Milliseconds of a reset, by a scan or a copy of the whole, from which on a rollback is worth trying."""
 AGAIN = 10
 """A test that was given a clone by choice is looked at again every so many runs: it may need none any more."""
-ASYNC = frozenset({"async", "anyio", "asyncio", "trio"})
-"""Markers of tests that run on a loop of their own: in rollback they would have to share one with the app."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +32,11 @@ class Chooser:
     def __init__(self, history: History) -> None:
         self._history = history
 
-    def choose(self, test: str, traits: Collection[str], *, joinable: bool) -> Choice:
+    def choose(self, test: str, *, joinable: bool) -> Choice:
         """What the test gets.
 
         Args:
             test: its id.
-            traits: names of its markers, and "async" where it is a coroutine.
             joinable: whether its sessions can join one transaction.
         """
         seen = self._history.of(test)
@@ -54,7 +50,7 @@ class Chooser:
         cost = f"last time a reset took {seen.milliseconds:.1f} ms ({seen.path})"
         if not dear and seen.isolation != "rollback":
             return Choice(isolation="reset", reason=cost)
-        against = _against_rollback(seen, traits, joinable=joinable)
+        against = _against_rollback(seen, joinable=joinable)
         if against:
             return Choice(isolation="reset", reason=against)
         return Choice(isolation="rollback", reason=cost if dear else "last time one transaction held it")
@@ -86,12 +82,10 @@ class Chooser:
         self._history.save()
 
 
-def _against_rollback(seen: Seen, traits: Collection[str], *, joinable: bool) -> str:
+def _against_rollback(seen: Seen, *, joinable: bool) -> str:
     """Why one transaction can't hold the test; empty where it may."""
     if seen.past_rollback:
         return f"rollback can't hold it: {seen.past_rollback}"
     if not joinable:
         return "its sessions can't join one transaction"
-    if not ASYNC.isdisjoint(traits):
-        return "it is async: test and app may have loops of their own, and a transaction has one"
     return ""

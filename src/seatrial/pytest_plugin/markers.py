@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Collection
 
 import pytest
@@ -29,14 +28,6 @@ def isolations(item: pytest.Item, resources: Collection[str], valid: Collection[
             _check(item, "isolation", value, valid)
             asked[name] = value
     return asked
-
-
-def traits(item: pytest.Item) -> set[str]:
-    """What is known of a test before it runs: the names of its markers, and "async" where it is a coroutine."""
-    found = {marker.name for marker in item.iter_markers()}
-    if inspect.iscoroutinefunction(getattr(item, "obj", None)):
-        found.add("async")
-    return found
 
 
 def _check(item: pytest.Item, what: str, value: object, valid: Collection[str]) -> None:

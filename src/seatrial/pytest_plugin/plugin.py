@@ -138,7 +138,7 @@ class SeatrialPlugin:
                 self.harness.carry_on(self._test)
             else:
                 asked = markers.isolations(item, tuple(self.harness.resources), ISOLATIONS)
-                self.harness.begin(self._test, asked, self._usage.needs(item), markers.traits(item))
+                self.harness.begin(self._test, asked, self._usage.needs(item))
             self._why = self.harness.why()
             fixtures = set(getattr(item, "fixturenames", ()))
             services = [name for name in self.harness.services.names if fixtures & {name, f"seatrial_{name}"}]

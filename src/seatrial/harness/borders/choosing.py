@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 from seatrial.errors import SeatrialError, ServerLost
@@ -26,15 +26,13 @@ class Choosing:
         self._chooser: Chooser | None = None
         self._chosen = False
 
-    def choose(
-        self, test: str, isolation: str, reason: str, traits: Collection[str], *, joinable: bool
-    ) -> tuple[str, str]:
+    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool) -> tuple[str, str]:
         """The isolation that the test gets, and why; what it was told to have, unless that is "auto"."""
         self._chosen = isolation == AUTO
         if not self._chosen:
             return isolation, reason
         self._chooser = self._chooser or self._open()
-        choice = self._chooser.choose(test, traits, joinable=joinable)
+        choice = self._chooser.choose(test, joinable=joinable)
         return choice.isolation, choice.reason
 
     def why(self, lease: Lease | None) -> str:
