@@ -87,9 +87,8 @@ def test_we_are_a_superuser_and_passwords_are_asked_for_everywhere(ask):
     assert ask("select string_agg(distinct auth_method, ',') from pg_hba_file_rules") == "scram-sha-256"
 
 
-def test_passwords_are_hashed_as_often_as_the_drivers_of_other_languages_ask_for(ask):
+def test_passwords_of_apps_are_hashed_as_often_as_the_drivers_of_other_languages_ask_for(ask):
     """lib/pq of Go refuses fewer than a thousand rounds, pgjdbc of Java fewer than 4,096."""
-    assert ask("select rolpassword from pg_authid where rolname = current_user").startswith("SCRAM-SHA-256$4096:")
     assert int(ask("select coalesce(current_setting('scram_iterations', true), '4096')")) == 4096
 
 

@@ -142,6 +142,8 @@ class PostgresProgram:
             "unix_socket_directories": str(folder),
             **settings(durable=durable),
         }
+        if _major(self.version(binaries)) >= 16:  # noqa: PLR2004 - where the setting is new
+            chosen["scram_iterations"] = "4096"  # for the roles of apps: `initdb` has set another
         chosen |= find.brought(binaries, _major(self.version(binaries)), spec, folder)
         argv = [str(binaries / self.executables[0]), "-D", str(data)]
         for name, value in chosen.items():
@@ -225,6 +227,9 @@ def _initdb(version: str, locale: str) -> list[str]:
     if _major(version) >= 18:  # noqa: PLR2004 - where they became the default
         # With checksums the first read after a checkpoint writes to the log: readers would look like writers.
         arguments.append("--no-data-checksums")
+    if _major(version) >= 16:  # noqa: PLR2004 - where the setting is new
+        # Our own role's password is random, and only we log in with it: each of our connections is 2 ms faster.
+        arguments.append("--set=scram_iterations=1")
     return arguments
 
 
