@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Annotated, Any
 
@@ -134,6 +135,15 @@ def test_one_with_arguments_is_judged_by_its_annotation_and_then_its_flavour(
     style = probe(dependency)
     assert (style.sqlalchemy, style.is_async, style.session_class) == (sqlalchemy, is_async, session_class)
     assert "arguments" in style.how
+
+
+def test_one_that_says_nothing_yields_no_session_where_nobody_imported_sqlalchemys_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A dependency of asyncpg, with a request for its argument: its module is there, and needed no SQLAlchemy."""
+    monkeypatch.delitem(sys.modules, "sqlalchemy.ext.asyncio")
+    style = probe(says_nothing)
+    assert (style.sqlalchemy, style.is_async) == (False, True)
 
 
 def test_one_that_raises_is_judged_by_its_annotation_and_says_so() -> None:

@@ -195,7 +195,9 @@ def _read_annotation(dependency: Callable[..., Any], why: str) -> Style:
             told = f"{why}; it is annotated with {named.__name__}"
             return Style(sqlalchemy=False, is_async=_only_async(named), how=told)
     is_async = flavour(dependency) in ("coroutine", "async generator")
-    return Style(sqlalchemy=True, is_async=is_async, how=f"{why}, and has no annotation: taken by its flavour")
+    # Its module has been imported: what it makes sessions with has, too.
+    there = (aio if is_async else orm) is not None
+    return Style(sqlalchemy=there, is_async=is_async, how=f"{why}, and has no annotation: taken by its flavour")
 
 
 def _yielded(annotation: Any) -> Any:
