@@ -73,10 +73,9 @@ def test_a_sync_project_needs_no_greenlet_in_any_isolation(project):
 
 
 def test_an_async_session_says_what_to_install(project):
-    """Also where something else was taken for one: a connection of asyncpg, by a function that says nothing of it."""
-    shop = PROJECT["shop.py"] + "\n        async def connection(state):\n            yield state.pool\n"
-    configuration = PROJECT["pyproject.toml"] + '\n        override = "shop:connection"\n'
-    project.write({**PROJECT, "shop.py": shop, "pyproject.toml": configuration})
+    """The address that the app is given names an async driver."""
+    env = 'env = { DATABASE_URL = "{url}", ASYNC_URL = "postgresql+asyncpg://{host}:{port}/{database}" }'
+    project.write({**PROJECT, "pyproject.toml": PROJECT["pyproject.toml"] + f"\n        {env}\n"})
     project.write({"test_shop.py": "def test_it(db):\n    pass\n"})
     outcome = project.pytest("-q", PYTHONPATH=str(project.folder / "absent"))
     assert outcome.counts() == {"error": 1}, outcome.text
