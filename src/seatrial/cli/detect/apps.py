@@ -32,6 +32,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def apps(project: Project) -> tuple[Candidate, ...]:
     """Every app that an import path can name, the best first."""
+    return ranked(every_app(project))
+
+
+def every_app(project: Project) -> list[Candidate]:
+    """The same in the order of the files: several of one import path are all there."""
     started = entrypoints(project)
     factories = {
         f"{source.module}.{function.name}": framework
@@ -39,12 +44,17 @@ def apps(project: Project) -> tuple[Candidate, ...]:
         for function in source.functions()
         if (framework := _made_by(source, function))
     }
-    parts = {name for source in project.sources for name in _mounted(source)}
+    parts = mounted(project)
     found: list[Candidate] = []
     for source in project.sources:
         found.extend(_objects(source, factories, started, parts))
         found.extend(_factories(source, factories, started))
-    return ranked(found)
+    return found
+
+
+def mounted(project: Project) -> set[str]:
+    """The full names of the apps that are mounted on another one."""
+    return {name for source in project.sources for name in _mounted(source)}
 
 
 def _mounted(source: Source) -> Iterator[str]:

@@ -15,6 +15,7 @@ from seatrial.cli.detect.migrations import migrations
 from seatrial.cli.detect.models import is_flask, models
 from seatrial.cli.detect.project import Project
 from seatrial.cli.detect.roots import installable, pythonpath
+from seatrial.cli.detect.services import Service, services
 from seatrial.cli.detect.sessions import opens_async_engines, sessions, uses_sqlalchemy
 
 RESOURCE = "db"
@@ -55,7 +56,9 @@ class Proposal:
 
 def decide(project: Project) -> Proposal:
     """Look at everything, and take the best of each."""
-    found_apps, found_sessions = apps(project), sessions(project)
+    found_services, unclear = services(project)
+    found_apps = tuple(one.app for one in found_services) or apps(project)
+    found_sessions = sessions(project)
     found_schema = _schemas(project)
     asynchronous = found_sessions[0].is_async if found_sessions else opens_async_engines(project)
     data = database(project, asynchronous=asynchronous)
@@ -65,7 +68,9 @@ def decide(project: Project) -> Proposal:
         f"{_DB}.schema": found_schema,
         f"{_DB}.override": found_sessions,
     }
-    entries = [_entry(key, candidates[0]) for key, candidates in chosen.items() if candidates]
+    taken = {key: candidates for key, candidates in chosen.items() if key != "app" or not found_services}
+    entries = [entry for one in found_services for entry in _service(one)]
+    entries += [_entry(key, candidates[0]) for key, candidates in taken.items() if candidates]
     tools = adapted(project)
     if tools:
         entries.append(Entry(key="adapt", value=[one.value for one in tools], place=tools[0].place, why=tools[0].why))
@@ -74,7 +79,8 @@ def decide(project: Project) -> Proposal:
         entries.append(Entry(key=f"{_DB}.env", value=data.env, place=evidence.place, why=evidence.why))
     objects = buckets(project)
     entries += _bucket(objects) if objects else ()
-    others = {key: candidates[1:] for key, candidates in chosen.items() if len(candidates) > 1}
+    others = {key: candidates[1:] for key, candidates in taken.items() if len(candidates) > 1}
+    others |= {f"services.{one.name}.app": one.others for one in found_services if one.others}
     if data.others:
         others[f"{_DB}.env"] = data.others
     framework = found_apps[0].library if found_apps else ""
@@ -84,13 +90,24 @@ def decide(project: Project) -> Proposal:
         entries=tuple(entries),
         others=others,
         missing=tuple(key for key in wanted if not chosen[key]),
-        notes=(*_notes(project, chosen, data), *(objects.notes if objects else ())),
+        notes=(
+            *_notes(project, chosen, data, several=bool(found_services)),
+            *unclear,
+            *(objects.notes if objects else ()),
+        ),
         replaced=patterns(project),
     )
 
 
 def _entry(key: str, candidate: Candidate) -> Entry:
     return Entry(key=key, value=candidate.value, place=candidate.place, why=candidate.why)
+
+
+def _service(found: Service) -> Iterator[Entry]:
+    table = f"services.{found.name}"
+    yield _entry(f"{table}.app", found.app)
+    if found.asks:
+        yield Entry(key=f"{table}.env", value=found.asks, place=found.place, why=found.why)
 
 
 def _bucket(found: Buckets) -> Iterator[Entry]:
@@ -104,12 +121,14 @@ def _schemas(project: Project) -> tuple[Candidate, ...]:
     return (*migrations(project), *models(project))
 
 
-def _notes(project: Project, chosen: Mapping[str, tuple[Candidate, ...]], data: Database) -> Iterator[Note]:
+def _notes(
+    project: Project, chosen: Mapping[str, tuple[Candidate, ...]], data: Database, *, several: bool
+) -> Iterator[Note]:
     yield from data.notes
     version = ".".join(map(str, sys.version_info[:2]))
     for file, line in project.unparsed:
         yield Note(place=f"{file}:{line}", text=f"does not parse with Python {version}; nothing in it was seen")
-    yield from _import_notes(project, chosen["app"])
+    yield from _import_notes(project, chosen["app"] if several else chosen["app"][:1])
     if data.env_evidence and data.env == "DATABASE_URL":
         text = "DATABASE_URL is read here; it is what Seatrial exports by default, so `env` is not written"
         yield Note(place=data.env_evidence.place, text=f"{text} ({data.env_evidence.why})")
@@ -142,7 +161,7 @@ def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Ite
 
 def _import_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterator[Note]:
     """What it takes for the app's module to be importable under the name that was written."""
-    for app in found_apps[:1]:
+    for app in found_apps:
         folder = max((root for root in project.roots if root and app.file.startswith(f"{root}/")), key=len, default="")
         declared = pythonpath(project.root)
         if folder and folder not in declared and not installable(project.root):

@@ -17,7 +17,7 @@ _HINTS: Mapping[str, str] = {
     f"resources.{RESOURCE}.schema": '# schema = "alembic.ini"  # or "app.database:Base", or a file of SQL',
     f"resources.{RESOURCE}.override": '# override = "app.database:get_db"  # what yields a session, if any',
 }
-_ORDER = ("kind", "schema", "override", "env")
+_ORDER = ("app", "kind", "schema", "override", "env")
 
 
 def target(root: Path) -> Path:
@@ -44,8 +44,10 @@ def text(proposal: Proposal, file: Path) -> str:
     lines = [f"[{above}]"] if above else []
     for key in ("app", "adapt"):
         lines += _line(key, proposal.value(key), proposal.missing, key)
-    for resource in (RESOURCE, BUCKET):
-        table = f"resources.{resource}"
+    asked = dict.fromkeys(
+        ".".join(one.key.split(".")[:2]) for one in proposal.entries if one.key.startswith("services.")
+    )
+    for table in (*asked, f"resources.{RESOURCE}", f"resources.{BUCKET}"):
         found = [_line(key, proposal.value(f"{table}.{key}"), proposal.missing, f"{table}.{key}") for key in _ORDER]
         if any(found):
             lines += ["", f"[{above}.{table}]" if above else f"[{table}]", *chain.from_iterable(found)]
