@@ -139,6 +139,14 @@ def test_the_same_variable_of_two_services_is_led_to_one(shape):
     assert sum("add pythonpath" in one["text"] for one in said["notes"]) == 3
 
 
+def test_what_is_to_be_known_of_one_framework_is_told_whichever_service_uses_it(shape):
+    django = "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+    asks = f"import os\n{APP}url = os.getenv('LIBRARY_URL')\n"
+    said = shape.files({"api/main.py": asks, "library/asgi.py": django}).init()
+    assert tables(said)["services.library.app"] == "library.asgi:application"
+    assert [one["about"] for one in said["notes"] if "pytest-django" in one["text"]] == ["library/asgi.py:2"]
+
+
 def test_a_name_that_a_fixture_of_the_project_has_is_not_taken(shape):
     conftest = "import pytest\n@pytest.fixture\ndef stock():\n    return 3\n"
     said = shape.files({**TWO, "tests/conftest.py": conftest}).init()

@@ -83,15 +83,16 @@ def decide(project: Project) -> Proposal:
     others |= {f"services.{one.name}.app": one.others for one in found_services if one.others}
     if data.others:
         others[f"{_DB}.env"] = data.others
-    framework = found_apps[0].library if found_apps else ""
-    injects = framework in _INJECTING and (uses_sqlalchemy(project) or not framework)
+    written = found_apps if found_services else found_apps[:1]
+    frameworks = {one.library for one in written} or {""}
+    injects = bool(frameworks & set(_INJECTING)) and (uses_sqlalchemy(project) or frameworks == {""})
     wanted = ("app", f"{_DB}.schema", *((f"{_DB}.override",) if injects else ()))
     return Proposal(
         entries=tuple(entries),
         others=others,
         missing=tuple(key for key in wanted if not chosen[key]),
         notes=(
-            *_notes(project, chosen, data, several=bool(found_services)),
+            *_notes(project, written, found_schema, data),
             *unclear,
             *(objects.notes if objects else ()),
         ),
@@ -122,18 +123,17 @@ def _schemas(project: Project) -> tuple[Candidate, ...]:
 
 
 def _notes(
-    project: Project, chosen: Mapping[str, tuple[Candidate, ...]], data: Database, *, several: bool
+    project: Project, written: tuple[Candidate, ...], schema: tuple[Candidate, ...], data: Database
 ) -> Iterator[Note]:
     yield from data.notes
     version = ".".join(map(str, sys.version_info[:2]))
     for file, line in project.unparsed:
         yield Note(place=f"{file}:{line}", text=f"does not parse with Python {version}; nothing in it was seen")
-    yield from _import_notes(project, chosen["app"] if several else chosen["app"][:1])
+    yield from _import_notes(project, written)
     if data.env_evidence and data.env == "DATABASE_URL":
         text = "DATABASE_URL is read here; it is what Seatrial exports by default, so `env` is not written"
         yield Note(place=data.env_evidence.place, text=f"{text} ({data.env_evidence.why})")
-    yield from _framework_notes(project, chosen["app"])
-    schema = chosen[f"{_DB}.schema"]
+    yield from _framework_notes(project, written)
     if schema and schema[0].why.startswith("Alembic") and len(schema) > 1:
         yield Note(
             place=schema[0].place,
@@ -150,9 +150,9 @@ def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Ite
             text="Flask-SQLAlchemy takes its address from app.config['SQLALCHEMY_DATABASE_URI']: set it from the "
             "variable; its sessions need no `override`",
         )
-    if found_apps and found_apps[0].library == "Django":
+    for app in (one for one in found_apps if one.library == "Django"):
         yield Note(
-            place=found_apps[0].place,
+            place=app.place,
             text="Django: beside pytest-django our fixtures step aside. Its `db`, `transactional_db` and `client` keep "
             "their meaning, ours are `seatrial_db` and `seatrial_client`. Where the settings do not read the exported "
             "variable, the database `default` is led to the resource",
@@ -160,7 +160,7 @@ def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Ite
 
 
 def _import_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterator[Note]:
-    """What it takes for the app's module to be importable under the name that was written."""
+    """What it takes for each app's module to be importable under the name that was written."""
     for app in found_apps:
         folder = max((root for root in project.roots if root and app.file.startswith(f"{root}/")), key=len, default="")
         declared = pythonpath(project.root)
