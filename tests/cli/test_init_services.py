@@ -198,6 +198,11 @@ def test_two_apps_that_are_imported_by_one_name_are_not_taken_for_one(shape):
     [
         {"shop/main.py": f"import os\n{APP}url = os.environ['ADMIN_URL']\n", "shop/admin/main.py": APP},
         {
+            "shop/main.py": APP,
+            "shop/admin/main.py": f"import os\n{APP}url = os.environ['STOCK_URL']\n",
+            "shop/stock/main.py": APP,
+        },
+        {
             "shop/main.py": f"import os\nimport stock.main\n{APP}app.mount('/s', stock.main.app)\nos.getenv('STOCK_URL')\n",
             "stock/main.py": APP,
         },
