@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,17 @@ class Project:
     def seatrial(self, *arguments: str, **environ: str) -> Outcome:
         """Run our command line there."""
         return self.run(sys.executable, "-m", "seatrial", *arguments, **environ)
+
+
+def end_servers(store: Path) -> None:
+    """End every server of a cache, and leave nothing of it in the folders outside."""
+    from seatrial.core import folders
+    from seatrial.resources.supervisor import client
+
+    for status in client.instances(store=store):
+        client.down(status.instance)
+    for root in folders.running(store):
+        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ test has: nothing is "attached to a different loop", and no connection is left i
 from __future__ import annotations
 
 import pytest
+from tests.loop_scopes import PYTEST_ASYNCIO
 
 PROJECT = {
     "pyproject.toml": """
@@ -158,31 +159,6 @@ PROJECT = {
                 assert await db.scalar(mine) <= 2
         """,
 }
-
-PYTEST_ASYNCIO = """
-    import pytest
-    from cases import Cases
-
-    @pytest.mark.asyncio
-    class TestALoopForEachTest(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="class")
-    class TestALoopForEachClass(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="module")
-    class TestALoopForTheModule(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="package")
-    class TestALoopForThePackage(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="session")
-    class TestALoopForTheSession(Cases):
-        pass
-"""
 
 ANYIO = """
     import pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.loop_scopes import PYTEST_ASYNCIO
 
 PROJECT = {
     "pyproject.toml": """
@@ -100,31 +101,6 @@ PROJECT = {
                 assert (await async_client.get("/")).json()["same"]
         """,
 }
-
-PYTEST_ASYNCIO = """
-    import pytest
-    from cases import Cases
-
-    @pytest.mark.asyncio
-    class TestALoopForEachTest(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="class")
-    class TestALoopForEachClass(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="module")
-    class TestALoopForTheModule(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="package")
-    class TestALoopForThePackage(Cases):
-        pass
-
-    @pytest.mark.asyncio(loop_scope="session")
-    class TestALoopForTheSession(Cases):
-        pass
-"""
 
 ANYIO = """
     import pytest

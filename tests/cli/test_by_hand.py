@@ -7,18 +7,18 @@ import importlib.util
 import io
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
+from tests.conftest import end_servers
 
 from seatrial.cli.commands.servers import logs
 from seatrial.cli.main import main
 from seatrial.config.load import load
-from seatrial.core import folders, ports
+from seatrial.core import ports
 from seatrial.harness.compose import compose
 from seatrial.harness.run import Run
 from seatrial.resources import kept
@@ -44,10 +44,7 @@ env = "SMALL_URL"
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("cache")
     yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
+    end_servers(path)
 
 
 @pytest.fixture(scope="module")

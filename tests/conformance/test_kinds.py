@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sqlite3
 import sys
 
@@ -13,15 +12,14 @@ import psycopg
 import pymysql
 import pytest
 import redis
+from tests.conftest import end_servers
 
-from seatrial.core import folders
 from seatrial.resources import registry
 from seatrial.resources.kinds.mysql.connection import arguments
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
 from seatrial.resources.protocol import Undone, Wish
 from seatrial.resources.providers.binary import Binary
-from seatrial.resources.supervisor import client
 from seatrial.testing import Sample, checks
 
 SCHEMA = "create table t (id integer primary key, v text); insert into t values (1, 'seeded')"
@@ -121,10 +119,7 @@ def cache(tmp_path_factory):
         patch.setenv("SEATRIAL_CACHE", str(path))
         patch.setenv("SEATRIAL_IDLE", "20")
         yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
+    end_servers(path)
 
 
 BOTO = session()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
+from tests.conftest import end_servers
 
-from seatrial.core import folders
 from seatrial.resources.kinds.postgres.program import PostgresProgram
 from seatrial.resources.protocol import ServerSpec, Wheel
 from seatrial.resources.providers.embedded import Embedded
@@ -20,10 +18,7 @@ def store(tmp_path_factory):
     """A cache of our own."""
     path = tmp_path_factory.mktemp("cache")
     yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
+    end_servers(path)
 
 
 @pytest.fixture(autouse=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.conftest import end_servers
 
-from seatrial.core import folders, ports, wait
+from seatrial.core import ports, wait
 from seatrial.errors import ConfigError, IsolationError, ProviderError
 from seatrial.resources.kinds.command import Command
 from seatrial.resources.kinds.command.readiness import Readiness, Running, read
@@ -54,10 +54,7 @@ exec $0.python -I server.py "$@"
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("cache")
     yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
+    end_servers(path)
 
 
 @pytest.fixture

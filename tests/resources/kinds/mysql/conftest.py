@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 
 import pymysql
 import pytest
 
-from seatrial.core import folders
 from seatrial.resources.kinds.mysql import MySQL, mariadb
 from seatrial.resources.kinds.mysql.connection import arguments
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
-from seatrial.resources.supervisor import client
 
 SCHEMA = """
 CREATE TABLE users (id INT AUTO_INCREMENT PRIMARY KEY, email VARCHAR(80) UNIQUE, name TEXT, score DOUBLE,
@@ -50,20 +47,6 @@ CREATE TABLE numbered (id INT DEFAULT nextval(numbers) PRIMARY KEY, v INT);
 def kind(request):
     """The kind whose server it is. A MariaDB is no MySQL here: where the machine has one of the two, one is tested."""
     return {"mariadb": mariadb, "mysql": MySQL}[request.param]()
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache of our own; its servers are ended afterwards."""
-    path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEATRIAL_CACHE", str(path))
-        patch.setenv("SEATRIAL_IDLE", "0.2")
-        yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,26 +12,12 @@ import pytest
 from nats.js.api import ConsumerConfig, StorageType, StreamConfig
 from nats.js.errors import BucketNotFoundError, NotFoundError
 
-from seatrial.core import folders
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.nats.streams import dump, load
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEATRIAL_CACHE", str(path))
-        patch.setenv("SEATRIAL_IDLE", "0.2")
-        yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from seatrial.core import folders
 from seatrial.resources.kinds.redis import Redis, Valkey
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
-from seatrial.resources.supervisor import client
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """A cache of our own; its servers are ended afterwards."""
-    path = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEATRIAL_CACHE", str(path))
-        patch.setenv("SEATRIAL_IDLE", "0.2")
-        yield path
-    for status in client.instances(store=path):
-        client.down(status.instance)
-    for root in folders.running(path):
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="module", params=[Redis, Valkey], ids=["redis", "valkey"])
