@@ -30,6 +30,12 @@ def test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it(se
             pymysql.connect(**{**arguments(address), "user": user, "password": ""})
 
 
+def test_temporary_tables_are_where_no_other_server_that_starts_deletes_them(server):
+    with connect(server.endpoint) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@tmpdir")
+        assert cursor.fetchone() == (str(server.instance.folder),)
+
+
 def test_one_server_serves_all_workers_each_with_a_database_of_its_own(server, spec):
     second = Binary().reserve(spec)
     assert second.endpoint == server.endpoint

@@ -115,6 +115,8 @@ class MySQLProgram:
         settings = {
             "datadir": str(data),
             "socket": str(folder / SOCKET),
+            # Not the machine's: a server that starts there deletes the temporary tables of all others.
+            "tmpdir": str(folder),
             "pid-file": str(folder / "pid"),
             "port": str(port),
             "bind-address": ",".join(hosts),
