@@ -257,6 +257,8 @@ def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_na
         assert rows() == []
         managed = harness.resources["db"]
         if ends:
+            kept = managed._store.keep(managed.plan.copy_name, "kept_here")
+            assert kept.database == "kept_here"  # beside the fixed address
             harness.close()
             assert rows() == [(7,)]
         else:  # as when the process dies: nothing is dropped

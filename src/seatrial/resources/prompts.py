@@ -30,7 +30,8 @@ class SqlPrompt:
     def ask(self, text: str) -> str:
         """Run it; its rows as a table, or how many it changed."""
         try:
-            cursor = self._connection.execute(text)
+            cursor = self._connection.cursor()
+            cursor.execute(text)
             if cursor.description is None:
                 return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else "done"
             names = [column[0] for column in cursor.description]

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
-from seatrial.resources.protocol import Address, ServerSpec, Wish
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Wish
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.mysql.audit import Audit
@@ -39,10 +39,12 @@ class Brand:
 
     name: str
     executables: tuple[str, ...]
+    clients: tuple[str, ...]
+    """Programs that somebody talks to it with, the best first."""
 
 
-MYSQL = Brand(name="mysql", executables=("mysqld", "mariadbd"))
-MARIADB = Brand(name="mariadb", executables=("mariadbd", "mysqld"))
+MYSQL = Brand(name="mysql", executables=("mysqld", "mariadbd"), clients=("mysql", "mariadb"))
+MARIADB = Brand(name="mariadb", executables=("mariadbd", "mysqld"), clients=("mariadb", "mysql"))
 
 
 class MySQL:
@@ -101,7 +103,7 @@ class MySQL:
                 cause="an app that connects as another user than its migrations is not built for MySQL and MariaDB yet",
                 fix="remove `role`",
             )
-        return MySQLStore(endpoint, lambda name: self.copy_address(endpoint, spec, name))
+        return MySQLStore(endpoint, spec, lambda name: self.copy_address(endpoint, spec, name))
 
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
         """The audit of the copy at `address`."""
@@ -109,6 +111,12 @@ class MySQL:
 
         del alone  # the state of the whole server is not read
         return Audit(endpoint, address.database)
+
+    def shell(self, address: Address) -> Shell:
+        """Its client, or a prompt of our own on PyMySQL."""
+        from seatrial.resources.kinds.mysql.by_hand.shell import shell
+
+        return shell(address, self._brand.clients)
 
 
 def mariadb() -> MySQL:

@@ -149,10 +149,10 @@ class MySQLProgram:
         return Address(scheme=SCHEME, host="127.0.0.1", port=port, user=ROLE, password=password, database="mysql")
 
     def answers(self, endpoint: Endpoint) -> bool:
-        """One real query. False while the server is still starting, or refuses us."""
+        """One real query in our database. False while the server is still starting, refuses us, or lacks it."""
         pymysql = library()
         try:
-            with connect(endpoint, timeout=5) as connection, connection.cursor() as cursor:
+            with connect(endpoint, endpoint.admin.database, timeout=5) as connection, connection.cursor() as cursor:
                 return bool(cursor.execute("SELECT 1"))
         except (pymysql.err.Error, OSError):
             return False
@@ -161,14 +161,14 @@ class MySQLProgram:
         """The version that a running server tells. Raises `ProviderError` if it can't be reached, or refuses us."""
         pymysql = library()
         try:
-            with connect(endpoint) as connection, connection.cursor() as cursor:
+            with connect(endpoint, endpoint.admin.database) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT VERSION()")
                 (told,) = cursor.fetchone()
         except (pymysql.err.Error, OSError) as error:
             raise ProviderError(
                 redact(f"the {endpoint.kind} server does not let us in: {endpoint.admin.url()}"),
                 cause=redact(str(error), endpoint.admin.password),
-                fix="check that it runs, and its host, port, user and password",
+                fix="check that it runs, and its host, port, user, password and database",
             ) from None
         return _number(str(told))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.core.folders import digest
@@ -19,7 +20,7 @@ from seatrial.resources.kinds.mysql.reset.undo import Baseline, baseline
 from seatrial.resources.protocol import Target
 
 if TYPE_CHECKING:
-    from seatrial.resources.protocol import Address, Endpoint
+    from seatrial.resources.protocol import Address, Endpoint, ServerSpec
 
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
@@ -36,13 +37,16 @@ class MySQLStore:
 
     Args:
         endpoint: the server.
+        spec: what was asked for: an address that outlives the run.
         address: the address of a copy, by its name.
     """
 
-    def __init__(self, endpoint: Endpoint, address: Callable[[str], Address]) -> None:
+    def __init__(self, endpoint: Endpoint, spec: ServerSpec, address: Callable[[str], Address]) -> None:
         self._endpoint = endpoint
+        self._spec = spec
         self._address = address
         self._run = secrets.token_hex(6)
+        self._held: set[str] = set()
         self._link = Link(endpoint, [SESSION, _LOCK_WAIT])
         try:
             self._databases = self._opened()
@@ -70,7 +74,7 @@ class MySQLStore:
 
     def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
         """Make the template `key` at the address of the copy `name`; False if another process made it meanwhile."""
-        self._databases.hold(name)
+        self._hold(name)
         self._databases.lock(f"template {key}", _BUILDING)
         try:
             if self.find(key):
@@ -104,7 +108,7 @@ class MySQLStore:
         """
         if not self.find(key):
             raise TemplateError(f"there is no complete template for {name}", fix="run it again")
-        self._databases.hold(name)
+        self._hold(name)
         template = _template(key)
         base = baseline(self._link, template, blueprint.read(self._link, template))
 
@@ -133,18 +137,28 @@ class MySQLStore:
 
         Only the ten newest stay, besides those that are kept `forever`.
         """
-        self._remove(kept)
-        fence.settle(self._link, name)
-        self._databases.note(kept, "lasting" if forever else "kept")
-        self._clone(name, kept)
-        self._remove(name)
+        self._move(name, kept, "lasting" if forever else "kept")
         for old in self._databases.all("what = 'kept'")[_MOST_KEPT:]:
             self._remove(old.name)
-        return self._address(kept)
+        return replace(self._address(kept), database=kept)
+
+    def stay(self, name: str) -> Address:
+        """The copy `name` outlives the run, and stays where it is; whoever wants its name sets it aside meanwhile."""
+        fence.settle(self._link, name)
+        self._databases.note(name, "lasting")
+        return self._address(name)
+
+    def bring_back(self, name: str) -> bool:
+        """What a run has set aside is called `name` again, if that is free; whether what stays is there now."""
+        if self._databases.find(name) is None and self._lasts(_aside(name)) and self._databases.lock(f"copy {name}"):
+            self._databases.refuse_strangers(name)
+            self._move(_aside(name), name, "lasting")
+            self._databases.unlock(f"copy {name}")
+        return self._lasts(name)
 
     def vacant(self, name: str) -> None:
         """An empty database called `name`. Raises `Refused` where there is one that is not ours."""
-        self._databases.hold(name)
+        self._hold(name)
         self._remove(name)
         self._databases.note(name, "building")
         self._link.run(f"CREATE DATABASE {identifier(name)}")
@@ -152,6 +166,9 @@ class MySQLStore:
     def drop(self, name: str) -> None:
         """Remove the copy `name`, whoever is still connected to it."""
         self._remove(name)
+        self._held.discard(name)
+        if self._spec.at is not None:
+            self.bring_back(name)
 
     def forget(self, key: str) -> bool:
         """Remove the template `key`; False, and nothing done, if there are copies of it."""
@@ -175,6 +192,29 @@ class MySQLStore:
                 cause=f"{error.args[-1]}; copies are created beside the database of `url`, which is never written to",
                 fix=f"GRANT ALL PRIVILEGES ON *.* TO {identifier(admin.user)}; on a server for tests",
             ) from error
+
+    def _hold(self, name: str) -> None:
+        """The name is ours as long as this store is open; what stays there makes room until it is dropped."""
+        if name in self._held:
+            return
+        self._databases.hold(name)
+        self._held.add(name)
+        if self._lasts(name):
+            self._move(name, _aside(name), "lasting")
+
+    def _lasts(self, name: str) -> bool:
+        found = self._databases.find(name)
+        return found is not None and found.what == "lasting"
+
+    def _move(self, name: str, target: str, what: str) -> None:
+        """All that is in `name` is in `target` from now on. Whenever this is interrupted, one of them is whole."""
+        self._remove(target)
+        fence.settle(self._link, name)
+        self._databases.note(target, "building")
+        self._clone(name, target)
+        self._databases.note(target, what)
+        self._databases.note(name, "building")
+        self._remove(name)
 
     def _off_the_record(self) -> bool:
         """Keep what we do ourselves out of the log; whether we may."""
@@ -218,6 +258,11 @@ class MySQLStore:
         for old in self._databases.all("what = 'template'")[_MOST_TEMPLATES:]:
             if old.template not in used:
                 self._remove(old.name)
+
+
+def _aside(name: str) -> str:
+    """The database that a lasting one called `name` becomes while a run needs that name."""
+    return f"seatrial_s_{digest(name, 16)}"
 
 
 def _template(key: str) -> str:

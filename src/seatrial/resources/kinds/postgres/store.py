@@ -156,7 +156,7 @@ class PostgresStore:
         self._databases.rename(name, kept)
         for old in self._databases.of("kept")[MOST_KEPT:]:
             self._remove(old.name)
-        return self._address(kept)
+        return replace(self._address(kept), database=kept)
 
     def stay(self, name: str) -> Address:
         """The copy `name` outlives the run, and stays where it is; whoever wants its name sets it aside meanwhile."""
@@ -186,6 +186,7 @@ class PostgresStore:
         self._remove(name)
         for layer in [key for key, copy in self._layers.items() if copy == name]:
             self._discard(layer)
+        self._held.discard(name)
         if self._spec.at is not None:
             self.bring_back(name)
 

@@ -1,0 +1,1 @@
+"""What somebody does with a MySQL or MariaDB database by hand."""
