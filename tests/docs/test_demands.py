@@ -28,8 +28,8 @@ NATS = "resources/kinds/nats/test_nats.py::"
 MYSQL = "resources/kinds/mysql/test_servers.py::"
 S3 = "resources/kinds/s3/test_servers.py::"
 COMMAND = "resources/kinds/command/test_command.py::"
-KILLED = "harness/test_killed_runs.py::"
-KILLS = KILLED + "test_a_run_that_is_killed_leaves_nothing_and_the_next_works"
+KILLED = "harness/killed/test_killed_runs.py::test_a_run_"
+KILLED_ON_FILES = "harness/killed/test_killed_on_files.py::"
 
 EVERY = "resources/providers/test_every_kind.py::"
 OTHER_SERVERS = ("mysql, mariadb", "redis, valkey", "nats", "s3", "command")
@@ -103,9 +103,9 @@ DEMANDS: dict[str, dict[str, str]] = {
         "sqlite": NONE,
     },
     "whoever is killed, in whatever phase: nothing is left, the next run works": {
-        "postgres": KILLS,
-        "redis, valkey": KILLED + "test_a_run_on_another_kind_of_server_that_is_killed_leaves_nothing",
-        "sqlite": NONE,
+        "postgres": KILLED + "that_is_killed_leaves_nothing_and_the_next_works",
+        **on(KILLED + "on_another_kind_of_server_that_is_killed_leaves_nothing_and_the_next_works", *OTHER_SERVERS),
+        "sqlite": KILLED_ON_FILES + "test_the_files_of_a_run_that_is_killed_go_with_the_next_start_which_works",
     },
     "kill -9 of the holder leaves no process after the idle time": {
         **on(SUPERVISOR + "test_a_server_whose_holder_is_killed_ends_after_the_idle_time", *ALL_SERVERS),

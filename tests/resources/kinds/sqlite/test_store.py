@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -71,6 +72,38 @@ def test_a_failing_step_leaves_no_template_and_no_file(make_store, tmp_path: Pat
     assert list(tmp_path.glob("test.db*")) == []
     assert list((tmp_path / "cache" / "sqlite" / "templates").glob("*.db")) == []
     assert store.build("key", "db_1", fill)
+
+
+DYING = """
+import os, sqlite3, sys
+from pathlib import Path
+from seatrial.resources.kinds.sqlite import SQLite, store
+from seatrial.resources.protocol import Wish
+overwrite = store.overwrite
+def dying(source, destination):
+    overwrite(source, destination)
+    if ".partial" in destination.execute("pragma database_list").fetchone()[2]:
+        destination.isolation_level = None
+        destination.executescript("pragma cache_size = 1; begin; create table half as select zeroblob(100000) a")
+        os.kill(os.getpid(), 9)
+store.overwrite = dying
+kind = SQLite()
+spec = kind.spec(Wish.of(project=Path(sys.argv[1])))
+opened = kind.open(kind.endpoint(spec), spec)
+opened.build("key", "db_1", lambda target: target.execute("create table t (a)"))
+"""
+
+
+@pytest.mark.parametrize("next_key", ["key", "another"])
+def test_what_a_builder_that_is_killed_leaves_goes_with_the_next_template_that_is_made(make_store, tmp_path, next_key):
+    store, templates = make_store(""), tmp_path / "cache" / "sqlite" / "templates"
+    killed = subprocess.run([sys.executable, "-c", DYING, tmp_path], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert any(path.name.endswith("-journal") for path in templates.iterdir())
+    assert store.build(next_key, "db_1", fill)
+    with contextlib.closing(store.checkout(next_key, "db_1")) as copy:
+        assert rows(copy) == [(1, "red"), (2, "blue")]
+    assert {path.suffix for path in templates.iterdir()} == {".db", ".lock"}
 
 
 def test_two_builders_at_once_build_one_template(make_store) -> None:

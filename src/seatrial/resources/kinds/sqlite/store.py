@@ -25,6 +25,8 @@ _LAST_USE = 14 * 24 * 3600
 _KEPT = 10
 """As many copies are kept for a look at them; older ones make room."""
 
+_UNFINISHED = ".partial"
+
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
 
@@ -149,12 +151,12 @@ class SQLiteStore:
         return hold
 
     def _seal(self, key: str, connection: sqlite3.Connection) -> None:
-        unfinished = self._templates / f"{key}.{os.getpid()}.partial"
-        unfinished.unlink(missing_ok=True)
+        unfinished = File(self._template(key).with_suffix(_UNFINISHED))
+        unfinished.remove()  # a builder who was killed leaves a journal, too: it would be played back into ours
         try:
-            with contextlib.closing(sqlite3.connect(unfinished)) as sealed:
+            with contextlib.closing(sqlite3.connect(unfinished.path)) as sealed:
                 overwrite(connection, sealed)
-            unfinished.replace(self._template(key))
+            unfinished.path.replace(self._template(key))
         except Locked:
             raise TemplateError(
                 "the template can't be sealed: somebody is still writing to the database",
@@ -162,7 +164,7 @@ class SQLiteStore:
                 fix="commit or roll back at the end of the step",
             ) from None
         finally:
-            unfinished.unlink(missing_ok=True)
+            unfinished.remove()
 
     def _remove_old(self) -> None:
         files = [(path.stat().st_mtime, path) for path in self._templates.glob("*.db")]
@@ -171,6 +173,11 @@ class SQLiteStore:
             if newest - modified > _LAST_USE:
                 path.unlink(missing_ok=True)
                 path.with_suffix(".lock").unlink(missing_ok=True)
+        for path in self._templates.glob(f"*{_UNFINISHED}"):
+            building = FileLock(path.with_suffix(".lock"))
+            if building.try_acquire():  # nobody is: he was killed
+                File(path).remove()
+                building.release()
 
 
 def memory_name(run: Path, name: str) -> str:
