@@ -208,19 +208,38 @@ def ask(instance: Instance, op: str) -> dict[str, Any] | None:
 def down(instance: Instance, timeout: float = 20) -> bool:
     """End the server in `instance`, whoever holds it, and wait for its end; False if none ran.
 
+    One that somebody is just starting is ended when it has started.
+
     Raises:
         ProviderError: it has not ended after `timeout` seconds.
     """
-    sock = _connect(instance)
-    if sock is not None:
+    ran = _end(instance, timeout)
+    with instance.lock("ending the server"):  # nobody starts one from here on
+        if not ran:
+            ran = _end(instance, timeout)
+        elif ask(instance, "status") is not None:
+            return True  # ours has ended, and another run has started one meanwhile
+        settle(instance, timeout)
+    return ran
+
+
+def _end(instance: Instance, timeout: float) -> bool:
+    """Ask a supervisor to end, as soon as it listens, and wait until it tells; False if none does."""
+    found: list[socket.socket] = []
+
+    def heard() -> bool:
+        sock = _connect(instance)
+        found.extend([sock] if sock is not None else [])
+        return sock is not None or not instance.alive
+
+    wait.until(heard, timeout=timeout)
+    for sock in found:
         with sock:
             with contextlib.suppress(OSError):  # it may be ending by itself
                 _send(sock, {"op": "down"})
             hold = Hold(sock)
-            wait.until(lambda: not hold.alive(), timeout=timeout)
-    with instance.lock("ending the server"):
-        settle(instance, timeout)
-    return sock is not None
+            wait.until(lambda hold=hold: not hold.alive(), timeout=timeout)
+    return bool(found)
 
 
 def _connect(instance: Instance) -> socket.socket | None:

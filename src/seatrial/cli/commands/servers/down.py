@@ -31,7 +31,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from seatrial.resources.supervisor.client import down, instances
 
     root = None if args.all else _root(args.project)
-    running = [status for status in instances(root) if status.running]
+    # One that is just starting does not answer yet.
+    running = [status for status in instances(root) if status.running or status.instance.alive]
     ended = []
     for status in running:
         with out.progress(f"ending {status.kind} on port {status.port}"):
