@@ -225,21 +225,22 @@ def down(instance: Instance, timeout: float = 20) -> bool:
 
 def _end(instance: Instance, timeout: float) -> bool:
     """Ask a supervisor to end, as soon as it listens, and wait until it tells; False if none does."""
-    found: list[socket.socket] = []
+    found: socket.socket | None = None
 
     def heard() -> bool:
-        sock = _connect(instance)
-        found.extend([sock] if sock is not None else [])
-        return sock is not None or not instance.alive
+        nonlocal found
+        found = _connect(instance)
+        return found is not None or not instance.alive
 
     wait.until(heard, timeout=timeout)
-    for sock in found:
-        with sock:
-            with contextlib.suppress(OSError):  # it may be ending by itself
-                _send(sock, {"op": "down"})
-            hold = Hold(sock)
-            wait.until(lambda hold=hold: not hold.alive(), timeout=timeout)
-    return bool(found)
+    if found is None:
+        return False
+    with found:
+        with contextlib.suppress(OSError):  # it may be ending by itself
+            _send(found, {"op": "down"})
+        hold = Hold(found)
+        wait.until(lambda: not hold.alive(), timeout=timeout)
+    return True
 
 
 def _connect(instance: Instance) -> socket.socket | None:
