@@ -13,8 +13,9 @@ import pytest
 from seatrial.core import wait
 from seatrial.errors import ConfigError, ProviderError, ServerLost
 from seatrial.resources.kinds.postgres import Postgres, connection
-from seatrial.resources.kinds.postgres.sharing import budget
+from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.protocol import Endpoint, Wish
+from seatrial.resources.sharing import budget
 
 
 @pytest.fixture
@@ -120,27 +121,27 @@ def test_a_share_ends_with_the_connection_that_took_it_and_comes_back_with_a_new
         admin.execute("select pg_terminate_backend(%s)", [first._admin.pid])
         first.find(name)
         with contextlib.closing(Postgres().open(elsewhere, one)) as second:
-            assert second._budget._ask().taken is False
+            assert second._budget._ask(10, 10).taken is False
         first._admin.close()  # as when the machine is lost
         with contextlib.closing(Postgres().open(elsewhere, one)) as third:
-            assert wait.until(lambda: third._budget._ask().taken, timeout=30)
+            assert wait.until(lambda: third._budget._ask(10, 10).taken, timeout=30)
         first.drop(name)
 
 
 def test_without_a_budget_workers_take_what_the_server_leaves(elsewhere, admin, spec, name, monkeypatch):
     """Connections of others count, the reserved ones are not for us, those of apps to copies are in the shares."""
     with contextlib.closing(Postgres().open(elsewhere, spec)) as store:
-        before = store._budget._ask()
+        before = store._budget._ask(10, 0)
         limits = [int(admin.execute(f"show {one}").fetchone()[0]) for one in ("max_connections",)]
         assert 0 < before.free < limits[0]
         with psycopg.connect(admin.info.dsn, password="secret"):
-            assert store._budget._ask().free == before.free - 1
+            assert store._budget._ask(10, 0).free == before.free - 1
         store.build(name, name, fill)
         with store.checkout(name, name).connect():
-            assert store._budget._ask().free == before.free
+            assert store._budget._ask(10, 0).free == before.free
         store.drop(name)
         crowded = dataclasses.replace(before, free=9, workers=0, used=0, taken=False)
-        monkeypatch.setattr(budget.Budget, "_ask", lambda self: crowded)
+        monkeypatch.setattr(shares, "ask", lambda *asked: crowded)
         with (
             contextlib.closing(Postgres().open(elsewhere, spec)) as other,
             pytest.raises(ProviderError, match="no connections left") as caught,

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.postgres.places.wheels import WHEELS
 from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
+from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +31,7 @@ class Postgres:
     name: ClassVar[str] = "postgres"
     env: ClassVar[str] = "DATABASE_URL"
     drivers: ClassVar[Mapping[str, str]] = {"sync": "psycopg", "async": "asyncpg"}
-    options: ClassVar[Mapping[str, str]] = {
-        "locale": "icu:de-DE",
-        "connections": "60",
-        "worker_connections": "10",
-    }
+    options: ClassVar[Mapping[str, str]] = {"locale": "icu:de-DE", **budget.OPTIONS}
 
     def spec(self, wish: Wish) -> ServerSpec:
         """What server is wanted; `own` are the keys of `options`.
@@ -46,9 +43,9 @@ class Postgres:
         from seatrial.resources.kinds.postgres.locale import chosen
         from seatrial.resources.kinds.postgres.places.images import images
         from seatrial.resources.kinds.postgres.program import PostgresProgram
-        from seatrial.resources.kinds.postgres.sharing import budget
+        from seatrial.resources.kinds.postgres.sharing import shares
 
-        budget.read(wish.options)
+        budget.read(wish.options, shares.OWN)
         chosen.read(wish.options)
         return replace(
             wish.server(self.name),

@@ -19,7 +19,7 @@ from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.spares import Spares
 from seatrial.resources.kinds.postgres.roles import logins, made, ours
-from seatrial.resources.kinds.postgres.sharing import budget
+from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.kinds.postgres.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
 
@@ -73,8 +73,7 @@ class PostgresStore:
         self._admin = Link(endpoint, ours.database(endpoint), {"lock_timeout": "0", "statement_timeout": "0", **NOTICE})
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
         self._upkeep = Upkeep(self._admin, self._databases)
-        most, share = budget.read(spec.data)
-        self._budget = budget.Budget(self._admin, endpoint, most=most, share=share)
+        self._budget = shares.budget(self._admin, endpoint, spec)
         self.connections = self._budget.told
         """How many connections there are for all machines, and who has them, in words: for the doctor."""
         self._locale = chosen.read(spec.data)

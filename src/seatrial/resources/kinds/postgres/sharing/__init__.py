@@ -1,1 +1,1 @@
-"""A server that several machines use at once."""
+"""A PostgreSQL that several machines use at once."""
