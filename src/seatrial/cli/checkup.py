@@ -12,7 +12,7 @@ from seatrial.errors import SeatrialError
 from seatrial.events import CheckedIn, Event, ServerReady, TemplateReady
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from seatrial.config.model import ResourceConfig
     from seatrial.harness.harness import Harness
@@ -82,6 +82,12 @@ class Abilities(Protocol):
 
     log: str
     replica: str
+    log_name: str
+    """What the log of this server is called."""
+
+    def grants(self, role: str) -> Sequence[str]:
+        """Statements that would give the role what it lacks."""
+        ...
 
 
 @runtime_checkable
@@ -219,23 +225,16 @@ def _reset(plan: Plan) -> Reset:
         abilities = getattr(store, "abilities", None)
         if not isinstance(abilities, Abilities):
             return Reset()
-        how = "the write-ahead log tells what a test wrote, only that is undone"
+        how = f"the {abilities.log_name} tells what a test wrote, only that is undone"
         if abilities.log:
             how = f"the tables are scanned, which costs more the more seed data there is: {abilities.log}"
         if abilities.replica:
             how += f"; triggers and circles of foreign keys take a clone: {abilities.replica}"
-        grants = tuple(_grants(abilities, plan.server.endpoint.admin.user))
+        grants = tuple(abilities.grants(plan.server.endpoint.admin.user))
         connections = store.connections() if isinstance(store, Budgeted) else ""
         return Reset(how=how, grants=grants, scans=bool(abilities.log), connections=connections)
     finally:
         store.close()
-
-
-def _grants(abilities: Abilities, role: str) -> Iterator[str]:
-    if "GRANT" in abilities.log:
-        yield f'GRANT pg_read_server_files TO "{role}";'
-    if "GRANT" in abilities.replica:
-        yield f'GRANT SET ON PARAMETER session_replication_role TO "{role}";'
 
 
 def shown(variables: Mapping[str, str]) -> dict[str, str]:

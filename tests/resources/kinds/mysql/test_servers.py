@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pymysql
 import pytest
 
@@ -104,3 +106,23 @@ def test_the_size_of_the_redo_log_has_the_name_that_the_server_knows(told, optio
     assert option in argv
     assert sum("log-file-size" in one or "log-capacity" in one for one in argv) == 1
     assert ("--secure-file-priv=" in argv) == ("MariaDB" not in told)
+
+
+def test_somebody_s_database_that_has_the_name_of_ours_is_refused_and_stays_as_it_is(kind, spec, tmp_path):
+    """In one of that name Seatrial notes what is its own, so it must not be anybody else's."""
+    server = Binary().reserve(kind.spec(Wish(project=tmp_path, version=spec.version)))
+    server.start()
+    try:
+        with connect(server.endpoint) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE seatrial")
+            cursor.execute("CREATE TABLE seatrial.`databases` (theirs INT)")
+            with pytest.raises(Refused, match='the database "seatrial" at'):
+                kind.open(server.endpoint, server.spec)
+            assert cursor.execute("SHOW TABLES FROM seatrial") == 1
+            cursor.execute("DROP TABLE seatrial.`databases`")
+        theirs = replace(server.endpoint, owned=False, admin=replace(server.endpoint.admin, database="seatrial"))
+        with pytest.raises(Refused, match="is not ours"):  # empty, but it is what `url` names
+            kind.open(theirs, server.spec)
+        kind.open(server.endpoint, server.spec).close()
+    finally:
+        server.release()

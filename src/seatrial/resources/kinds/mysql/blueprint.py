@@ -79,7 +79,7 @@ class Blueprint:
 
 def read(link: Link, database: str) -> Blueprint:
     """Read the database. The link is in it afterwards: names of its own objects are told without its name."""
-    link.run(f"USE {identifier(database)}")
+    link.use(database)
     quoted = literal(database)
     options = link.rows(
         f"SELECT default_character_set_name, default_collation_name FROM information_schema.schemata "
@@ -122,7 +122,7 @@ def read(link: Link, database: str) -> Blueprint:
 def make(link: Link, plan: Blueprint, source: str, target: str) -> None:
     """A new database `target` by the plan, with the rows and counters of `source`. Triggers see none of these rows."""
     link.run(f"CREATE DATABASE {identifier(target)} {plan.options}")
-    link.run(f"USE {identifier(target)}")
+    link.use(target)
     for name, create in plan.sequences.items():
         link.run(create)
         (value,) = link.rows(f"SELECT next_not_cached_value FROM {identifier(source, name)}")[0]
@@ -144,7 +144,7 @@ def make(link: Link, plan: Blueprint, source: str, target: str) -> None:
 
 def remake(link: Link, triggers: list[Stored], database: str) -> None:
     """The triggers again, as they were written."""
-    link.run(f"USE {identifier(database)}")
+    link.use(database)
     for one in triggers:
         _run_as_written(link, one, database)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seatrial.core import wait
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ServerLost
 
@@ -23,12 +25,19 @@ SOCKET = "socket"
 """The server's unix socket, in its folder."""
 SESSION = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, time_zone = '+00:00'"
 """Rows are put back as they were: a zero stays a zero, a date that a strict mode refuses stays one, in any order."""
-_GONE = (2003, 2006, 2013, 2014, 0)
-"""Numbers of the client library: the server has gone away, the connection was lost, or is out of step."""
+_GONE = (2003, 2006, 2013, 2014, 0, 1053, 1927, 4031)
+"""The server has gone away, was shut down, or has ended the connection; or it was lost, or is out of step."""
+_FULL = (1040, 1203)
+"""The server has no connection left, for anybody or for this account."""
+FULL = 30.0
+"""Seconds to wait for a connection of somebody else's to end, where the server has no more."""
 
 
 class Link:
     """One connection of ours, in autocommit mode. It is opened again when it was lost between two uses.
+
+    On a server that is not ours it comes back with what is `lasting`: statements that take its locks again. Several
+    threads may use it, one statement after the other.
 
     Args:
         endpoint: the server.
@@ -36,10 +45,15 @@ class Link:
     """
 
     def __init__(self, endpoint: Endpoint, setup: Sequence[str] = ()) -> None:
+        self.lasting: list[str] = []
         self._endpoint = endpoint
-        self._setup = setup
+        self._setup = list(setup)
+        self._database = ""
         self._connection: pymysql.Connection[Any] | None = None
         self._locked = False
+        self._inside = False
+        self._closed = False
+        self._turn = threading.RLock()
         self._open()
 
     @property
@@ -56,56 +70,134 @@ class Link:
         """Run a statement; returns how many rows it changed."""
         return self._ask(statement)[1]
 
+    def use(self, database: str) -> None:
+        """From now on names without a database mean this one's."""
+        self.run(f"USE {identifier(database)}")
+        self._database = database
+
+    def always(self, statement: str) -> bool:
+        """Run it now, and on each new connection, if the server lets us; whether it does."""
+        with contextlib.suppress(library().err.MySQLError):
+            self.run(statement)
+            self._setup.append(statement)
+            return True
+        return False
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is run inside is committed together, or not at all."""
-        self.run("START TRANSACTION")
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(Exception):  # the first error is the one to tell
-                self.run("ROLLBACK")
-            raise
-        self.run("COMMIT")
+        with self._turn:
+            self.run("START TRANSACTION")
+            self._inside = True
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                self._inside = False
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    self.run("ROLLBACK")
+                raise
+            finally:
+                self._inside = False
 
     def keep(self) -> None:
-        """From now on the connection holds locks: losing it is an error, never mended in silence."""
+        """From now on the connection holds locks: on a server of ours, losing it is never mended in silence."""
         self._locked = True
+
+    def beat(self) -> None:
+        """Let the server know that we are there. What goes wrong is told by whoever uses the connection next."""
+        if not self._turn.acquire(blocking=False):
+            return  # it is being used
+        try:
+            if not self._closed:
+                with contextlib.suppress(Exception):
+                    self.run("DO 0")
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close it."""
+        with self._turn:
+            self._closed = True
+            self._drop()
+
+    def _ask(self, statement: str) -> tuple[Sequence[tuple[Any, ...]], int]:
+        import pymysql
+
+        with self._turn:
+            if self._connection is None:
+                self._open()
+            assert self._connection is not None
+            try:
+                return _execute(self._connection, statement)
+            except (pymysql.err.OperationalError, pymysql.err.InterfaceError) as error:
+                if error.args and error.args[0] not in _GONE:
+                    raise
+                self._drop()
+                if self._locked and self._endpoint.owned:
+                    raise self._lost(error) from error
+                if self._inside:
+                    raise
+            self._open()
+            assert self._connection is not None
+            return _execute(self._connection, statement)
+
+    def _drop(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(Exception):  # the server may be gone
                 self._connection.close()
             self._connection = None
 
-    def _ask(self, statement: str) -> tuple[Sequence[tuple[Any, ...]], int]:
-        import pymysql
-
-        if self._connection is None:
-            self._open()
-        assert self._connection is not None
-        try:
-            return _execute(self._connection, statement)
-        except (pymysql.err.OperationalError, pymysql.err.InterfaceError) as error:
-            if error.args and error.args[0] not in _GONE:
-                raise
-            self.close()
-            if self._locked:
-                raise self._lost(error) from error
-        self._open()
-        assert self._connection is not None
-        return _execute(self._connection, statement)
-
     def _open(self) -> None:
         import pymysql
 
         try:
-            self._connection = connect(self._endpoint)
+            self._connection = self._patiently()
             for statement in self._setup:
                 _execute(self._connection, statement)
+            if self.lasting:
+                self._take_again()
         except pymysql.err.OperationalError as error:
+            self._drop()
             raise self._lost(error) from error
+
+    def _take_again(self) -> None:
+        assert self._connection is not None
+        for statement in self.lasting:
+            rows, _ = _execute(self._connection, statement)
+            if rows and not rows[0][0]:
+                self._drop()
+                admin = self._endpoint.admin
+                raise ServerLost(
+                    f"our connection to {admin.host}:{admin.port} was lost, and another run has taken what it held",
+                    cause="whom the server has not heard of for a minute counts as lost",
+                    fix="run the tests again",
+                )
+        database, self._database = self._database, ""
+        if database:
+            _execute(self._connection, f"USE {identifier(database)}")
+            self._database = database
+
+    def _patiently(self) -> pymysql.Connection[Any]:
+        """A new connection, as soon as there is one."""
+        import pymysql
+
+        until = wait.now() + FULL
+        while True:
+            try:
+                return connect(self._endpoint)
+            except pymysql.err.OperationalError as error:
+                if error.args[0] not in _FULL:
+                    raise
+                if wait.now() >= until:
+                    admin = self._endpoint.admin
+                    raise ServerLost(
+                        f"the {self._endpoint.kind} server at {admin.host}:{admin.port} has had no connection left "
+                        f"for {FULL:.0f} s",
+                        cause=redact(str(error.args[-1]), admin.password),
+                        fix="close pools after a test, run fewer workers, or raise max_connections of the server",
+                    ) from error
+            wait.pause(0.1)
 
     def _lost(self, error: Exception) -> ServerLost:
         admin = self._endpoint.admin

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seatrial.core.folders import digest
-from seatrial.errors import IsolationError, Refused
+from seatrial.errors import IsolationError, Refused, TemplateError
 from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
+from seatrial.resources.kinds.mysql.locks import Locks, run_lock
 from seatrial.resources.protocol import Endpoint
 
 OURS = "seatrial"
 """The database in which our list stands. MySQL keeps no comments of databases, which could bear a marker."""
-_LIST = identifier(OURS, "databases")
-_CREATE = f"""CREATE TABLE IF NOT EXISTS {_LIST} (
+LIST = identifier(OURS, "databases")
+WORKERS = identifier(OURS, "workers")
+_MARK = "the databases here that belong to Seatrial"
+_CREATE_LIST = f"""CREATE TABLE IF NOT EXISTS {LIST} (
   name VARCHAR(64) NOT NULL PRIMARY KEY, what VARCHAR(16) NOT NULL, template VARCHAR(64) NOT NULL,
   run VARCHAR(32) NOT NULL, used BIGINT NOT NULL
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'the databases here that belong to Seatrial'"""
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = {literal(_MARK)}"""
+_CREATE_WORKERS = f"""CREATE TABLE IF NOT EXISTS {WORKERS} (run VARCHAR(32) NOT NULL PRIMARY KEY, share INT NOT NULL)
+CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'the connections that workers of Seatrial have'"""
 PASSING = ("copy", "building", "layer")
 """Databases that end with their run."""
+_BUILDING = 600
+"""Seconds to wait for another process that builds the same template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +40,22 @@ class Listed:
 
 
 class Databases:
-    """What may be done with databases. Only what is in the list is ever dropped."""
+    """What may be done with databases. Only what is in the list is ever dropped.
 
-    def __init__(self, link: Link, endpoint: Endpoint, run: str) -> None:
+    Raises:
+        Refused: the database in which the list would stand is somebody else's.
+    """
+
+    def __init__(self, link: Link, locks: Locks, endpoint: Endpoint, run: str) -> None:
         self._link = link
+        self._locks = locks
         self._endpoint = endpoint
         self._run = run
-        link.run(f"CREATE DATABASE IF NOT EXISTS {identifier(OURS)}")
-        link.run(_CREATE)
+        if not self._is_ours():
+            link.run(f"CREATE DATABASE IF NOT EXISTS {identifier(OURS)}")
+            link.run(_CREATE_LIST)
+        link.run(_CREATE_WORKERS)
+        link.use(OURS)
 
     def find(self, name: str) -> Listed | None:
         """The one by this name, if it is ours."""
@@ -51,14 +65,14 @@ class Databases:
     def all(self, where: str = "TRUE") -> list[Listed]:
         """Ours, the newest first."""
         rows = self._link.rows(
-            f"SELECT name, what, template, run, used FROM {_LIST} WHERE {where} ORDER BY used DESC, name"
+            f"SELECT name, what, template, run, used FROM {LIST} WHERE {where} ORDER BY used DESC, name"
         )
         return [Listed(name=name, what=what, template=key, run=run, used=used) for name, what, key, run, used in rows]
 
     def note(self, name: str, what: str, template: str = "") -> None:
         """Write down that this one is ours, before it is made, or what it is now."""
         self._link.run(
-            f"REPLACE INTO {_LIST} VALUES ({literal(name)}, {literal(what)}, {literal(template)}, "
+            f"REPLACE INTO {LIST} VALUES ({literal(name)}, {literal(what)}, {literal(template)}, "
             f"{literal(self._run)}, UNIX_TIMESTAMP())"
         )
 
@@ -67,7 +81,7 @@ class Databases:
         if self._there(name):
             self.refuse_strangers(name)
             self._link.run(f"DROP DATABASE IF EXISTS {identifier(name)}")
-        self._link.run(f"DELETE FROM {_LIST} WHERE name = {literal(name)}")
+        self._link.run(f"DELETE FROM {LIST} WHERE name = {literal(name)}")
 
     def refuse_strangers(self, name: str) -> None:
         """Raise `Refused` if there is a database by this name that is not in our list."""
@@ -82,36 +96,59 @@ class Databases:
 
     def hold(self, name: str) -> None:
         """The name is this run's until its connection closes. Raises `IsolationError` where it is another's."""
-        self.refuse_strangers(name)
-        if not self.lock(f"copy {name}"):
+        if not self._locks.take(f"copy {name}"):
             raise IsolationError(
                 f'another run of this project is using the copy "{name}"',
                 cause="two runs at once take different names, except where `at` fixes one",
                 fix="wait for the other run to end",
             )
 
-    def lock(self, what: str, patience: float = 0) -> bool:
-        """Take a lock that ends with our connection; whether we have it."""
-        return bool(self._link.rows(f"SELECT GET_LOCK({_name(what)}, {patience})")[0][0])
+    def building(self, key: str) -> None:
+        """Nobody else builds this template until `built`. Raises `TemplateError` where somebody does, and for long."""
+        if not self._locks.take(f"template {key}", _BUILDING):
+            raise TemplateError(
+                f"another worker has been making this template for {_BUILDING} s",
+                cause="only one makes it, on one machine of all that use the server",
+                fix="look what hinders that one, or end it",
+            )
 
-    def unlock(self, what: str) -> None:
-        """Give it back."""
-        self._link.rows(f"SELECT RELEASE_LOCK({_name(what)})")
+    def built(self, key: str) -> None:
+        """The next one may."""
+        self._locks.give_back(f"template {key}")
 
     def sweep(self) -> None:
         """Drop what runs have left that hold their lock no more."""
         for one in self.all(f"what IN ({', '.join(map(literal, PASSING))}) AND run <> {literal(self._run)}"):
-            if self.lock(f"run {one.run}"):
+            if self._locks.take(run_lock(one.run)):
                 try:
-                    if self.lock(f"copy {one.name}"):
-                        self.drop(one.name)
-                        self.unlock(f"copy {one.name}")
+                    if self._locks.take(f"copy {one.name}"):
+                        self._drop_unchanged(one)
+                        self._locks.give_back(f"copy {one.name}")
                 finally:
-                    self.unlock(f"run {one.run}")
+                    self._locks.give_back(run_lock(one.run))
+
+    def _drop_unchanged(self, one: Listed) -> None:
+        """Another run may have had the name since we read the list, and have left there what is to stay."""
+        now = self.find(one.name)
+        if now is not None and (now.what, now.run) == (one.what, one.run):
+            self.drop(one.name)
+
+    def _is_ours(self) -> bool:
+        """Whether our list is there. Raises `Refused` where its place is somebody's."""
+        quoted = literal(OURS)
+        tables = self._link.rows(
+            f"SELECT table_name, table_comment FROM information_schema.tables WHERE table_schema = {quoted}"
+        )
+        if ("databases", _MARK) in tables:
+            return True
+        admin = self._endpoint.admin
+        if tables or (admin.database == OURS and not self._endpoint.owned):
+            raise Refused(
+                f'the database "{OURS}" at {admin.host}:{admin.port} is not ours',
+                cause="Seatrial notes in a database of this name which others it has made; nothing was touched",
+                fix="rename it, or let `url` name another server",
+            )
+        return False
 
     def _there(self, name: str) -> bool:
         return bool(self._link.rows(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {literal(name)}"))
-
-
-def _name(what: str) -> str:
-    return literal(f"seatrial {digest(what, 32)}")

@@ -6,12 +6,13 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
 from seatrial.resources.protocol import Address, ServerSpec, Shell, Wish
+from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.mysql.audit import Audit
@@ -51,6 +52,7 @@ class MySQL:
     """MySQL 8.0 and later, or MariaDB 10.5 and later. Implements `Kind`."""
 
     env = "DATABASE_URL"
+    options: ClassVar[Mapping[str, str]] = budget.OPTIONS
 
     def __init__(self, brand: Brand = MYSQL) -> None:
         self._brand = brand
@@ -58,9 +60,15 @@ class MySQL:
         self.drivers: Mapping[str, str] = MappingProxyType({style: _installed(style) for style in _LIBRARIES})
 
     def spec(self, wish: Wish) -> ServerSpec:
-        """What server is wanted. Raises `ConfigError` where `at` is not the address of a database."""
-        from seatrial.resources.kinds.mysql.program import MySQLProgram
+        """What server is wanted.
 
+        Raises:
+            ConfigError: `at` is not the address of a database, or a budget is too small for one worker.
+        """
+        from seatrial.resources.kinds.mysql.program import MySQLProgram
+        from seatrial.resources.kinds.mysql.sharing import shares
+
+        budget.read(wish.options, shares.OWN)
         if wish.extensions:
             raise ConfigError(
                 f"a {self.name} resource has no `extensions` ({', '.join(wish.extensions)})",
@@ -72,6 +80,7 @@ class MySQL:
             at=_at(wish.at) if wish.at else None,
             program=MySQLProgram(self._brand.executables, self.name),
             folders=_FOLDERS,
+            data=wish.options if wish.url else {},  # a budget is no matter of which server of ours it is
         )
 
     def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:

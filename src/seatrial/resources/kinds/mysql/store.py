@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,18 +11,19 @@ from seatrial.core.folders import digest
 from seatrial.errors import Refused, TemplateError
 from seatrial.resources.kinds.mysql import blueprint, script
 from seatrial.resources.kinds.mysql.connection import SESSION, Link, arguments, identifier, library, plain
-from seatrial.resources.kinds.mysql.databases import Databases
+from seatrial.resources.kinds.mysql.databases import OURS, Databases
+from seatrial.resources.kinds.mysql.locks import Locks, run_lock
 from seatrial.resources.kinds.mysql.reset import fence
 from seatrial.resources.kinds.mysql.reset.copy import MySQLCopy, Source
 from seatrial.resources.kinds.mysql.reset.log import Log
 from seatrial.resources.kinds.mysql.reset.undo import Baseline, baseline
+from seatrial.resources.kinds.mysql.sharing import shares
+from seatrial.resources.kinds.mysql.sharing.pulse import NOTICE, Pulse
 from seatrial.resources.protocol import Target
 
 if TYPE_CHECKING:
     from seatrial.resources.protocol import Address, Endpoint, ServerSpec
 
-_BUILDING = 600
-"""Seconds to wait for another process that builds the same template."""
 _MOST_KEPT = 10
 _MOST_TEMPLATES = 20
 _LOCK_WAIT = "SET SESSION innodb_lock_wait_timeout = 3, lock_wait_timeout = 3"
@@ -47,18 +47,24 @@ class MySQLStore:
         self._address = address
         self._run = secrets.token_hex(6)
         self._held: set[str] = set()
-        self._link = Link(endpoint, [SESSION, _LOCK_WAIT])
+        self._link = Link(endpoint, [SESSION, _LOCK_WAIT, *(() if endpoint.owned else (NOTICE,))])
+        self._locks = Locks(self._link)
+        self._pulse = None if endpoint.owned else Pulse(self._link)
+        self._budget = shares.budget(self._link, self._locks, endpoint, spec, self._run)
+        self.connections = self._budget.told
+        """How many connections there are for all machines, and who has them, in words: for the doctor."""
         try:
             self._databases = self._opened()
-            self._unlogged = self._off_the_record()
-            self._fresh_statistics()
+            self._unlogged = self._link.always("SET SESSION sql_log_bin = 0")
+            """Whether what we do ourselves is kept out of the log."""
+            self._link.always("SET SESSION information_schema_stats_expiry = 0")  # MySQL shows those of a day ago
             log = Log(self._link)
-            self.why_no_log = log.why_not()
-            """Why our user may not read the binary log; empty where it may."""
-            self._log = None if self.why_no_log else log
+            self.abilities = log.probe()
+            """Whether our user may read the binary log, with the reason where not: for the doctor."""
+            self._log = None if self.abilities.log else log
             self.locale = str(self._link.rows(_LOCALE)[0][0])
             self._link.keep()
-            self._databases.lock(f"run {self._run}")
+            self._locks.take(run_lock(self._run))
             self._databases.sweep()
         except BaseException:
             self.close()
@@ -75,7 +81,7 @@ class MySQLStore:
     def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
         """Make the template `key` at the address of the copy `name`; False if another process made it meanwhile."""
         self._hold(name)
-        self._databases.lock(f"template {key}", _BUILDING)
+        self._databases.building(key)
         try:
             if self.find(key):
                 return False
@@ -94,7 +100,7 @@ class MySQLStore:
             finally:
                 self._remove(name)
         finally:
-            self._databases.unlock(f"template {key}")
+            self._databases.built(key)
         self._tidy()
         return True
 
@@ -150,10 +156,9 @@ class MySQLStore:
 
     def bring_back(self, name: str) -> bool:
         """What a run has set aside is called `name` again, if that is free; whether what stays is there now."""
-        if self._databases.find(name) is None and self._lasts(_aside(name)) and self._databases.lock(f"copy {name}"):
-            self._databases.refuse_strangers(name)
+        if self._databases.find(name) is None and self._lasts(_aside(name)) and self._locks.take(f"copy {name}"):
             self._move(_aside(name), name, "lasting")
-            self._databases.unlock(f"copy {name}")
+            self._locks.give_back(f"copy {name}")
         return self._lasts(name)
 
     def vacant(self, name: str) -> None:
@@ -178,13 +183,15 @@ class MySQLStore:
         return True
 
     def close(self) -> None:
-        """Close our connection, and with it give back our locks."""
+        """Close our connection, and with it give back our locks, and our share."""
+        if self._pulse is not None:
+            self._pulse.end()
         self._link.close()
 
     def _opened(self) -> Databases:
         pymysql = library()
         try:
-            return Databases(self._link, self._endpoint, self._run)
+            databases = Databases(self._link, self._locks, self._endpoint, self._run)
         except pymysql.err.OperationalError as error:
             admin = self._endpoint.admin
             raise Refused(
@@ -192,11 +199,23 @@ class MySQLStore:
                 cause=f"{error.args[-1]}; copies are created beside the database of `url`, which is never written to",
                 fix=f"GRANT ALL PRIVILEGES ON *.* TO {identifier(admin.user)}; on a server for tests",
             ) from error
+        try:
+            fence.at_work(self._link, OURS)
+        except pymysql.err.OperationalError as error:
+            admin = self._endpoint.admin
+            raise Refused(
+                f'the user "{admin.user}" may not see who is in a transaction at {admin.host}:{admin.port}',
+                cause=f"{error.args[-1]}; a test that left one open would reach into the next",
+                fix=f"GRANT PROCESS ON *.* TO {identifier(admin.user)};",
+            ) from error
+        return databases
 
     def _hold(self, name: str) -> None:
         """The name is ours as long as this store is open; what stays there makes room until it is dropped."""
         if name in self._held:
             return
+        self._databases.refuse_strangers(name)
+        self._budget.take()
         self._databases.hold(name)
         self._held.add(name)
         if self._lasts(name):
@@ -215,18 +234,6 @@ class MySQLStore:
         self._databases.note(target, what)
         self._databases.note(name, "building")
         self._remove(name)
-
-    def _off_the_record(self) -> bool:
-        """Keep what we do ourselves out of the log; whether we may."""
-        with contextlib.suppress(library().err.MySQLError):
-            self._link.run("SET SESSION sql_log_bin = 0")
-            return True
-        return False
-
-    def _fresh_statistics(self) -> None:
-        """MySQL 8 shows counters as they were up to a day ago, unless it is told otherwise."""
-        with contextlib.suppress(library().err.MySQLError):
-            self._link.run("SET SESSION information_schema_stats_expiry = 0")
 
     def _target(self, name: str) -> Target:
         address = self._address(name)

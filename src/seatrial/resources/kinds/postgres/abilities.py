@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from seatrial.resources.kinds.postgres.finding.log import FIRST_WITH_BLOCKS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seatrial.resources.kinds.postgres.connection import Link
 
 
@@ -22,6 +24,16 @@ class Abilities:
     """Why triggers and foreign keys can't be silenced during an undo."""
     prepared: bool
     """Whether the server allows prepared transactions at all."""
+    log_name: str = "write-ahead log"
+
+    def grants(self, role: str) -> Sequence[str]:
+        """Statements by which a superuser could give the role what it lacks."""
+        found = []
+        if "GRANT" in self.log:
+            found.append(f'GRANT pg_read_server_files TO "{role}";')
+        if "GRANT" in self.replica:
+            found.append(f'GRANT SET ON PARAMETER session_replication_role TO "{role}";')
+        return found
 
 
 def probe(admin: Link, reader: Link) -> Abilities:

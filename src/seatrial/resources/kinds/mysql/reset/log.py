@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
@@ -45,6 +46,23 @@ class Told:
     events: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What our user may do on this server; a reason where it may not, empty where it may."""
+
+    log: str
+    """Why the log can't be read."""
+    replica: str = ""
+    """Anybody may set foreign keys aside, and remake triggers."""
+    log_name: str = "binary log"
+
+    def grants(self, role: str) -> Sequence[str]:
+        """Statements by which an administrator could give the user what it lacks."""
+        if "denied" not in self.log:
+            return ()
+        return (f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {identifier(role)};",)
+
+
 class Log:
     """The binary log of one server, read through a connection of ours."""
 
@@ -52,19 +70,19 @@ class Log:
         self._link = link
         self._status = ""
 
-    def why_not(self) -> str:
-        """Why it can't be read, or nothing."""
+    def probe(self) -> Abilities:
+        """Whether it can be read."""
         import pymysql
 
         try:
             rows = self._link.rows("SELECT @@GLOBAL.log_bin")
             if not rows[0][0]:
-                return "the server keeps no binary log"
+                return Abilities(log="the server keeps no binary log")
             here = self.position()
             self._link.rows(f"SHOW BINLOG EVENTS IN {literal(here.file)} LIMIT 1")
         except pymysql.err.MySQLError as error:
-            return str(error.args[-1])
-        return ""
+            return Abilities(log=str(error.args[-1]))
+        return Abilities(log="")
 
     def position(self) -> Position:
         """Where it ends now."""

@@ -1,0 +1,1 @@
+"""A MySQL or MariaDB that several machines use at once."""
