@@ -52,6 +52,7 @@ class Killed:
         if phase == "template":
             self.schema()
         controller, worker, go = runs.begin(self.sort, self.folder, phase)
+        began = processes.started(worker)
         what = f"{victim} by {signal.Signals(number).name} in the phase {phase}"
         try:
             assert wait.until(lambda: any(one.alive for one in known(self.store)), timeout=runs.PATIENCE)
@@ -66,6 +67,8 @@ class Killed:
         finally:
             os.close(go)
         runs.wait_for(controller)
+        # While it lives, the server is its own: the next worker would have another, and sweep only there.
+        assert wait.until(lambda: processes.started(worker) != began, timeout=runs.PATIENCE), what
         self._ended(self.left, yardstick, what, self.idle)
         self._marked(what)
         if not ("supervisor" in victim and number == signal.SIGKILL):

@@ -18,8 +18,8 @@ from seatrial.harness.run import Run
 from seatrial.resources.supervisor import client
 
 PHASES = ("start", "template", "test", "end")
-PATIENCE = 30.0
-"""Seconds for what takes a fraction of one, on a machine that does much else: only what hangs takes longer."""
+PATIENCE = 120.0
+"""Seconds for what takes one or two, on a machine that does much else: only what hangs takes longer."""
 
 
 def begin(sort, folder, phase):
@@ -33,10 +33,14 @@ def begin(sort, folder, phase):
         _end_with(lambda: _control(sort, folder, phase, tell, hold))
     os.close(tell)
     os.close(hold)
-    assert select.select([told], [], [], PATIENCE)[0], f"it never came to {phase}"
-    worker = int(os.read(told, 32) or 0)
-    assert worker, f"it ended before {phase}"
+    came = select.select([told], [], [], PATIENCE)[0]
+    worker = int(os.read(told, 32) or 0) if came else 0
     os.close(told)
+    if not worker:
+        os.close(go)  # no later run meets this one
+        raise AssertionError(
+            f"it ended before {phase}: {wait_for(controller)}" if came else f"it never came to {phase}"
+        )
     return controller, worker, go
 
 
