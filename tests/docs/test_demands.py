@@ -28,6 +28,7 @@ NATS = "resources/kinds/nats/test_nats.py::"
 MYSQL = "resources/kinds/mysql/test_servers.py::"
 S3 = "resources/kinds/s3/test_servers.py::"
 COMMAND = "resources/kinds/command/test_command.py::"
+SQLITE_PLACES = "resources/kinds/sqlite/test_places.py::test_"
 KILLED = "harness/killed/test_killed_runs.py::test_a_run_"
 KILLED_ON_FILES = "harness/killed/test_killed_on_files.py::"
 
@@ -72,16 +73,19 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on(EVERY + "test_a_start_has_no_side_effect_on_the_machine", *ALL_SERVERS),
         "sqlite": NONE,
     },
-    "works with a home that can't be written": on(
-        PLACES + "test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told", *ALL_SERVERS
-    ),
+    "works with a home that can't be written": {
+        **on(PLACES + "test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told", *ALL_SERVERS),
+        "sqlite": SQLITE_PLACES + "it_works_with_a_home_that_can_t_be_written",
+    },
     "with a full disk it runs, or tells": {
         "postgres": PLACES + "test_a_disk_that_is_full_is_told",
         **on(PLACES + "test_with_next_to_no_disk_a_server_runs_or_says_so", *OTHER_SERVERS),
+        "sqlite": SQLITE_PLACES + "a_disk_that_is_full_is_told_and_with_room_the_next_run_works",
     },
     "spaces, letters beyond ASCII and great length in a path": {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
         **on(EVERY + "test_a_server_runs_whatever_the_paths_of_its_cache_and_project_are", *OTHER_SERVERS),
+        "sqlite": SQLITE_PLACES + "it_works_whatever_the_paths_of_cache_and_project_are",
     },
     "one server for all workers, or one for each": {
         "postgres": "acceptance/test_start.py::test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it",
@@ -96,7 +100,10 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on(PROMISES, *PROMISING),
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
-    "two checkouts at once do not disturb each other": on(LOCAL + "test_projects_do_not_share_a_server", *ALL_SERVERS),
+    "two checkouts at once do not disturb each other": {
+        **on(LOCAL + "test_projects_do_not_share_a_server", *ALL_SERVERS),
+        "sqlite": SQLITE_PLACES + "two_checkouts_at_once_do_not_disturb_each_other",
+    },
     "a second run attaches to what is warm": {
         **on(LOCAL + "test_a_second_run_attaches_to_what_is_warm", "postgres", "command"),
         **on(PROMISES, "mysql, mariadb", "redis, valkey", "nats", "s3"),

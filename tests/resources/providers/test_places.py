@@ -9,6 +9,7 @@ import sys
 
 import psycopg
 import pytest
+from tests.resources.mounts import behind, needs_mounts
 
 from seatrial.core import folders
 from seatrial.resources.kinds.mysql import mariadb
@@ -42,21 +43,11 @@ else:
 """
 
 
-def namespaces():
-    done = subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False) if _unshare() else None
-    return done is not None and done.returncode == 0
-
-
-def _unshare():
-    return shutil.which("unshare")
-
-
 def start_behind(mounts, name="postgres", **environ):
-    """Starts a server where these file systems are mounted, which nobody else sees."""
-    script = " && ".join(f"mount -t tmpfs {mount}" for mount in mounts) + ' && exec "$@"'
+    """Starts a server where these file systems are mounted."""
     hidden = ("SEATRIAL_", "XDG_")
     done = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", script, "sh", sys.executable, "-c", START, "/", name],
+        behind(mounts, sys.executable, "-c", START, "/", name),
         env={name: value for name, value in os.environ.items() if not name.startswith(hidden)} | environ,
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -95,7 +86,7 @@ def test_a_server_runs_whatever_the_paths_of_cache_and_project_are(cached, reser
     assert len(os.fsencode(server.instance.socket)) <= folders.SOCKET_PATH
 
 
-@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+@needs_mounts
 @pytest.mark.parametrize("name", KINDS)
 def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(tmp_path, name):
     if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):
@@ -108,7 +99,7 @@ def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(
     assert "Read-only file system" in told
 
 
-@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+@needs_mounts
 @pytest.mark.parametrize("megabytes", [4, 48], ids=["before initdb is done", "after it"])
 def test_a_disk_that_is_full_is_told(tmp_path, megabytes):
     store = tmp_path / "cache"
@@ -118,7 +109,7 @@ def test_a_disk_that_is_full_is_told(tmp_path, megabytes):
     assert "No space left on device" in told
 
 
-@pytest.mark.skipif(not namespaces(), reason="file systems can't be mounted here")
+@needs_mounts
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "postgres"])
 def test_with_next_to_no_disk_a_server_runs_or_says_so(tmp_path, name):
     if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):

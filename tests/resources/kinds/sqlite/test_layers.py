@@ -6,7 +6,8 @@ import contextlib
 
 import pytest
 
-from seatrial.errors import IsolationError
+from seatrial.errors import IsolationError, ProviderError
+from seatrial.resources.kinds.sqlite import copy as module
 from seatrial.resources.protocol import SupportsLayers
 
 
@@ -77,5 +78,21 @@ def test_a_transaction_that_is_open_refuses_the_layer(copy):
         connection.execute("INSERT INTO team (name) VALUES ('uncommitted')")
         with pytest.raises(IsolationError, match="can't become the baseline"):
             copy.push()
+    copy.undo()
+    assert content(copy)["team"] == [(1, "red")]
+
+
+def test_a_layer_that_finds_no_room_says_so_and_the_baseline_stays(copy, monkeypatch):
+    overwrite = module.overwrite
+
+    def crowded(source, destination):
+        destination.execute("PRAGMA max_page_count = 1")  # SQLite then says what it says of a full disk
+        overwrite(source, destination)
+
+    write(copy, "INSERT INTO team (name) VALUES ('blue')")
+    monkeypatch.setattr(module, "overwrite", crowded)
+    with pytest.raises(ProviderError, match="no room left"):
+        copy.push()
+    monkeypatch.undo()
     copy.undo()
     assert content(copy)["team"] == [(1, "red")]

@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from seatrial.errors import IsolationError, NeedsClone
+from seatrial.errors import IsolationError, NeedsClone, ProviderError
 from seatrial.resources.kinds.sqlite import differences
 from seatrial.resources.kinds.sqlite.client import SQLiteConnection
 from seatrial.resources.kinds.sqlite.places import Place
-from seatrial.resources.kinds.sqlite.transfer import MOMENT, Locked, is_wal, locked, open_frozen, overwrite
+from seatrial.resources.kinds.sqlite.transfer import MOMENT, Locked, is_wal, locked, open_frozen, overwrite, room
 from seatrial.resources.protocol import Address, Ended, Undone
 
 ANYTHING = "*"
@@ -140,8 +140,11 @@ class SQLiteCopy:
             # Whoever has begun to write may commit later: that must land in the layer, or in no test.
             self._watch.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
             version = self._version()
-            with contextlib.closing(sqlite3.connect(layer)) as fresh:
+            with room(self._layers), contextlib.closing(sqlite3.connect(layer)) as fresh:
                 overwrite(self._watch, fresh)
+        except ProviderError:
+            layer.unlink(missing_ok=True)
+            raise
         except (Locked, sqlite3.OperationalError) as error:
             layer.unlink(missing_ok=True)
             raise IsolationError(

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from seatrial.errors import ProviderError, Refused
 from seatrial.resources.kinds.sqlite import holders
-from seatrial.resources.kinds.sqlite.transfer import CACHE, MOMENT, locked, uri
+from seatrial.resources.kinds.sqlite.transfer import CACHE, MOMENT, locked, room, uri
 from seatrial.resources.protocol import Address
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
@@ -79,11 +79,12 @@ class File:
         """A new file under the name; open connections keep the old one."""
         self.claim()
         fresh = self._beside(".seatrial-new")
-        if content is None:
-            fresh.unlink(missing_ok=True)
-            fresh.touch(mode=0o600)
-        else:
-            shutil.copyfile(content, fresh)
+        with room(fresh.parent):
+            if content is None:
+                fresh.unlink(missing_ok=True)
+                fresh.touch(mode=0o600)
+            else:
+                shutil.copyfile(content, fresh)
         self._replace(fresh)
         return True
 

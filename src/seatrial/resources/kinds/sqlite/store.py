@@ -14,7 +14,7 @@ from seatrial.errors import Refused, TemplateError
 from seatrial.resources.kinds.sqlite.copy import SQLiteCopy
 from seatrial.resources.kinds.sqlite.places import ChosenFile, File, Memory, Place
 from seatrial.resources.kinds.sqlite.run_folder import RunFolder
-from seatrial.resources.kinds.sqlite.transfer import Locked, overwrite
+from seatrial.resources.kinds.sqlite.transfer import Locked, overwrite, room
 from seatrial.resources.protocol import Address, Target
 
 MEMORY = ":memory:"
@@ -102,6 +102,7 @@ class SQLiteStore:
         path = (self._lasting if forever else self._kept) / f"{kept}.db"
         path.unlink(missing_ok=True)
         with (
+            room(path.parent),
             contextlib.closing(self._place(name).connect()) as source,
             contextlib.closing(sqlite3.connect(path)) as copy,
         ):
@@ -154,7 +155,7 @@ class SQLiteStore:
         unfinished = File(self._template(key).with_suffix(_UNFINISHED))
         unfinished.remove()  # a builder who was killed leaves a journal, too: it would be played back into ours
         try:
-            with contextlib.closing(sqlite3.connect(unfinished.path)) as sealed:
+            with room(self._templates), contextlib.closing(sqlite3.connect(unfinished.path)) as sealed:
                 overwrite(connection, sealed)
             unfinished.path.replace(self._template(key))
         except Locked:

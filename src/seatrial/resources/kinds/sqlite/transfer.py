@@ -7,9 +7,15 @@ open database file from outside corrupts it, and opening one to copy it drops th
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
+
+from seatrial.errors import ProviderError
 
 MOMENT = 0.2
 """Seconds that others get to end their transactions."""
@@ -19,6 +25,9 @@ CACHE = "PRAGMA cache_size = -65536"
 
 _BUSY = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED, the primary result codes."""
+
+_FULL = 13
+"""SQLITE_FULL."""
 
 
 class Locked(Exception):
@@ -67,3 +76,30 @@ def is_wal(path: Path) -> bool:
     """Whether a database file that nobody has open is in WAL mode: its header says so."""
     with path.open("rb") as file:
         return file.read(19)[18:] == b"\x02"
+
+
+@contextlib.contextmanager
+def room(folder: Path) -> Iterator[None]:
+    """The block writes to `folder`.
+
+    Raises:
+        ProviderError: there is no room left in it. Other errors stay what they are.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if not _is_full(error):
+            raise
+        words = error.strerror if isinstance(error, OSError) else error
+        free = shutil.disk_usage(folder).free // 1024
+        raise ProviderError(
+            f"there is no room left for a database of SQLite: {words}",
+            cause=f"{free} KB are free in {folder}, and a template, or its copy, takes more",
+            fix="free some, by `seatrial clean` or otherwise, or set SEATRIAL_CACHE to a folder with more room",
+        ) from error
+
+
+def _is_full(error: OSError | sqlite3.OperationalError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _FULL
