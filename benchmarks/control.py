@@ -51,13 +51,13 @@ def served(root: Path) -> Iterator[dict[str, Any]]:
 
 
 class Client:
-    """One connection that is kept, to the unix socket, as the npm package has it."""
+    """One connection that is kept, to a unix socket, as the npm package has it."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
+    def __init__(self, path: str, token: str) -> None:
         self._connection = http.client.HTTPConnection("localhost")
         self._connection.sock = socket.socket(socket.AF_UNIX)
-        self._connection.sock.connect(told["socket"])
-        self._headers = {"Authorization": f"Bearer {told['token']}", "Content-Type": "application/json"}
+        self._connection.sock.connect(path)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         self._connection.request(method, path, json.dumps(body) if body is not None else None, self._headers)
@@ -76,8 +76,9 @@ def timed(act: Callable[[], object]) -> float:
 def measure(root: Path, rounds: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {}
     with served(root) as told:
-        client = Client(told)
-        url = client.ask("POST", "/v1/workers", {"worker": "1"})["env"]["DATABASE_URL"]
+        client = Client(told["socket"], told["token"])
+        worker = client.ask("POST", "/v1/workers", {"worker": "1"})
+        url, door = worker["env"]["DATABASE_URL"], Client(worker["socket"], told["token"])
         clone = client.ask("POST", "/v1/clones", {"resource": "db"})
         harness = compose(load(root / "seatrial.toml", environ={}), Run.new(root), served=True)
         harness.start(["db"])
@@ -94,16 +95,18 @@ def measure(root: Path, rounds: int) -> dict[str, list[float]]:
                 harness.end()
                 harness.begin(direct, {}, ["db"])
 
-            def both() -> None:
-                client.ask("POST", "/v1/workers/1/checkin", {})
-                client.ask("POST", "/v1/workers/1/checkout", {"test": "next"})
+            def both(asked: Client) -> None:
+                asked.ask("POST", "/v1/workers/1/checkin", {})
+                asked.ask("POST", "/v1/workers/1/checkout", {"test": "next"})
 
             ways: dict[str, Callable[[], object]] = {
                 "select 1": lambda: one.execute("select 1").fetchone(),
                 "GET /v1/health": lambda: client.ask("GET", "/v1/health"),
                 "the harness, asked directly": again,
-                "POST checkin, POST checkout": both,
+                "POST checkin, POST checkout": lambda: both(client),
+                "  at the worker's own socket": lambda: both(door),
                 "POST /v1/workers/1/next": lambda: client.ask("POST", "/v1/workers/1/next", {"test": "next"}),
+                " at the worker's own socket": lambda: door.ask("POST", "/v1/workers/1/next", {"test": "next"}),
                 "POST /v1/copies/1/reset": lambda: client.ask("POST", f"/v1/copies/{clone['id']}/reset"),
             }
             for _ in range(rounds):

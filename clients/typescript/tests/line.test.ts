@@ -1,6 +1,8 @@
 /** The connection to the control server: what it reads, whatever pieces it comes in, and what it does when it ends. */
 
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { Connection, SeatrialError } from '../src/core/index.js';
 
@@ -120,4 +122,17 @@ it('a server that ends before its answer, in its head or in its body, is said to
 it('nobody listens: that is what is said, and what to type', async () => {
   const connection = new Connection({ url: 'http://127.0.0.1:1', token: 'secret' });
   await expect(connection.call('GET', '/')).rejects.toThrow(/does not answer at http:\/\/127\.0\.0\.1:1[^]*ECONNREFUSED/);
+});
+
+it('where nobody listens on the socket of a worker, the server itself is asked', async () => {
+  const asked: string[] = [];
+  const { connection } = await connected((socket, request) => {
+    asked.push(request.split(' ', 2).join(' '));
+    socket.write(answer({ ok: true }));
+  });
+  const nowhere = join(tmpdir(), `seatrial-nowhere-${process.pid}.sock`);
+  const direct = new Connection({ url: 'http://127.0.0.1:1', socket: nowhere, token: 'secret' }, connection);
+  open.push(direct);
+  expect(await direct.call('POST', '/v1/x', {})).toEqual({ ok: true });
+  expect(asked).toEqual(['POST /v1/x']);
 });

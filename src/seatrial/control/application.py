@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import re
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,16 +15,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from seatrial.control.api.decode import MOST_BYTES, Decoder, encode
+from seatrial.control.api import answers
+from seatrial.control.api.answers import JSON
+from seatrial.control.api.decode import Decoder, encode
 from seatrial.control.api.description import MOST_SINCE
 from seatrial.control.api.endpoints import ENDPOINTS, PATTERNS, Endpoint
 from seatrial.control.api.messages import Problem
-from seatrial.control.api.problems import RequestError, status_of
+from seatrial.control.api.problems import RequestError
 from seatrial.control.service import Service
-from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
 
-JSON = "application/json"
 _FORMS: Mapping[str, re.Pattern[str]] = {name: re.compile(pattern.strip("^$")) for name, pattern in PATTERNS.items()}
 _STREAM: Mapping[str, str] = {"Cache-Control": "no-store", "Connection": "close"}
 """Of a response that is held: its end is the end of the connection."""
@@ -85,7 +83,7 @@ class _Answering:
         with self._service.request():
             try:
                 if not endpoint.public:
-                    _authorize(request, self._token)
+                    answers.authorize(request.headers.get("Authorization", ""), self._token)
                 call = Call(
                     request=request,
                     path=_path(request),
@@ -93,12 +91,10 @@ class _Answering:
                     query=_query(request, endpoint) if endpoint.query else {},
                 )
                 told = await self._handler(call)
-            except SeatrialError as error:
-                return failure(error)
             except ClientDisconnect:
                 return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
             except Exception as error:  # noqa: BLE001 - whatever it is, the client must be told in three parts
-                return failure(_unexpected(error))
+                return failure(error)
         if endpoint.streams:
             return StreamingResponse(told, media_type="text/event-stream", headers=_STREAM)
         if told is None:
@@ -106,22 +102,11 @@ class _Answering:
         return Response(encode(told), status_code=endpoint.status, media_type=JSON)
 
 
-def failure(error: SeatrialError) -> Response:
+def failure(error: Exception) -> Response:
     """The response that tells an error."""
-    status = status_of(error)
+    status, body = answers.failed(error)
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return Response(encode(Problem.of(error)), status_code=status, media_type=JSON, headers=headers)
-
-
-def _authorize(request: Request, token: bytes) -> None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
-        raise RequestError(
-            401,
-            "the token is wrong" if given else "there is no token",
-            cause="every run of `seatrial serve` makes a new one, and prints it when it is ready",
-            fix="send the header `Authorization: Bearer TOKEN`",
-        )
+    return Response(body, status_code=status, media_type=JSON, headers=headers)
 
 
 def _path(request: Request) -> Mapping[str, str]:
@@ -137,12 +122,8 @@ async def _body(request: Request, decoder: Decoder | None) -> Any:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise RequestError(413, f"the body has more than {MOST_BYTES} bytes", fix="send one small JSON object")
-    kind = request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
-    if body and kind != JSON:
-        raise RequestError(415, f"the body is {kind[:40] or 'of no type'}", fix=f"send {JSON}")
-    return decoder.decode(body)
+        answers.limit(len(body))
+    return answers.read(decoder, request.headers.get("Content-Type", JSON), body)
 
 
 def _query(request: Request, endpoint: Endpoint) -> Mapping[str, int]:
@@ -155,14 +136,6 @@ def _query(request: Request, endpoint: Endpoint) -> Mapping[str, int]:
             raise RequestError(422, f'{name} is "{text[:40]}"', fix="send a number of bytes")
         found[name] = int(text)
     return found
-
-
-def _unexpected(error: Exception) -> SeatrialError:
-    return SeatrialError(
-        f"{type(error).__name__}: {redact(str(error)).strip()}",
-        cause="Seatrial did not expect this:\n" + redact("".join(traceback.format_exception(error))),
-        fix="this is a bug of Seatrial's: please report it with the text above",
-    )
 
 
 async def _no_such_path(request: Request, error: Exception) -> Response:

@@ -59,6 +59,7 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(config: Config, options: Options, ready: Callable[[dict[str, Any]], None]) -> None:
     from seatrial.control.application import application
+    from seatrial.control.doors import Doors
     from seatrial.control.handlers import Handlers
     from seatrial.control.integresql import IntegreSQL
 
@@ -68,7 +69,8 @@ async def _serve(config: Config, options: Options, ready: Callable[[dict[str, An
         if options.socket is not None:
             sockets.append(stack.enter_context(_unix(options.socket)))
             stack.callback(options.socket.unlink, missing_ok=True)
-        service = Service(config, options.limits)
+        open_door = Doors(options.socket, options.token).open if options.socket else lambda _: None
+        service = Service(config, options.limits, open_door)
         app = application(service, Handlers(service).table(), options.token)
         servers = [_uvicorn(app, sockets)]
         integresql = None

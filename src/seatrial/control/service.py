@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -14,6 +14,7 @@ from seatrial import __version__, events
 from seatrial.config.model import Config
 from seatrial.control.api import messages
 from seatrial.control.api.problems import RequestError
+from seatrial.control.leases.door import Door
 from seatrial.control.leases.lane import Lane
 from seatrial.control.leases.lease import Lease, Patience
 from seatrial.control.leases.shelf import Shelf, Taken
@@ -50,11 +51,15 @@ class Service:
     Args:
         config: the project's.
         limits: what the command line sets.
+        open_door: makes a socket of its own for a worker, if there can be one.
     """
 
-    def __init__(self, config: Config, limits: Limits) -> None:
+    def __init__(
+        self, config: Config, limits: Limits, open_door: Callable[[Worker], Door | None] = lambda _: None
+    ) -> None:
         self.limits = limits
         self.stopping = asyncio.Event()
+        self._open_door = open_door
         self._config = config
         self._run = replace(Run.new(config.root), worker="base")
         self._base = compose(config, self._run, served=True)
@@ -110,7 +115,7 @@ class Service:
         """Have the worker's copies; asked again while they come up, the answer is the same (but for its layers)."""
         found = self._workers.get(name)
         if found is None:
-            worker = Worker(name, lambda emit: self._compose(name, emit), self._lease())
+            worker = Worker(name, lambda emit: self._compose(name, emit), self._lease(), self._open_door)
             found = self._workers[name] = worker, asyncio.ensure_future(self._bring_up(worker))
         worker, opening = found
         with worker.lease.used():

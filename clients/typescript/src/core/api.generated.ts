@@ -610,6 +610,8 @@ export interface components {
             };
             /** @description The ids of its layers, the lowest first: those of a process that was killed are still there. */
             layers: string[];
+            /** @description A unix socket of its own, where its `checkout`, `checkin` and `next` are answered sooner than elsewhere. */
+            socket: string | null;
         };
         /** @description A worker: one process, or one thread, that runs tests one after the other. */
         WorkerRequest: {

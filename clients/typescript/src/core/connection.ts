@@ -5,6 +5,7 @@ import { isProblem, SeatrialError } from './errors.js';
 import { type Answer, Line, Stale } from './line.js';
 
 const MOST_IDLE = 4;
+const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
 
 /** Where a control server answers, and the token that it wants. Can be sent to other processes as JSON. */
 export interface Where {
@@ -17,13 +18,16 @@ export interface Where {
 /** A few connections to one control server. */
 export class Connection {
   readonly #where: Where;
+  readonly #otherwise: Connection | undefined;
   readonly #target: NetConnectOpts;
   readonly #idle: Line[] = [];
   readonly #busy = new Set<Line>();
 
-  constructor(where: Where) {
+  /** @param otherwise is asked where nobody listens here. */
+  constructor(where: Where, otherwise?: Connection) {
     const url = new URL(where.url);
     this.#where = where;
+    this.#otherwise = otherwise;
     this.#target = where.socket ? { path: where.socket } : { host: url.hostname, port: Number(url.port) };
   }
 
@@ -59,7 +63,11 @@ export class Connection {
         return await line.ask(head, body ?? '');
       } catch (error) {
         // The server closes what was idle for some minutes; a request that meets this was never read.
-        if (!(error instanceof Stale)) throw gone(this.#where, error as Error);
+        if (error instanceof Stale) continue;
+        if (this.#otherwise !== undefined && NOBODY.has((error as NodeJS.ErrnoException).code ?? '')) {
+          return await this.#otherwise.#exchange(method, path, body);
+        }
+        throw gone(this.#where, error as Error);
       } finally {
         this.#busy.delete(line);
         if (!line.open || this.#idle.length >= MOST_IDLE) line.close();

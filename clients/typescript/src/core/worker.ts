@@ -41,10 +41,13 @@ export class Worker {
   /** The ids of layers that an earlier process of this name has left, as it was killed. */
   readonly layers: readonly string[];
   readonly #connection: Connection;
+  /** To the thread that has this worker's copies, where it has a socket of its own. */
+  readonly #direct: Connection;
   #pulse: ReturnType<typeof setInterval> | undefined;
 
-  private constructor(connection: Connection, told: Schemas['Worker']) {
+  private constructor(where: Where, connection: Connection, told: Schemas['Worker']) {
     this.#connection = connection;
+    this.#direct = told.socket ? new Connection({ ...where, socket: told.socket }, connection) : connection;
     this.name = told.worker;
     this.env = told.env;
     this.resources = told.resources;
@@ -55,7 +58,7 @@ export class Worker {
   static async attach(where: Where, name: string): Promise<Worker> {
     const connection = new Connection(where);
     const told = (await connection.call('POST', '/v1/workers', { worker: name })) as Schemas['Worker'];
-    return new Worker(connection, told);
+    return new Worker(where, connection, told);
   }
 
   /** Set the variables that the app reads. */
@@ -71,7 +74,7 @@ export class Worker {
    */
   async checkout(test: string, isolation: Isolation | Record<string, Isolation> = {}): Promise<Checkout> {
     const message: Schemas['NextRequest'] = { test: test.slice(0, LONGEST_NAME), isolation: this.#each(isolation) };
-    const told = (await this.#call('POST', 'next', message)) as Schemas['Next'];
+    const told = (await this.#enclose('next', message)) as Schemas['Next'];
     clearInterval(this.#pulse);
     this.#pulse = setInterval(() => {
       this.#connection.call('POST', '/v1/workers', { worker: this.name }).catch(() => undefined); // the check-in tells
@@ -83,7 +86,7 @@ export class Worker {
   async checkin(test: { failed: boolean; keep?: boolean }): Promise<Checkin> {
     clearInterval(this.#pulse);
     const message: Schemas['CheckinRequest'] = { failed: test.failed, keep: test.keep ?? false };
-    return (await this.#call('POST', 'checkin', message)) as Checkin;
+    return (await this.#enclose('checkin', message)) as Checkin;
   }
 
   /** A copy of its own for one of several tests that run at once. It ends with this worker at the latest. */
@@ -134,6 +137,7 @@ export class Worker {
   /** Close the connections of this process. The copies stay for the next process of this name. */
   release(): void {
     clearInterval(this.#pulse);
+    this.#direct.close();
     this.#connection.close();
   }
 
@@ -156,6 +160,10 @@ export class Worker {
   #each(isolation: Isolation | Record<string, Isolation>): Record<string, Isolation> {
     if (typeof isolation !== 'string') return isolation;
     return Object.fromEntries(Object.keys(this.resources).map((name) => [name, isolation]));
+  }
+
+  #enclose(step: 'next' | 'checkin', message: unknown): Promise<unknown> {
+    return this.#direct.call('POST', `/v1/workers/${this.name}/${step}`, message);
   }
 
   #call(method: string, step: string, message?: unknown): Promise<unknown> {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ class Lease:
     """Whether somebody still wants it: an open connection says so, or a request not long ago."""
 
     def __init__(self, patience: Patience) -> None:
+        self._counting = threading.Lock()
         self._patience = patience
         self._holds = 0
         self._busy = 0
@@ -42,11 +44,13 @@ class Lease:
     @contextmanager
     def used(self) -> Iterator[None]:
         """A request is about it."""
-        self._busy += 1
+        with self._counting:  # a worker's thread answers some requests by itself
+            self._busy += 1
         try:
             yield
         finally:
-            self._busy -= 1
+            with self._counting:
+                self._busy -= 1
             self._since = time.monotonic()
 
     def abandon(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from seatrial import events
 from seatrial.control.api import messages
 from seatrial.control.api.problems import RequestError
+from seatrial.control.leases.door import Door
 from seatrial.control.leases.lane import Lane
 from seatrial.control.leases.layers import WorkerLayers
 from seatrial.control.leases.lease import Lease
@@ -51,9 +52,16 @@ class Worker:
         name: as the runner calls it.
         compose: makes the harness, given who is to be told what happens.
         lease: whether it is still wanted.
+        open_door: a socket of its own, if there can be one.
     """
 
-    def __init__(self, name: str, compose: Callable[[events.Emit], Harness], lease: Lease) -> None:
+    def __init__(
+        self,
+        name: str,
+        compose: Callable[[events.Emit], Harness],
+        lease: Lease,
+        open_door: Callable[[Worker], Door | None],
+    ) -> None:
         self.name = name
         self.lease = lease
         self.gone = asyncio.Event()
@@ -64,6 +72,8 @@ class Worker:
         self._heard: list[events.Event] = []
         self._test: RemoteTest | None = None
         self._layers = WorkerLayers(name)
+        self._open_door = open_door
+        self._door: Door | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -86,12 +96,7 @@ class Worker:
         self, test: str, isolations: Mapping[str, str], *, failed: bool, keep: bool
     ) -> tuple[messages.Checkin | None, messages.Checkout]:
         """The test is over, and the next begins."""
-
-        def both() -> tuple[messages.Checkin | None, messages.Checkout]:
-            done = self._checkin(failed=failed, keep=keep) if self._test is not None else None
-            return done, self._checkout(test, isolations)
-
-        return await self._lane.run(both)
+        return await self._lane.run(lambda: self._next(test, isolations, failed=failed, keep=keep))
 
     async def open_layer(self, name: str) -> messages.Layer:
         """Rows for several tests come next."""
@@ -108,8 +113,20 @@ class Worker:
     async def close(self) -> None:
         """Drop the copies. Whoever holds them sees the end of that."""
         self.gone.set()
-        await self._lane.run(self._close)
-        self._lane.close()
+        try:
+            await self._lane.run(self._close)
+        finally:
+            self._lane.close()
+
+    def answer(self, step: str, body: Any) -> messages.Checkout | messages.Checkin | messages.Next:
+        """What one of the three methods of that name would answer. Called in the worker's lane, by its door."""
+        with self.lease.used():
+            if step == "checkout":
+                return self._checkout(body.test, body.isolation)
+            if step == "checkin":
+                return self._checkin(failed=body.failed, keep=body.keep)
+            done, begun = self._next(body.test, body.isolation, failed=body.failed, keep=body.keep)
+            return messages.Next(checkin=done, checkout=begun)
 
     def _open(self) -> messages.Worker:
         if self._harness is None:
@@ -119,6 +136,10 @@ class Worker:
         failures = [managed.failure for managed in harness.resources.values() if managed.failure is not None]
         if failures:
             raise failures[0]
+        if self._door is None:
+            self._door = self._open_door(self)
+            if self._door is not None:
+                self._lane.attend(self._door)
         plans = {name: managed.plan for name, managed in harness.resources.items()}
         return messages.Worker(
             worker=self.name,
@@ -130,6 +151,7 @@ class Worker:
                 for name, plan in plans.items()
             },
             layers=self.layers,
+            socket=str(self._door.path) if self._door is not None else None,
         )
 
     def _lift(self, number: str) -> messages.Layer:
@@ -177,6 +199,12 @@ class Worker:
             },
         )
 
+    def _next(
+        self, test: str, isolations: Mapping[str, str], *, failed: bool, keep: bool
+    ) -> tuple[messages.Checkin | None, messages.Checkout]:
+        done = self._checkin(failed=failed, keep=keep) if self._test is not None else None
+        return done, self._checkout(test, isolations)
+
     def _checkin(self, *, failed: bool, keep: bool) -> messages.Checkin:
         harness, test = self._ready(), self._test
         if test is None:
@@ -201,6 +229,8 @@ class Worker:
         )
 
     def _close(self) -> None:
+        if self._door is not None:
+            self._door.close()
         harness, self._harness = self._harness, None
         if harness is not None:
             if self._test is not None:
