@@ -47,8 +47,7 @@ def case(name: str, script: str, reason: str) -> object:
         case("an extension gets a member", "alter extension citext add function f()", DEPENDENCIES),
         case("an extension loses a member", "alter extension citext drop function citext_cmp(citext, citext)", DEPENDENCIES),
         case("a function depends on an extension", "alter function f() depends on extension citext", DEPENDENCIES),
-        case("an event trigger that is always enabled hears the undo", "refresh materialized view seen; truncate told",
-             "REFRESH and ALTER TABLE of the undo itself fire it, after its table was emptied"),
+        pytest.param("refresh materialized view seen; truncate told", id="an event trigger that is always enabled"),
     ],
 )  # fmt: skip
 def test_a_change_is_undone(bench: Bench, script: str) -> None:

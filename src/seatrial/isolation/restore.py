@@ -61,7 +61,9 @@ def late(copy: Copy) -> Undone | None:
     """
     ended = copy.settle() if isinstance(copy, SupportsFence) else ()
     tables = copy.late_writes() if isinstance(copy, SupportsReset) else ()
-    if not tables:
-        return Undone(path="nothing", ended=ended) if ended else None
-    undone = undo(copy)
-    return replace(undone, tables=tables, ended=(*ended, *undone.ended))
+    if tables:
+        undone = undo(copy)
+        ended = (*ended, *undone.ended)
+        if undone.path != "nothing":  # else a catalog's pages were touched, as by a connection that ends
+            return replace(undone, tables=tables, ended=ended)
+    return Undone(path="nothing", ended=ended) if ended else None

@@ -16,6 +16,8 @@ FORGET = (
     "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
 )
 """DISCARD ALL without DEALLOCATE ALL: drivers go on to use the statements that they have prepared."""
+DONE = (1, 2)
+"""PGRES_COMMAND_OK and PGRES_TUPLES_OK, as libpq numbers them."""
 
 
 class FirstState:
@@ -38,6 +40,9 @@ class FirstState:
     def restore(self, connection: Any) -> None:
         """Raises the driver's error where that fails: the connection is then of no more use."""
         connection.rollback()
+        libpq = getattr(connection, "pgconn", None)
+        if libpq is not None and libpq.exec_(self._script.encode()).status in DONE:
+            return  # psycopg, without what a cursor costs
         connection.autocommit = True
         try:
             cursor = connection.cursor()

@@ -9,6 +9,8 @@ import time
 import psycopg
 import pytest
 
+from seatrial.isolation import restore
+
 TABLE = "create table t (id serial, v text); insert into t (v) values ('seed')"
 
 
@@ -129,6 +131,18 @@ def test_our_own_undo_is_no_late_write(bench) -> None:
         one.write("update t set v = 'x'")
         one.undo()
         assert one.copy.late_writes() == ()
+
+
+def test_a_connection_of_ours_that_somebody_ends_is_no_late_write(bench) -> None:
+    one = bench(TABLE)
+    one.write("insert into t (v) values ('x')")
+    one.undo()
+    one.write(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    assert restore.late(one.copy) is None
+    one.write("insert into t (v) values ('y')")
+    assert one.undo().path == ("log" if one.by_log else "scan")
 
 
 def test_connections_that_ran_something_since_the_mark_are_named(bench) -> None:

@@ -229,7 +229,8 @@ def test_after_a_crash_of_the_server_a_clone_is_asked_for_and_is_the_baseline(sp
 def test_the_log_is_read_the_same_way_where_only_a_commit_flushes_it(embedded_store, bench_on) -> None:
     """As on PostgreSQL 16, whose pg_logical_emit_message can't flush."""
     one = bench_on(embedded_store, SEEDED)
-    one.copy._log = LogReader(160000, one.copy._oid, one.copy._log.position)
+    copy = one.copy
+    copy._log = LogReader(copy._source.reader, copy._oid, copy._log.position, near=None, flushes=False)
     for _ in range(2):
         one.write("insert into t (v) values ('x')", "delete from t where id < 5")
         assert one.undo().path == "log"

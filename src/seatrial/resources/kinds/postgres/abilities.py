@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres.finding.log import FIRST_WITH_BLOCKS
+from seatrial.resources.kinds.postgres.finding.log import FIRST_WITH_BLOCKS, FIRST_WITH_FLUSH, FIRST_WITH_QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,12 @@ class Abilities:
     """Why triggers and foreign keys can't be silenced during an undo."""
     prepared: bool
     """Whether the server allows prepared transactions at all."""
+    sees: bool
+    """Whether our role is told what every connection does."""
+    flushes: bool
+    """Whether a function can flush the log, for a reader of it."""
+    near: bool
+    """Whether the connection that undoes can read the log itself, by a function of its own that nobody notices."""
     log_name: str = "write-ahead log"
 
     def grants(self, role: str) -> Sequence[str]:
@@ -38,10 +44,20 @@ class Abilities:
 
 def probe(admin: Link, reader: Link) -> Abilities:
     """Ask the server. `reader` is a connection to a database of ours, where pg_walinspect may be created."""
-    superuser, prepared = admin.rows(
-        "select current_setting('is_superuser') = 'on', current_setting('max_prepared_transactions')::int > 0"
+    superuser, prepared, tracked = admin.rows(
+        "select current_setting('is_superuser') = 'on', current_setting('max_prepared_transactions')::int > 0, "
+        "current_setting('track_activities') = 'on'"
     )[0]
-    return Abilities(superuser=superuser, log=_log(reader), replica=_replica(admin), prepared=prepared)
+    log = _log(reader)
+    return Abilities(
+        superuser=superuser,
+        log=log,
+        replica=_replica(admin),
+        prepared=prepared,
+        sees=superuser and tracked,
+        flushes=reader.version >= FIRST_WITH_FLUSH,
+        near=superuser and not log and reader.version >= FIRST_WITH_QUIET,
+    )
 
 
 def _log(reader: Link) -> str:

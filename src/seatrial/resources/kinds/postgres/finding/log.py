@@ -10,12 +10,14 @@ from seatrial.resources.kinds.postgres.connection import literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from seatrial.resources.kinds.postgres.connection import Link
+    from seatrial.resources.kinds.postgres.connection import Link, Result
 
 FIRST_WITH_BLOCKS = 160000
 """pg_get_wal_block_info came with PostgreSQL 16."""
 FIRST_WITH_FLUSH = 170000
 """pg_logical_emit_message flushes the log by itself since PostgreSQL 17; before, a commit does it."""
+FIRST_WITH_QUIET = 170000
+"""`event_triggers = off` came with PostgreSQL 17: what we declare for ourselves calls nobody's triggers."""
 
 INDEXES = ("Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN")
 """Resource managers that say nothing which the heap's own records do not say."""
@@ -43,7 +45,7 @@ def _words(names: Iterable[str]) -> str:
 _FOUND = f"""
   select case when reldatabase = 0 then -relfilenode::bigint else relfilenode::bigint end,
     array_agg(distinct relblocknumber), array_agg(distinct xid::text::bigint) filter (where reldatabase = 0)
-  from pg_get_wal_block_info($1, u.lsn, false)
+  from {{blocks}}($1, u.lsn, false)
   where relforknumber = 0 and reldatabase in (0, $2) and resource_manager not in ({_words(INDEXES)})
     and record_type not in ({_words(HARMLESS)}) and xid <> all($3)
   group by 1
@@ -62,6 +64,25 @@ with until as materialized (select pg_current_wal_flush_lsn() as lsn)
 select u.lsn::text, f.* from until u left join lateral ({_FOUND}) f on true
 """
 """The same for PostgreSQL 16, after a commit has flushed."""
+
+
+HUB = "pg_get_wal_block_info"
+"""What reads the log, where the extension pg_walinspect is."""
+NEAR = "pg_temp.seatrial_blocks"
+"""The same, declared for one connection."""
+DECLARE = f"""CREATE FUNCTION {NEAR}(begins pg_lsn, ends pg_lsn, show_data bool,
+  out start_lsn pg_lsn, out end_lsn pg_lsn, out prev_lsn pg_lsn, out block_id int2,
+  out reltablespace oid, out reldatabase oid, out relfilenode oid, out relforknumber int2, out relblocknumber int8,
+  out xid xid, out resource_manager text, out record_type text, out record_length int4, out main_data_length int4,
+  out block_data_length int4, out block_fpi_length int4, out block_fpi_info text[], out description text,
+  out block_data bytea, out block_fpi_data bytea
+) RETURNS SETOF record AS '$libdir/pg_walinspect', 'pg_get_wal_block_info' LANGUAGE C STRICT"""
+"""A temporary function: one connection to a copy then reads the log and undoes, and no second process wakes up.
+
+Its columns are those of pg_walinspect 1.1, which came with PostgreSQL 16.
+"""
+DECLARED = f"SELECT xmin::text FROM pg_catalog.pg_proc WHERE oid = '{NEAR}'::regproc"
+"""The transaction that has declared it."""
 
 
 @dataclass(slots=True)
@@ -95,38 +116,64 @@ class Written:
 
 
 class LogReader:
-    """Reads the log piece by piece: `script` asks for what came since the last `take`, without gap or overlap.
+    """Reads the log piece by piece: each asks for what came since the last, without gap or overlap.
 
     Each piece begins where the one before ended, not after our own undo: whoever wrote while we undid is
     found in the next piece. Our own transactions are told by their ids (`own`).
 
     Args:
-        version: the server's, as PostgreSQL numbers it.
+        hub: our connection to a database that has pg_walinspect.
         database: the oid of the database that is looked at.
         start: where to begin, as `pg_current_wal_insert_lsn()` gave it.
+        near: our connection to the database that is looked at, where we may declare a function in it. It is asked
+            until it is lost, the hub from then on.
+        flushes: whether the server can flush its log by a function.
     """
 
-    def __init__(self, version: int, database: int, start: str) -> None:
+    def __init__(self, hub: Link, database: int, start: str, *, near: Link | None, flushes: bool) -> None:
+        self._link = near or hub
+        self._hub = hub
         self._database = database
         self.position = start
         """Where the next piece begins."""
-        self._flushes = version >= FIRST_WITH_FLUSH
+        self._flushes = flushes
+        self._text = READ if flushes else READ_FLUSHED
         self._own: list[str] = []
+        if near is not None:
+            near.run(DECLARE)
+            self.own(near.rows(DECLARED)[0][0])
+
+    def read(self, more: str = "", prepared: Mapping[str, str] | None = None) -> tuple[Written, list[Result]]:
+        """What was written since the last time; and what the statements `more` give, run right after.
+
+        Raises:
+            psycopg.Error: the log can't be read: the database is gone, or what was not read yet.
+            ServerLost: the server is gone.
+        """
+        import psycopg
+
+        name = "log" if self._flushes else "log16"
+        own = "{" + ",".join(self._own) + "}"
+        script = f"EXECUTE {name}('{self.position}', {self._database}, '{own}')"
+        if not self._flushes:
+            script = f"BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT; {script}"
+        skipped = 0 if self._flushes else 3
+        if more:
+            script = f"{script}; {more}"
+        try:
+            results = self._link.run(script, {name: self._text.format(blocks=self._blocks), **(prepared or {})})
+        except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):  # it went with its connection
+            if self._link is self._hub:
+                raise
+            self._link = self._hub
+            return self.read(more, prepared)
+        return self._take(results[skipped].rows), results[skipped + 1 :]
 
     @property
-    def prepared(self) -> Mapping[str, str]:
-        """The statements that `script` executes."""
-        return {"log": READ} if self._flushes else {"log16": READ_FLUSHED}
+    def _blocks(self) -> str:
+        return HUB if self._link is self._hub else NEAR
 
-    def script(self) -> str:
-        """Statements whose last one gives the rows for `take`."""
-        own = "{" + ",".join(self._own) + "}"
-        arguments = f"('{self.position}', {self._database}, '{own}')"
-        if self._flushes:
-            return f"EXECUTE log{arguments}"
-        return f"BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT; EXECUTE log16{arguments}"
-
-    def take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
+    def _take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
         """What the rows say, from the last position to the end of the log as it was."""
         written = Written()
         for _, filenode, blocks, transactions in rows:

@@ -101,7 +101,8 @@ class PostgresCopy:
         # On a server of ours a commit costs no wait for the disk, and an undo then outlasts a crash of a backend.
         base = {**UNDO, "synchronous_commit": "on" if source.endpoint.owned else "off"}
         settings = base if source.abilities.replica else {**base, "session_replication_role": "replica"}
-        self._link = Link(source.endpoint, source.address.database, settings)
+        quiet = {"event_triggers": "off"} if source.abilities.near else {}
+        self._link = Link(source.endpoint, source.address.database, {**settings, **quiet})
         self.renew()
 
     @property
@@ -187,7 +188,8 @@ class PostgresCopy:
         if self._catalog is None:
             self._catalog = describe(self._link)
         catalog = self._catalog
-        self._fence = Fence(source.admin, self._oid, patience=source.patience, prepared=source.abilities.prepared)
+        able = source.abilities
+        self._fence = Fence(source.admin, self._oid, patience=source.patience, prepared=able.prepared, sees=able.sees)
         self._meaning = Meaning(catalog.of_kind("c"), source.horizon)
         self._search = Search(
             link=self._link,
@@ -199,15 +201,17 @@ class PostgresCopy:
         )
         self._bearings = bearings
         self._undo = Undo(self._link, catalog, source.reference, silent=not source.abilities.replica)
-        self._log = LogReader(source.admin.version, self._oid, start) if start else None
+        near = self._link if able.near else None
+        self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes) if start else None
         if self._log is None:
             self._meaning.count(self._link)
-        elif source.abilities.superuser:  # nobody else may read what he would have to put back
+        elif able.superuser:  # nobody else may read what he would have to put back
             self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
         self._pending = Written()
         self._dead.clear()
         self._stirred = 0
         self._losses = source.admin.losses + source.reader.losses
+        self._lost = self._link.losses
 
     def undo(self) -> Undone:
         """Back to the baseline, whoever wrote.
@@ -246,14 +250,10 @@ class PostgresCopy:
         import psycopg
 
         try:
-            found = self._log.take(self._source.reader.rows(self._log.script(), self._log.prepared))
-        except psycopg.errors.UndefinedFile:  # a copy that nobody used while others wrote more than the server keeps
-            return _GONE
+            self._pending.add(self._log.read()[0])
         except psycopg.Error:
-            if self._same_server():
-                raise
+            # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
             return _GONE
-        self._pending.add(found)
         return self._search.tables(self._pending) if self._same_server() else _GONE
 
     def ready(self) -> bool:
@@ -262,13 +262,12 @@ class PostgresCopy:
             return False
         import psycopg
 
-        fence = self._fence.script([self._link.pid])
-        script = f"{self._log.script()}; {fence}; select clock_timestamp()::text"
+        more = f"{self._fence.question([self._link.pid])}; select clock_timestamp()::text"
         try:
-            *_, found, busy, clock = self._source.reader.run(script, {**self._log.prepared, **self._fence.prepared})
+            found, (busy, clock) = self._log.read(more, self._fence.prepared)
         except psycopg.Error:
             return False  # `late_writes` asks again, and knows what it means
-        self._pending.add(self._log.take(found.rows))
+        self._pending.add(found)
         if busy.rows or self._pending.blocks or not self._same_server():
             return False
         self._began = (clock.rows[0][0], self._log.position)
@@ -277,7 +276,7 @@ class PostgresCopy:
     def settle(self) -> tuple[Ended, ...]:
         """Give whoever is in a transaction a moment, then end him."""
         own = [self._link.pid]
-        busy = self._source.admin.rows(self._fence.script(own), self._fence.prepared)
+        busy = self._fence.busy(own)
         return self._fence.settle(own, busy) if any(row[0] for row in busy) else ()
 
     def mark(self) -> None:
@@ -337,27 +336,25 @@ class PostgresCopy:
         In this order: whoever wrote before the end of what was read is either done by the time of the second
         question, or is found busy, and then the log is read once more when he is done.
         """
-        source, own = self._source, [self._link.pid]
-        fence = self._fence.script(own)
+        own = [self._link.pid]
         if self._log is None:
-            busy = source.admin.rows(fence, self._fence.prepared)
-            return (*self._end(own, busy), "scan")
-        results = source.reader.run(f"{self._log.script()}; {fence}", {**self._log.prepared, **self._fence.prepared})
-        self._pending.add(self._log.take(results[-2].rows))
-        busy = results[-1].rows
-        if not busy:
+            return (*self._end(own), "scan")
+        found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
+        self._pending.add(found)
+        if not busy.rows:
             return (), [], "log"
-        ended, notes = self._end(own, busy)
+        ended, notes = self._end(own)
         self.late_writes()
         return ended, notes, "log"
 
-    def _end(self, own: Sequence[int], busy: Sequence[tuple[Any, ...]]) -> tuple[tuple[Ended, ...], list[str]]:
+    def _end(self, own: Sequence[int]) -> tuple[tuple[Ended, ...], list[str]]:
         """End what is busy, and roll back what was prepared."""
+        busy = self._fence.busy(own)
         if not busy:
             return (), []
         ended = self._fence.settle(own, busy)
         notes = []
-        for pid, _, gid, _ in self._source.admin.rows(self._fence.script(own), self._fence.prepared):
+        for pid, _, gid, _ in self._fence.busy(own):
             if not pid:
                 self._link.run(f"ROLLBACK PREPARED {literal(gid)}")
                 notes.append(f'the prepared transaction "{gid}" was rolled back')
@@ -365,6 +362,9 @@ class PostgresCopy:
 
     def _same_server(self) -> bool:
         """Whether our connections to the server are those of the last clone: a crash empties unlogged tables."""
+        if self._link.losses != self._lost:  # who has ended it, somebody or the server, the others know
+            self._lost = self._link.losses
+            self._source.admin.run("select 1")
         return self._source.admin.losses + self._source.reader.losses == self._losses
 
     def _carry_out(self, plan: Plan, path: str, ended: tuple[Ended, ...], notes: list[str]) -> Undone:
