@@ -1,6 +1,6 @@
 """What the workloads and the audit found that the undo does not undo: one minimal case each, to be mended or documented.
 
-Each is expected to fail, strictly: when it passes, take its mark away.
+Each that is marked is expected to fail, strictly: when it passes, take its mark away.
 """
 
 from __future__ import annotations
