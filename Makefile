@@ -26,6 +26,8 @@ BENCH   := benchmarks/typescript
 NODE    := $(shell node -p 'process.versions.node.split(".")[0] >= 20 || ""' 2>/dev/null)
 INDEX   := https://pypi.org/simple
 PINNED  := pyproject.toml uv.lock
+# Each target's output in one piece, where make can do that.
+WHOLE    = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 SECTION  = @printf '\n== %s\n' "$(1)"
 
 export UV_PYTHON_DOWNLOADS := never
@@ -33,7 +35,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ts test check tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
+.PHONY: help demo demo-ts test check ready tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,9 +52,17 @@ demo-ts: .venv/.demo $(SHOP)/node_modules/.installed
 
 # --- what must hold -----------------------------------------------------------------------------------------------
 
-test: check tests newest client-tests
+# The types are checked by one processor, and a package manager waits for the network: they share the time.
+test:
+	@$(MAKE) --no-print-directory -j 2 $(WHOLE) check ready
+	@$(MAKE) --no-print-directory tests newest client-tests
 
 check: lint types
+
+# What is needed later. What can't be had fails, or is skipped, where it is needed.
+ready: .venv/.dev
+	-@sh tools/test-on-newest --set-up
+	-@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client $(SHOP)/node_modules/.installed; fi
 
 lint: .venv/.dev
 	$(call SECTION,lint)
