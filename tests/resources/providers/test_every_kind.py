@@ -60,9 +60,11 @@ def descendants(pid):
 def listening(pids):
     """The addresses, as the kernel writes them, on which these processes listen."""
     inodes = set()
-    for one in (file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()):
-        with contextlib.suppress(OSError):  # it may have been closed meanwhile
-            inodes.add(str(one.readlink()))
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):  # it may have ended meanwhile: PostgreSQL's workers come and go
+            for one in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # it may have been closed meanwhile
+                    inodes.add(str(one.readlink()))
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             row = line.split()
