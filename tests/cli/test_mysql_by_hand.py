@@ -15,11 +15,14 @@ from tests.conftest import end_servers
 from seatrial.cli.main import main
 from seatrial.config.load import load
 from seatrial.core import ports
+from seatrial.core.redact import redact
+from seatrial.errors import Refused
 from seatrial.harness.compose import compose
 from seatrial.harness.run import Run
 from seatrial.resources.kinds.mysql import mariadb
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.binary import Binary
+from seatrial.resources.providers.url import Url
 
 SCHEMA = """
 create table users (id int auto_increment primary key, name varchar(20));
@@ -121,6 +124,33 @@ def test_where_no_client_is_installed_there_is_a_prompt_of_our_own(type_in, monk
     assert first["answer"] == "1 rows"
     assert second["answer"].splitlines() == ["name | n", "-----+--", "Ada  | 7", "(1 rows)"]
     assert "Unknown column 'no_such_thing'" in third["error"]
+
+
+def test_a_database_is_adopted_on_confirmation_only_and_may_be_replaced_then(type_in, tmp_path):
+    url, _ = up(type_in)
+    theirs = url.replace("db_dev", "theirs")
+    ask(url, "create database theirs")
+    ask(theirs, "create table precious (id int)")
+    kind, spec = mariadb(), mariadb().spec(Wish(project=tmp_path, url=theirs))
+    server = Url().reserve(spec)
+    server.start()
+    with contextlib.closing(kind.open(server.endpoint, spec)) as store:
+        with pytest.raises(Refused, match="is not ours") as caught:
+            store.vacant("theirs")
+        assert f"seatrial adopt {redact(theirs)}" in caught.value.fix
+        status, told, why = type_in("adopt", theirs)
+        assert status == 2
+        assert "holds 1 table" in told
+        assert "nobody confirmed it; nothing was touched" in why
+        status, told, _ = type_in("adopt", theirs, "--yes", "--json")
+        assert (status, json.loads(told)["adopted"]) == (0, True)
+        assert urlsplit(url).password not in told
+        assert ask(theirs, "select count(*) from precious") == ((0,),)
+        assert "already" in type_in("adopt", theirs, "--yes")[1]
+        store.vacant("theirs")
+        assert ask(theirs, "show tables") == ()
+        store.drop("theirs")
+    assert "no database is named" in type_in("adopt", theirs.removesuffix("theirs"), "--yes")[2]
 
 
 def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_name(type_in, tmp_path):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from seatrial.errors import ConfigError
+from seatrial.errors import ConfigError, SeatrialError
 
 
 def unseen(error: BaseException, ports: Mapping[str, int]) -> str:
-    """What to tell with a failure that names one of the `ports`; empty where it names none.
+    """What to tell with a failure that names one of the `ports`; empty where it names none, or we said it.
 
     Args:
         error: what the test, or one of its fixtures, has raised.
         ports: of the resources that were not started, by their names.
     """
-    said = {number for each in _all(error, set()) for number in re.findall(r"\b\d{4,5}\b", str(each))}
+    raised = list(_all(error, set()))
+    if any(isinstance(each, SeatrialError) for each in raised):
+        return ""  # it was seen that it is needed, and it could not be had
+    said = {number for each in raised for number in re.findall(r"\b\d{4,5}\b", str(each))}
     names = [name for name, port in ports.items() if str(port) in said]
     if not names:
         return ""

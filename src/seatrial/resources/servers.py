@@ -167,6 +167,9 @@ class Run(Protocol):
         ...
 
 
+URL_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
     """What server is wanted, as data. Two equal specs may share one server."""
@@ -184,6 +187,10 @@ class ServerSpec:
     """Use this server, start none."""
     url_needs: tuple[str, ...] = ("host", "user", "database")
     """What such a URL must name."""
+    url_form: str = URL_FORM
+    """How one is written."""
+    url_schemes: tuple[str, ...] = ()
+    """What it may begin with, before a driver; empty for anything."""
     at: Address | None = None
     """Serve it at this very address."""
     program: Program | None = field(default=None, compare=False)

@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.errors import ConfigError, ProviderError
-from seatrial.resources.protocol import Address
+from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.redis import Redis
+from seatrial.resources.kinds.s3 import S3
+from seatrial.resources.protocol import Address, Wish
 from seatrial.resources.providers import url as module
 from seatrial.resources.providers.url import Url, parse
 
@@ -51,6 +55,30 @@ def test_a_url_that_is_none_is_refused_without_its_password(url, what):
     assert what in caught.value.what
     assert "hunter22" not in str(caught.value)
     assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "what", "fix"),
+    [
+        (Postgres(), "mysql://u:hunter22@h/d", "not the address of a postgres server", "write it as postgresql://USER"),
+        (mariadb(), "postgresql://u:hunter22@h/d", "not the address of a mariadb server", "write it as mysql://USER"),
+        (mariadb(), "mysql://h/d", "no user", "write it as mysql://USER:PASSWORD@HOST:PORT"),
+        (Redis(), "redis://", "no host", "write it as redis://"),
+        (S3(), "http://h", "no user", "write it as http://KEY:SECRET@HOST"),
+    ],
+)
+def test_a_url_that_is_not_the_kind_s_is_refused_with_its_form(kind, url, what, fix, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        Url().reserve(kind.spec(Wish(project=tmp_path, url=url)))
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mariadb+pymysql://u:p@h", "mysql://u:p@h:3306/"])
+def test_a_mariadb_goes_by_either_scheme_and_needs_no_database(url, tmp_path):
+    admin = Url().reserve(mariadb().spec(Wish(project=tmp_path, url=url))).endpoint.admin
+    assert admin == Address(scheme="mysql", host="h", port=3306, user="u", password="p")
 
 
 def test_without_a_url_there_is_nothing_to_use(spec):

@@ -19,7 +19,9 @@ HELP = "mark a database of yours as one that tests may overwrite"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What may follow `seatrial adopt`."""
-    parser.add_argument("url", metavar="URL", help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE, redis://HOST:PORT")
+    parser.add_argument(
+        "url", metavar="URL", help="postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql://..., redis://HOST:PORT"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 

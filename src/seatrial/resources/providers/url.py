@@ -11,6 +11,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
 from seatrial.resources.providers.fit import satisfies
+from seatrial.resources.servers import URL_FORM
 
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""
@@ -31,7 +32,14 @@ class Url:
         Raises:
             ConfigError: it is not the URL of a server.
         """
-        admin = parse(spec.url, spec.url_needs)
+        admin = parse(spec.url, spec.url_needs, spec.url_form)
+        scheme = urlsplit(spec.url).scheme.partition("+")[0]
+        if spec.url_schemes and scheme not in spec.url_schemes:
+            raise ConfigError(
+                redact(f"`url` is not the address of a {spec.kind} server: {spec.url}"),
+                cause=f'it begins with "{scheme}"',
+                fix=f"write it as {spec.url_form}, or change `kind`",
+            )
         endpoint = Endpoint(kind=spec.kind, provider=self.name, version="", admin=admin, owned=False)
         return UrlServer(endpoint, spec)
 
@@ -90,7 +98,7 @@ class UrlServer:
         return Endpoint(kind=old.kind, provider=old.provider, version=version, admin=admin, owned=False)
 
 
-def parse(url: str, needs: Collection[str] = ("host", "user", "database")) -> Address:
+def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form: str = URL_FORM) -> Address:
     """The address in a URL; a driver in its scheme ("postgresql+asyncpg") is left out.
 
     Raises:
@@ -100,7 +108,7 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database")) -> Ad
         parts = urlsplit(url)
         port = parts.port or 0
     except ValueError as error:
-        raise ConfigError(redact(f"`url` is not a URL: {url}"), cause=str(error), fix=_FIX) from None
+        raise ConfigError(redact(f"`url` is not a URL: {url}"), cause=str(error), fix=f"write it as {form}") from None
     scheme = parts.scheme.partition("+")[0]
     database = unquote(parts.path.lstrip("/"))
     missing = [
@@ -109,7 +117,7 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database")) -> Ad
         if name in needs and not value
     ]
     if missing:
-        raise ConfigError(redact(f"`url` has no {', no '.join(missing)}: {url}"), fix=_FIX)
+        raise ConfigError(redact(f"`url` has no {', no '.join(missing)}: {url}"), fix=f"write it as {form}")
     return Address(
         scheme=_SCHEMES.get(scheme, scheme),
         host=parts.hostname or "",
@@ -120,6 +128,5 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database")) -> Ad
     )
 
 
-_FIX = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-_SCHEMES: Mapping[str, str] = {"postgres": "postgresql"}
+_SCHEMES: Mapping[str, str] = {"postgres": "postgresql", "mariadb": "mysql"}
 _PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "redis": 6379, "rediss": 6379}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, Refused, TemplateError
 from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
 from seatrial.resources.kinds.mysql.locks import Locks, run_lock
@@ -14,12 +15,15 @@ OURS = "seatrial"
 LIST = identifier(OURS, "databases")
 WORKERS = identifier(OURS, "workers")
 _MARK = "the databases here that belong to Seatrial"
+_OUR_LIST = ("databases", _MARK)
 _CREATE_LIST = f"""CREATE TABLE IF NOT EXISTS {LIST} (
   name VARCHAR(64) NOT NULL PRIMARY KEY, what VARCHAR(16) NOT NULL, template VARCHAR(64) NOT NULL,
   run VARCHAR(32) NOT NULL, used BIGINT NOT NULL
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = {literal(_MARK)}"""
 _CREATE_WORKERS = f"""CREATE TABLE IF NOT EXISTS {WORKERS} (run VARCHAR(32) NOT NULL PRIMARY KEY, share INT NOT NULL)
 CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'the connections that workers of Seatrial have'"""
+ADOPTED = "adopted"
+"""Somebody else's, which may be replaced: no run owns it, so none sweeps it away."""
 PASSING = ("copy", "building", "layer")
 """Databases that end with their run."""
 _BUILDING = 600
@@ -32,7 +36,7 @@ class Listed:
 
     name: str
     what: str
-    """"template", "copy", "building", "layer", "kept" or "lasting"."""
+    """"template", "copy", "building", "layer", "kept", "lasting" or "adopted"."""
     template: str
     run: str
     used: int
@@ -91,7 +95,7 @@ class Databases:
         raise Refused(
             f'the database "{name}" at {admin.host}:{admin.port} is not ours',
             cause="Seatrial has not made it, so it may be somebody's real one; nothing was touched",
-            fix="rename or drop it yourself, or point `at` or `url` elsewhere",
+            fix=f"rename or drop it yourself, or, if it may be lost, run: seatrial adopt {self._url(name)}",
         )
 
     def hold(self, name: str) -> None:
@@ -135,11 +139,8 @@ class Databases:
 
     def _is_ours(self) -> bool:
         """Whether our list is there. Raises `Refused` where its place is somebody's."""
-        quoted = literal(OURS)
-        tables = self._link.rows(
-            f"SELECT table_name, table_comment FROM information_schema.tables WHERE table_schema = {quoted}"
-        )
-        if ("databases", _MARK) in tables:
+        tables = _tables(self._link)
+        if _OUR_LIST in tables:
             return True
         admin = self._endpoint.admin
         if tables or (admin.database == OURS and not self._endpoint.owned):
@@ -150,5 +151,21 @@ class Databases:
             )
         return False
 
+    def _url(self, name: str) -> str:
+        return redact(replace(self._endpoint.admin, database=name).url())
+
     def _there(self, name: str) -> bool:
         return bool(self._link.rows(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {literal(name)}"))
+
+
+def listed(link: Link, name: str) -> bool:
+    """Whether a database is in our list, if there is one. Changes nothing."""
+    return _OUR_LIST in _tables(link) and bool(link.rows(f"SELECT 1 FROM {LIST} WHERE name = {literal(name)}"))
+
+
+def _tables(link: Link) -> list[tuple[str, str]]:
+    """What is in the place of our list, each table with its comment."""
+    found = link.rows(
+        f"SELECT table_name, table_comment FROM information_schema.tables WHERE table_schema = {literal(OURS)}"
+    )
+    return [(name, comment) for name, comment in found]

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Wish
+from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
 from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Endpoint
 
 PORT = 3306
+_SCHEMES = ("mysql", "mariadb")
 _FOLDERS = (
     "/usr/sbin",
     "/usr/local/sbin",
@@ -80,6 +81,9 @@ class MySQL:
             at=_at(wish.at) if wish.at else None,
             program=MySQLProgram(self._brand.executables, self.name),
             folders=_FOLDERS,
+            url_needs=("host", "user"),
+            url_form="mysql://USER:PASSWORD@HOST:PORT",
+            url_schemes=_SCHEMES,
             data=wish.options if wish.url else {},  # a budget is no matter of which server of ours it is
         )
 
@@ -127,6 +131,16 @@ class MySQL:
 
         return shell(address, self._brand.clients)
 
+    def stranger(self, endpoint: Endpoint) -> Stranger:
+        """The database of the URL, looked at before it is adopted.
+
+        Raises:
+            ServerLost: the server does not take connections.
+        """
+        from seatrial.resources.kinds.mysql.by_hand.adopt import stranger
+
+        return stranger(endpoint)
+
 
 def mariadb() -> MySQL:
     """MariaDB, by its own name and version."""
@@ -143,7 +157,7 @@ def _installed(style: str) -> str:
 def _at(url: str) -> Address:
     parts = urlsplit(url)
     database = unquote(parts.path.strip("/"))
-    if parts.scheme.partition("+")[0] not in ("mysql", "mariadb") or not parts.hostname or not database:
+    if parts.scheme.partition("+")[0] not in _SCHEMES or not parts.hostname or not database:
         raise ConfigError(
             "`at` is not the address of a MySQL or MariaDB database",
             cause="it needs a host and the name of a database",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Endpoint
 
 SCHEME = "postgresql"
+_SCHEMES = (SCHEME, "postgres")
 OWNER = "test"
 """The role that apps connect as on a server of ours; a superuser, as the POSTGRES_USER of the Docker image is."""
 PORT = 5432
@@ -55,6 +56,7 @@ class Postgres:
             # A budget is no matter of which server of ours it is.
             data={key: value for key, value in wish.options.items() if wish.url or key == "locale"},
             wheels=WHEELS,
+            url_schemes=_SCHEMES,
             images=images(durable=wish.durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )
@@ -151,7 +153,7 @@ def address_of(url: str, key: str) -> Address:
     """
     parts = urlsplit(url)
     scheme = parts.scheme.split("+")[0]
-    if scheme not in (SCHEME, "postgres") or not parts.hostname or not parts.path.strip("/"):
+    if scheme not in _SCHEMES or not parts.hostname or not parts.path.strip("/"):
         raise ConfigError(
             f"`{key}` is not the address of a PostgreSQL database",
             cause="it needs a host and the name of a database",

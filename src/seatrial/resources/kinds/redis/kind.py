@@ -82,6 +82,7 @@ class Redis:
             wish.server(self.name),
             exclusive=True,
             url_needs=("host",),
+            url_form="redis://:PASSWORD@HOST:PORT/0",
             at=_at(wish.at) if wish.at else None,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,

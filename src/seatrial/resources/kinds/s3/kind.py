@@ -53,6 +53,7 @@ class S3:
         return replace(
             wish.server(self.name),
             url_needs=("host", "user"),
+            url_form="http://KEY:SECRET@HOST:PORT",
             at=_at(wish.at) if wish.at else None,
             program=WeedProgram(),
             wheels=(_WHEEL,),

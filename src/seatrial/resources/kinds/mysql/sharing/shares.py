@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.mysql.connection import literal
-from seatrial.resources.kinds.mysql.databases import LIST, OURS, WORKERS
+from seatrial.resources.kinds.mysql.databases import ADOPTED, LIST, OURS, WORKERS
 from seatrial.resources.kinds.mysql.locks import run_lock
 from seatrial.resources.sharing.budget import Budget, Seen, read
 
@@ -22,7 +22,7 @@ _TURN = 90
 """Seconds to wait for others who ask: a machine that is lost while it asks is noticed within a minute."""
 _ROOM = f"""
 SELECT @@GLOBAL.max_connections, @@SESSION.max_user_connections,
-  SUM(db = '{OURS}' OR db IN (SELECT name FROM {LIST} WHERE what <> 'adopted')),
+  SUM(db = '{OURS}' OR db IN (SELECT name FROM {LIST} WHERE what <> '{ADOPTED}')),
   SUM(user = SUBSTRING_INDEX(USER(), '@', 1))
 FROM information_schema.processlist
 """

@@ -1,0 +1,42 @@
+"""A database that somebody else has made is looked at, and listed as one that we may use."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing
+from functools import partial
+
+from seatrial.errors import ConfigError
+from seatrial.resources.kinds.mysql.connection import Link, literal
+from seatrial.resources.kinds.mysql.databases import ADOPTED, Databases, listed
+from seatrial.resources.kinds.mysql.locks import Locks
+from seatrial.resources.protocol import Endpoint, Stranger
+
+
+def stranger(endpoint: Endpoint) -> Stranger:
+    """The database that `endpoint` names. Raises `ConfigError` where it names none."""
+    admin = endpoint.admin
+    if not admin.database:
+        raise ConfigError(
+            f"no database is named at {admin.host}:{admin.port}",
+            cause="one database is adopted, not all that a server has",
+            fix="give its whole URL: seatrial adopt mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+        )
+    with closing(Link(endpoint)) as link:
+        tables, size = link.rows(
+            "SELECT COUNT(*), COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables "
+            f"WHERE table_schema = {literal(admin.database)}"
+        )[0]
+        ours = listed(link, admin.database)
+    return Stranger(
+        what=f'the database "{admin.database}" at {admin.host}:{admin.port}',
+        holds=f"{tables} {'table' if tables == 1 else 'tables'}, {int(size) / 2**20:.1f} MB" if tables else "",
+        means="a run that needs a database of this name drops it, with all that is in it, and puts a copy in its place",
+        ours=ours,
+        mark=partial(_mark, endpoint),
+    )
+
+
+def _mark(endpoint: Endpoint) -> None:
+    with closing(Link(endpoint)) as link:
+        Databases(link, Locks(link), endpoint, secrets.token_hex(6)).note(endpoint.admin.database, ADOPTED)
