@@ -86,6 +86,8 @@ class Harness:
         """Have these resources ready, side by side; what fails is kept, and told to each test that asks."""
         waiting = [self.resources[name] for name in names if not self.resources[name].started]
         waiting = [managed for managed in waiting if managed.failure is None]
+        if not waiting:
+            return  # as before nearly every test
         asleep = [managed for managed in waiting if not managed.serving]
         with uncollected():
             _serve(asleep)

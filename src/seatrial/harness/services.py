@@ -113,6 +113,8 @@ class Services:
             AppError: one does not start; nothing of it runs then.
         """
         self._running = needed(wanted, self._needs)
+        if not self._running:
+            return
         for edge in self._edges.values():
             if edge.answerer in self._running:
                 edge.open()
