@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import threading
@@ -277,3 +278,27 @@ def test_a_layer_that_nobody_wrote_to_costs_no_copy(client, worker):
     layer = client.post(f"{worker.path}/layers", name="a file")
     assert client.post(f"{worker.path}/layers/{layer['id']}/lay")["resources"] == []
     assert client.delete(f"{worker.path}/layers/{layer['id']}")["resources"] == []
+
+
+def test_what_a_test_left_at_work_is_told_in_words(worker):
+    worker.checkout("it forgets")
+    with psycopg.connect(worker.url, application_name="shop") as busy:
+        busy.execute("insert into users (name) values ('half')")
+        (note,) = worker.checkin()["notes"]
+        busy.close()
+    assert note.startswith("it forgets: left a connection idle in transaction (pid ")
+    assert ", shop); it was ended. It ran: insert into users (name) values ('half'). To wait for it, commit" in note
+    assert worker.checkout("the next")["notes"] == []
+    assert worker.checkin()["notes"] == []
+
+
+def test_what_a_test_did_after_its_end_is_told_when_the_next_begins(worker):
+    worker.checkout("it is late")
+    worker.checkin()
+    worker.run("insert into users (name) values ('late')")
+    with psycopg.connect(worker.url) as busy:
+        busy.execute("select 1")
+        notes = worker.checkout("the next")["notes"]
+        busy.close()
+    assert re.fullmatch(r"it is late: wrote to users\S*, users\S* after its end; undone before the next test", notes[0])
+    assert notes[1].startswith("it is late: left a connection idle in transaction")

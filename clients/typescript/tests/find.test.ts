@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { find, SeatrialError, serve } from '../src/core/index.js';
+import { Place } from './project.js';
 
 let root: string;
 
@@ -60,5 +61,12 @@ describe('find', () => {
     const command = [program('bin', 'seatrial')] as const;
     await expect(serve({ root, command })).rejects.toThrow(/did not start \(status 3\)[\s\S]*it has no such command/);
     await expect(serve({ root, command: [join(root, 'nothing')] })).rejects.toThrow('did not start');
+  });
+
+  it('what seatrial itself says is told in its own three parts', async () => {
+    const command = find(import.meta.dirname, new Place().environ);
+    const told = await serve({ root, command }).catch((error: unknown) => error);
+    expect(told).toMatchObject({ name: 'SeatrialError', fix: "run `seatrial init` in the project's root" });
+    expect((told as SeatrialError).what).toContain('no configuration was found');
   });
 });

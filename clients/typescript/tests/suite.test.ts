@@ -37,6 +37,7 @@ describe('with plugins: [seatrial()]', () => {
     ['clone', 8],
     ['processes', 4],
     ['cleanup', 2],
+    ['left', 4],
   ])('%s.test.ts passes', (name, least) => {
     const found = results(`/tests/${name}.test.ts`);
     expect(found.filter((test) => test.status !== 'passed').flatMap((test) => test.failureMessages)).toEqual([]);
@@ -54,6 +55,15 @@ describe('with plugins: [seatrial()]', () => {
     expect(refused.map((test) => test.fullName)).toEqual(['test.concurrent on the one database is refused']);
     expect(refused[0]?.failureMessages.join()).toContain('test.concurrent was not started');
     expect(results('/concurrent.test.ts')).toHaveLength(5);
+  });
+
+  it('what a test left at work, and wrote after its end, is told by its name', () => {
+    const said = outcome.text.split('\n').filter((line) => line.startsWith('seatrial: '));
+    const of = (test: string): unknown => expect.stringContaining(`left.test.ts > ${test}: `);
+    expect(said).toContainEqual(of('what a test leaves at work > is a transaction'));
+    expect(said.join('\n')).toMatch(/left a connection idle in transaction \(pid \d+\); it was ended. It ran: INSERT INTO/);
+    expect(said).toContainEqual(of('what is written between two tests > is undone before the second'));
+    expect(said.join('\n')).toMatch(/wrote to Customer\S*, Customer\S* after its end; undone before the next test/);
   });
 
   it('nothing else went wrong', () => {

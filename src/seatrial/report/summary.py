@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seatrial import events
-from seatrial.report.disturbed import told
+from seatrial.report.left import left
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Summary:
                 tally.audits.append(event.milliseconds)
                 tally.leaks += not event.equal
             case events.ConnectionEnded() | events.Disturbed() | events.LateWrite():
-                tally.notes.append(_left(event))
+                tally.notes.append(left(event))
             case events.Note():
                 tally.notes.append(event.text)
             case events.Kept():
@@ -161,12 +161,6 @@ class Summary:
         return lines
 
 
-_WAIT: Mapping[bool, str] = {
-    True: "commit or roll back, and close its session, before the test ends",
-    False: "join the thread, or await the task, that runs it before the test ends",
-}
-"""How to wait for a connection, by whether it was idle in a transaction."""
-
 _PATHS: Mapping[str, str] = {
     "nothing": "had written nothing",
     "log": "undone from the log",
@@ -188,19 +182,6 @@ def _count_asked(tally: Tally, event: events.Event) -> None:
 def _tests(tests: Sequence[str]) -> str:
     first, *others = dict.fromkeys(tests)
     return f"{first} and {len(others)} more tests" if others else first
-
-
-def _left(event: events.ConnectionEnded | events.Disturbed | events.LateWrite) -> str:
-    """What a test has left at work, in words."""
-    if isinstance(event, events.LateWrite):
-        return f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
-    if isinstance(event, events.Disturbed):
-        return f"{event.test}: {told(event)}"
-    who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
-    return (
-        f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {event.query}. "
-        f"To wait for it, {_WAIT[event.state.startswith('idle')]}"
-    )
 
 
 def _seconds(value: float) -> str:

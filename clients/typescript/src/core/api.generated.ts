@@ -412,6 +412,8 @@ export interface components {
             logs: {
                 [key: string]: string;
             };
+            /** @description In words, what the test left at work: connections in a transaction, for instance, that were ended. */
+            notes: string[];
         };
         /** @description The test that has the copies is over. */
         CheckinRequest: {
@@ -429,6 +431,8 @@ export interface components {
             resources: {
                 [key: string]: components["schemas"]["Leased"];
             };
+            /** @description In words, what the test before did after its end, and what it had left at work until now. */
+            notes: string[];
         };
         /** @description A test begins. */
         CheckoutRequest: {

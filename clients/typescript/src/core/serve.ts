@@ -89,7 +89,7 @@ function firstLine(child: ChildProcess, line: string): Promise<Ready> {
       said += chunk.toString();
     };
     const fail = (status: number | null): void => {
-      const problem = parse(out);
+      const problem = (parse(out) as { error?: unknown } | undefined | null)?.error;
       reject(new SeatrialError(isProblem(problem) ? problem : silent(line, status, `${out}${said}`)));
     };
     child.stdout?.on('data', hear);

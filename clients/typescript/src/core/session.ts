@@ -55,6 +55,7 @@ export class Session {
       if (!this.#pools.joinable) throw nothingToJoin();
       await this.#pools.join(joined);
     }
+    say(told.notes);
     if (Object.values(told.resources).some((lease) => lease.late !== null)) await this.#pools.refreshed();
   }
 
@@ -79,8 +80,7 @@ export class Session {
     const told = await this.worker.checkin({ failed: test.failed, keep: (this.#options.keep ?? false) && test.failed });
     if (Object.values(told.undone).some((undone) => undone.path === 'clone')) await this.#pools.refreshed();
     const problems = told.told.map((problem) => new SeatrialError(problem));
-    const seen = report(told);
-    if (seen) process.stderr.write(seen);
+    say([...told.notes, ...report(told)]);
     if (problems.length === 1) throw problems[0];
     if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
   }
@@ -92,10 +92,15 @@ export class Session {
   }
 }
 
-function report(told: Checkin): string {
-  const kept = Object.entries(told.kept).map(([name, url]) => `seatrial: kept ${name} of ${told.test}: ${url}\n`);
-  const logs = Object.entries(told.logs).map(([name, text]) => `seatrial: log of ${name} in ${told.test}\n${text}\n`);
-  return [...logs, ...kept].join('');
+/** For people, on standard error: what should be read, though no test failed because of it. */
+function say(lines: readonly string[]): void {
+  if (lines.length > 0) process.stderr.write(lines.map((line) => `seatrial: ${line}\n`).join(''));
+}
+
+function report(told: Checkin): string[] {
+  const kept = Object.entries(told.kept).map(([name, url]) => `kept ${name} of ${told.test}: ${url}`);
+  const logs = Object.entries(told.logs).map(([name, text]) => `log of ${name} in ${told.test}\n${text}`);
+  return [...logs, ...kept];
 }
 
 function nothingToJoin(): SeatrialError {

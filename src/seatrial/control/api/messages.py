@@ -134,6 +134,8 @@ class Checkout:
 
     test: str
     resources: Mapping[str, Leased]
+    notes: tuple[str, ...]
+    """In words, what the test before did after its end, and what it had left at work until now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,8 @@ class Checkin:
     """The URL of each copy that was kept."""
     logs: Mapping[str, str]
     """Of a failed test: what each server logged meanwhile, where it logged anything."""
+    notes: tuple[str, ...]
+    """In words, what the test left at work: connections in a transaction, for instance, that were ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

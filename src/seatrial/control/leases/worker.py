@@ -15,6 +15,7 @@ from seatrial.control.leases.lane import Lane
 from seatrial.control.leases.layers import WorkerLayers
 from seatrial.control.leases.lease import Lease
 from seatrial.harness.harness import Harness
+from seatrial.report.left import Left, left
 
 T = TypeVar("T")
 _LONGEST = 14
@@ -197,6 +198,7 @@ class Worker:
                 for event in self._heard
                 if isinstance(event, events.CheckedOut)
             },
+            notes=self._left(),
         )
 
     def _next(
@@ -226,7 +228,11 @@ class Worker:
             undone={event.resource: _undone(event) for event in self._heard if isinstance(event, events.CheckedIn)},
             kept={event.resource: event.url for event in self._heard if isinstance(event, events.Kept)},
             logs=test.logs,
+            notes=self._left(),
         )
+
+    def _left(self) -> tuple[str, ...]:
+        return tuple(left(event) for event in self._heard if isinstance(event, Left))
 
     def _close(self) -> None:
         if self._door is not None:

@@ -1,0 +1,29 @@
+"""What a test has left at work when it was over, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seatrial import events
+from seatrial.report.disturbed import told
+
+Left = events.ConnectionEnded | events.Disturbed | events.LateWrite
+
+_WAIT: Mapping[bool, str] = {
+    True: "commit or roll back, and close its session, before the test ends",
+    False: "join the thread, or await the task, that runs it before the test ends",
+}
+"""How to wait for a connection, by whether it was idle in a transaction."""
+
+
+def left(event: Left) -> str:
+    """One sentence or a few, that begin with the name of the test."""
+    if isinstance(event, events.LateWrite):
+        return f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
+    if isinstance(event, events.Disturbed):
+        return f"{event.test}: {told(event)}"
+    who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
+    return (
+        f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {event.query}. "
+        f"To wait for it, {_WAIT[event.state.startswith('idle')]}"
+    )
