@@ -226,6 +226,23 @@ def test_after_a_crash_of_the_server_a_clone_is_asked_for_and_is_the_baseline(sp
         store.close()
 
 
+def test_one_connection_reads_the_log_and_undoes(embedded_store, bench_on) -> None:
+    """Where our role may declare what reads it; a second process of the server would wake up for each test."""
+    one = bench_on(embedded_store, SEEDED)
+    hub = embedded_store._reader
+
+    def last_asked() -> object:
+        return embedded_store._admin.rows(f"select query_start from pg_stat_activity where pid = {hub.pid}")
+
+    one.undo()  # the database was made meanwhile, which is the whole server's business
+    before = last_asked()
+    one.write("insert into t (v) values ('x')")
+    assert one.copy.undo().path == "log"
+    assert one.copy.ready()
+    assert last_asked() == before
+    embedded_store.drop(one.name)
+
+
 def test_the_log_is_read_the_same_way_where_only_a_commit_flushes_it(embedded_store, bench_on) -> None:
     """As on PostgreSQL 16, whose pg_logical_emit_message can't flush."""
     one = bench_on(embedded_store, SEEDED)

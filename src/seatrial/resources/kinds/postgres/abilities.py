@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres.finding.log import FIRST_WITH_BLOCKS, FIRST_WITH_FLUSH, FIRST_WITH_QUIET
+from seatrial.resources.kinds.postgres.finding.log import (
+    DECLARE,
+    FIRST_WITH_BLOCKS,
+    FIRST_WITH_FLUSH,
+    FIRST_WITH_QUIET,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +61,7 @@ def probe(admin: Link, reader: Link) -> Abilities:
         prepared=prepared,
         sees=superuser and tracked,
         flushes=reader.version >= FIRST_WITH_FLUSH,
-        near=superuser and not log and reader.version >= FIRST_WITH_QUIET,
+        near=superuser and not log and reader.version >= FIRST_WITH_QUIET and _near(reader),
     )
 
 
@@ -88,6 +93,16 @@ def _log(reader: Link) -> str:
     except psycopg.Error as error:
         return f"the log can't be read: {error}"
     return ""
+
+
+def _near(reader: Link) -> bool:
+    import psycopg
+
+    try:
+        reader.run(f"BEGIN; SET LOCAL event_triggers = off; {DECLARE}; ROLLBACK")
+    except psycopg.Error:
+        return False  # its library is not where we look for it: the hub reads
+    return True
 
 
 def _replica(admin: Link) -> str:
