@@ -10,14 +10,15 @@
 #   make docs     the pages and lists that are made from the source
 #   make matrix   docs/support-matrix.md, from what the servers that are here do (minutes)
 #   make workloads ARGS="FOLDER [--seeded] [--only NAME]"    the .sql files of a folder, each test undone and audited
-#   make nightly  ten thousand generated workloads, each audited (hours), and whatever else takes long
+#   make nightly  ten thousand generated workloads, each audited (hours), and whatever else takes long or is repetition
 #   make lock     resolve the dependencies anew
 #   make clean    remove all that was made here
 
 PYTHON ?= $(shell sh tools/find-python lowest)
 ARGS   ?=
-# How many processes run the tests: with ARGS="-n 0" one, which can be debugged.
-WORKERS := -n 2 --dist worksteal
+# How many processes run the tests: with ARGS="-n 0" one, which can be debugged. On two processors three: they wait
+# for servers and for other processes for a fifth of their time.
+WORKERS := -n 3 --dist worksteal
 
 BIN     := .venv/bin
 CLIENT  := clients/typescript
@@ -97,6 +98,7 @@ client-tests: .venv/.dev
 nightly: .venv/.dev
 	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests/workloads/test_random.py --hypothesis-profile=nightly $(ARGS)
 	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests -m nightly $(ARGS)
+	sh tools/test-on-newest --all $(WORKERS) $(ARGS)
 	@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client && cd $(CLIENT) && SEATRIAL_NIGHTLY=1 npm test -- tests/nightly; \
 	else echo "skipped: Node 20 or later is not here"; fi
 

@@ -125,6 +125,11 @@ def project(tmp_path: Path, clean_environ: dict[str, str]) -> Project:
     return Project(tmp_path, clean_environ)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin first: where one is the last, all other workers wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/workloads/"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """By which path the hard cases were undone: a clone always passes, so how many took one is for people to see."""
     reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
