@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from seatrial.resources.kinds.postgres.naming import Marker
-from seatrial.resources.kinds.postgres.store import PASSING
+from seatrial.resources.kinds.postgres.sharing.leases import PASSING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

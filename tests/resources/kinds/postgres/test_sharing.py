@@ -67,6 +67,59 @@ def test_a_lease_comes_back_when_our_connection_was_lost(elsewhere, admin, spec,
         first.drop(name)
 
 
+def test_a_run_that_lost_the_connection_of_its_leases_keeps_its_copies_while_others_of_its_connections_live(
+    elsewhere, admin, spec, name
+):
+    there = "select count(*) from pg_database where datname = %s"
+    with contextlib.closing(Postgres().open(elsewhere, spec)) as first:
+        first.build(name, name, fill)
+        copy = first.checkout(name, name)
+        admin.execute("select pg_terminate_backend(%s)", [first._admin.pid])
+        with contextlib.closing(Postgres().open(elsewhere, spec)):
+            assert admin.execute(there, [name]).fetchone() == (1,)
+        admin.execute("select pg_terminate_backend(%s)", [copy._link.pid])  # all of them: as when the machine is lost
+        with contextlib.closing(Postgres().open(elsewhere, spec)):
+            assert admin.execute(there, [name]).fetchone() == (0,)
+
+
+def test_a_connection_that_was_ended_is_noticed_before_a_test_begins(embedded, embedded_store, name):
+    """And not only when it is needed, which may be at the end of the run."""
+    store = embedded_store
+    store.build(name, name, fill)
+    copy = store.checkout(name, name)
+    with psycopg.connect(embedded.admin.url(), autocommit=True) as other:
+        assert wait.until(copy.ready, timeout=30)
+        store._admin.run("set application_name to 'tells'")  # what the server tells by itself is no end
+        assert copy.ready()
+        other.execute("select pg_terminate_backend(%s)", [store._admin.pid])
+        assert wait.until(lambda: not copy.ready(), timeout=30)
+        copy.settle()
+        lease = "select count(*) from pg_locks where locktype = 'advisory' and pid = %s"
+        assert other.execute(lease, [store._admin.pid]).fetchone()[0] >= 2  # of the run, and of the copy
+    store.drop(name)
+
+
+def test_a_lease_that_another_has_for_a_moment_comes_back_and_one_that_he_keeps_is_told(
+    elsewhere, admin, spec, name, monkeypatch
+):
+    with (
+        contextlib.closing(Postgres().open(elsewhere, spec)) as first,
+        contextlib.closing(Postgres().open(elsewhere, spec)) as second,
+    ):
+        for moment in (True, False):
+            admin.execute("select pg_terminate_backend(%s)", [first._admin.pid])
+            assert wait.until(lambda: second._leases.take(f"run {first.run}"), timeout=30)
+            if moment:
+                give_back = threading.Timer(0.3, second._leases.give_back, [f"run {first.run}"])
+                give_back.start()
+                first._admin.run("select 1")
+                give_back.join()
+            else:
+                monkeypatch.setattr(connection, "AGAIN", 0.3)
+                with pytest.raises(ServerLost, match="another run has taken what it held"):
+                    first._admin.run("select 1")
+
+
 def test_the_server_learns_within_a_minute_that_a_machine_is_lost(elsewhere, spec):
     with contextlib.closing(Postgres().open(elsewhere, spec)) as store:
         idle, interval, count = store._admin.rows(

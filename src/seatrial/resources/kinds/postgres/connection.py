@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,13 @@ SETTINGS: Mapping[str, str] = {
 }
 """Values keep their meaning on the way from one database to another, whatever the roles and databases say."""
 
+
+APPLICATION = "seatrial"
+"""What our connections call themselves: that of a run which lives is known by it."""
+
+AGAIN = 45.0
+"""Seconds to wait for a lock that was ours, when a connection comes back: the server may not have noticed yet that the
+old one is gone (see `NOTICE`), and whoever sweeps takes each lock for a moment."""
 
 NOTICE: Mapping[str, str] = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 """The server learns within half a minute that a machine is lost, and gives its locks to others."""
@@ -128,6 +136,23 @@ class Link:
         """The rows of the script's last statement."""
         return self.run(script, prepared)[-1].rows
 
+    def there(self) -> bool:
+        """Whether nobody has ended it, without a round trip: it is opened again when it is next used."""
+        import psycopg
+
+        if self._connection is None or self._connection.closed:
+            return False
+        poll = select.poll()
+        poll.register(self._connection.pgconn.socket, select.POLLIN)
+        try:
+            while poll.poll(0):
+                self._connection.pgconn.consume_input()  # news of a setting, or the end
+        except psycopg.OperationalError:
+            self.close()
+            self.losses += 1
+            return False
+        return True
+
     def close(self) -> None:
         """Close it; a later `run` opens it again."""
         if self._connection is not None:
@@ -151,8 +176,25 @@ class Link:
             self._connection = _connect_patiently(self._endpoint, self.database, self._settings)
             self._prepared = set()
             if self.lasting:
-                self._connection.execute("; ".join(self.lasting).encode())
+                self._take_again(self._connection)
         return self._connection
+
+    def _take_again(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        missing = list(self.lasting)
+
+        def taken() -> bool:
+            found = _ask(connection, "; ".join(missing))
+            missing[:] = [lock for lock, one in zip(missing, found, strict=True) if one.rows[0][0] is False]
+            return not missing
+
+        if not wait.until(taken, timeout=AGAIN, every=0.1):
+            self.close()
+            admin = self._endpoint.admin
+            raise ServerLost(
+                f"our connection to {admin.host}:{admin.port} was lost, and another run has taken what it held",
+                cause="whom the server has not heard of for a minute counts as lost",
+                fix="run the tests again",
+            )
 
     @staticmethod
     def _roll_back(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
@@ -224,7 +266,7 @@ def _connect_patiently(
     until, full = wait.now() + RESTART, wait.now() + FULL
     while True:
         try:
-            return connect(endpoint, address, settings, application="seatrial")
+            return connect(endpoint, address, settings, application=APPLICATION)
         except psycopg.OperationalError as error:
             words = str(error)
             if any(word in words for word in _REFUSALS):

@@ -20,6 +20,7 @@ from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.spares import Spares
 from seatrial.resources.kinds.postgres.roles import logins, made, ours
 from seatrial.resources.kinds.postgres.sharing import shares
+from seatrial.resources.kinds.postgres.sharing.leases import Leases
 from seatrial.resources.kinds.postgres.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
 
@@ -33,8 +34,11 @@ select concat_ws(' ', current_setting('server_version'), datcollate, datctype, p
   case when current_setting('is_superuser') = 'off' then current_user end)
 from pg_database where datname = 'template1'
 """  # only a superuser may copy what another role has made
-PASSING = ("copy", "building", "spare", "old", "layer")  # databases that end with their run
-REFERENCE: Mapping[str, str] = {"default_transaction_read_only": "on", "plan_cache_mode": "force_generic_plan"}
+REFERENCE: Mapping[str, str] = {
+    **NOTICE,
+    "default_transaction_read_only": "on",
+    "plan_cache_mode": "force_generic_plan",
+}
 MOST_KEPT = 10
 READER: Mapping[str, str] = {"synchronous_commit": "on", "statement_timeout": "60s"}
 
@@ -72,6 +76,7 @@ class PostgresStore:
         self._patience = patience
         self._admin = Link(endpoint, ours.database(endpoint), {"lock_timeout": "0", "statement_timeout": "0", **NOTICE})
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
+        self._leases = Leases(self._admin, self._databases, owned=endpoint.owned)
         self._upkeep = Upkeep(self._admin, self._databases)
         self._budget = shares.budget(self._admin, endpoint, spec)
         self.connections = self._budget.told
@@ -88,7 +93,7 @@ class PostgresStore:
             ours.prepare(self._admin, endpoint, owner)
             self.abilities = probe(self._admin, self._reader)
             """What our role may do here, with a reason for what it may not: for the doctor."""
-            self._lock(f"run {self.run}")
+            self._leases.take(f"run {self.run}")
             self.locale = f"{self._admin.rows(LOCALE)[0][0]} {spec.data.get('locale', '')}".rstrip()
             self._sweep()
             self._upkeep.clean()
@@ -341,19 +346,7 @@ class PostgresStore:
         return made.named(self._admin, self._role) if fresh else ()
 
     def _sweep(self) -> None:
-        """Drop what crashed runs have left: what bears the mark of a run that holds its lock no more."""
-        alive = {self.run: True}
-        for one in self._databases.ours():
-            if one.marker is None or one.marker.what not in PASSING:
-                continue
-            run = one.marker.run
-            if run not in alive:
-                alive[run] = not self._lock(f"run {run}")
-                if not alive[run]:
-                    self._unlock(f"run {run}")
-            if not alive[run] and self._lock(one.name):
-                self._databases.drop(one.name)
-                self._unlock(one.name)
+        self._leases.sweep(self.run)
 
     def _hold(self, name: str) -> None:
         """The name is ours as long as this store is open."""
@@ -363,7 +356,7 @@ class PostgresStore:
         if found is not None:
             self._databases.refuse_strangers(found)
         self._budget.take()
-        if not self._lock(name):
+        if not self._leases.take(name):
             raise IsolationError(
                 f'another run of this project is using the copy "{name}"',
                 cause="two runs at once take different names, except where `at` fixes one",
@@ -373,18 +366,6 @@ class PostgresStore:
         if _lasts(found):
             self._remove(aside_name(name))
             self._databases.rename(name, aside_name(name))
-
-    def _lock(self, name: str) -> bool:
-        lock = f"SELECT pg_try_advisory_lock({lock_number('copy ' + name)})"
-        held = bool(self._admin.rows(lock)[0][0])
-        if held:
-            self._admin.lasting.append(lock)
-        return held
-
-    def _unlock(self, name: str) -> None:
-        number = lock_number("copy " + name)
-        self._admin.lasting.remove(f"SELECT pg_try_advisory_lock({number})")
-        self._admin.run(f"SELECT pg_advisory_unlock({number})")
 
     def _forget(self, name: str) -> None:
         copy = self._copies.pop(name, None)

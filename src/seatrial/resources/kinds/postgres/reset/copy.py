@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.core.redact import redact
 from seatrial.errors import NeedsClone
-from seatrial.resources.kinds.postgres.connection import Link, literal
+from seatrial.resources.kinds.postgres.connection import NOTICE, Link, literal
 from seatrial.resources.kinds.postgres.finding.catalog import describe
 from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, committed
 from seatrial.resources.kinds.postgres.finding.meaning import Meaning
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Address, Endpoint
 
 UNDO: Mapping[str, str] = {
+    **NOTICE,
     "plan_cache_mode": "force_generic_plan",
     "lock_timeout": "2s",
     "statement_timeout": "60s",
@@ -365,7 +366,7 @@ class PostgresCopy:
         if self._link.losses != self._lost:  # who has ended it, somebody or the server, the others know
             self._lost = self._link.losses
             self._source.admin.run("select 1")
-        return self._source.admin.losses + self._source.reader.losses == self._losses
+        return self._source.admin.there() and self._source.admin.losses + self._source.reader.losses == self._losses
 
     def _carry_out(self, plan: Plan, path: str, ended: tuple[Ended, ...], notes: list[str]) -> Undone:
         self._stirred += bool(self._pending.blocks.keys() & {1259, 1249})
