@@ -151,6 +151,8 @@ def test_a_database_is_adopted_on_confirmation_only_and_may_be_replaced_then(typ
         assert ask(theirs, "show tables") == ()
         store.drop("theirs")
     assert "no database is named" in type_in("adopt", theirs.removesuffix("theirs"), "--yes")[2]
+    for one in ("mysql", "seatrial"):
+        assert "can't be adopted" in type_in("adopt", theirs.replace("/theirs", f"/{one}"), "--yes")[2]
 
 
 def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_name(type_in, tmp_path):

@@ -360,7 +360,7 @@ class LocalServer:
             raise ProviderError(
                 f"port {port} is taken" + (f" by {who}" if who else ""),
                 cause="it is a server that Seatrial did not start",
-                fix=f"end it, or take another port in `at`: ss -ltnp 'sport = :{port}' shows it",
+                fix=f"end it, name it by `url` to use it, or take another port: ss -ltnp 'sport = :{port}' shows it",
             )
         if self._binaries.apart or not held.shared:
             held.close()

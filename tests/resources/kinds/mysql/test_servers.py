@@ -75,6 +75,7 @@ def test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched(server
     [
         ({"at": "mysql://localhost:3306/"}, "not the address"),
         ({"at": "postgresql://h/d"}, "not the address"),
+        ({"at": "mysql://u@localhost/sys"}, "not the address"),
         ({"extensions": ("x",)}, "no `extensions`"),
     ],
 )

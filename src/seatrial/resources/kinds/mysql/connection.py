@@ -21,6 +21,8 @@ SCHEME = "mysql"
 """Of both brands: it is what apps and their drivers are told."""
 OWNER = "test"
 """The user that apps connect as on a server of ours. It may do everything: MySQL knows no owners of databases."""
+SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
+"""Databases that the server itself can't do without."""
 SOCKET = "socket"
 """The server's unix socket, in its folder."""
 SESSION = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, time_zone = '+00:00'"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME
+from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME, SYSTEM
 from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
 from seatrial.resources.sharing import budget
 
@@ -157,15 +157,22 @@ def _installed(style: str) -> str:
 def _at(url: str) -> Address:
     parts = urlsplit(url)
     database = unquote(parts.path.strip("/"))
-    if parts.scheme.partition("+")[0] not in _SCHEMES or not parts.hostname or not database:
-        raise ConfigError(
-            "`at` is not the address of a MySQL or MariaDB database",
-            cause="it needs a host and the name of a database",
-            fix='at = "mysql://test:test@localhost:3306/testdb"',
-        )
+    scheme = parts.scheme.partition("+")[0]
+    causes = {
+        f'it begins with "{scheme}"': scheme not in _SCHEMES,
+        "it needs a host and the name of a database": not parts.hostname or not database,
+        f'the server itself needs the database "{database}"': database in SYSTEM,
+    }
+    for cause, there in causes.items():
+        if there:
+            raise ConfigError(
+                "`at` is not the address of a MySQL or MariaDB database for tests",
+                cause=cause,
+                fix='at = "mysql://test:test@localhost:3306/testdb"',
+            )
     return Address(
         scheme=SCHEME,
-        host=parts.hostname,
+        host=parts.hostname or "",
         port=parts.port or PORT,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),

@@ -6,16 +6,27 @@ import secrets
 from contextlib import closing
 from functools import partial
 
-from seatrial.errors import ConfigError
-from seatrial.resources.kinds.mysql.connection import Link, literal
-from seatrial.resources.kinds.mysql.databases import ADOPTED, Databases, listed
+from seatrial.errors import ConfigError, Refused
+from seatrial.resources.kinds.mysql.connection import SYSTEM, Link, literal
+from seatrial.resources.kinds.mysql.databases import ADOPTED, OURS, Databases, listed
 from seatrial.resources.kinds.mysql.locks import Locks
 from seatrial.resources.protocol import Endpoint, Stranger
 
 
 def stranger(endpoint: Endpoint) -> Stranger:
-    """The database that `endpoint` names. Raises `ConfigError` where it names none."""
+    """The database that `endpoint` names.
+
+    Raises:
+        ConfigError: it names none.
+        Refused: it is one of the server's own.
+    """
     admin = endpoint.admin
+    if admin.database in (*SYSTEM, OURS):
+        raise Refused(
+            f'the database "{admin.database}" at {admin.host}:{admin.port} can\'t be adopted',
+            cause="whoever adopts one lets tests drop it, and the server would work no more, or Seatrial on it",
+            fix="name the database that tests may overwrite",
+        )
     if not admin.database:
         raise ConfigError(
             f"no database is named at {admin.host}:{admin.port}",
