@@ -1,4 +1,4 @@
-"""An asynchronous app on MariaDB, and runs of many machines on one that somebody else has started."""
+"""Apps on MariaDB with each of its drivers, and runs of many machines on one that somebody else has started."""
 
 from __future__ import annotations
 
@@ -81,21 +81,170 @@ async def test_after_it(db):
 """
 
 
-def test_an_asynchronous_app_is_reset_and_audited(project):
+SCHEMA = """
+CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, lamp VARCHAR(9));
+INSERT INTO orders (lamp) VALUES ('seeded');
+"""
+
+
+@pytest.mark.parametrize("driver", ["asyncmy", "aiomysql"])
+def test_an_asynchronous_app_is_reset_and_audited(project, driver):
+    """Its pool never lends a connection to a copy that is gone."""
     lacking = Binary().probe(mariadb().spec(Wish.of(project=project.folder)))
     if lacking:
         pytest.skip(lacking)
     project.write(
         {
-            "pyproject.toml": CONFIG,
+            "pyproject.toml": CONFIG.replace("asyncmy", driver),
             "app.py": APP,
             "test_orders.py": TESTS,
-            "schema.sql": "CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, lamp VARCHAR(9));\n"
-            "INSERT INTO orders (lamp) VALUES ('seeded');",
+            "schema.sql": SCHEMA,
         }
     )
     outcome = project.pytest("-q", "-p", "pytest_asyncio.plugin")  # audited, as every made-up project is
     assert outcome.counts() == {"passed": 4}, outcome.text
+
+
+SESSIONS = """
+[tool.pytest.ini_options]
+pythonpath = ["."]
+
+[tool.seatrial.resources.db]
+kind = "mariadb"
+schema = "schema.sql"
+override = "shop:get_db"
+env = { DATABASE_URL = "mysql+DRIVER://{user}:{password}@{host}:{port}/{database}" }
+"""
+SHOP = """
+import os
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+engine = create_engine(os.environ["DATABASE_URL"], pool_size=1, max_overflow=0)
+
+
+def get_db():
+    with Session(engine) as session:
+        yield session
+
+
+def order(lamp, keep=True):
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO orders (lamp) VALUES (:lamp)"), {"lamp": lamp})
+        number = connection.execute(text("SELECT LAST_INSERT_ID()")).scalar()
+        connection.commit() if keep else connection.rollback()
+        return number
+"""
+SHOPPING = """
+import pytest
+import shop
+from sqlalchemy import text
+
+LAMPS = text("SELECT lamp FROM orders ORDER BY id")
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_each_test_finds_the_seed(db, attempt):
+    assert shop.order("never", keep=False) == 2
+    assert shop.order("red") == 3
+    assert db.execute(LAMPS).scalars().all() == ["seeded", "red"]
+    db.execute(text("DELETE FROM orders"))
+    db.commit()
+    assert shop.order("blue") == 4
+
+
+def test_a_changed_schema(db):
+    shop.order("blue")
+    db.execute(text("ALTER TABLE orders ADD COLUMN size INT"))
+
+
+def test_after_it(db):
+    assert shop.order("green") == 2
+    assert list(db.execute(text("SELECT * FROM orders")).keys()) == ["id", "lamp"]
+"""
+DRIVERS = {
+    "pymysql": "pymysql",
+    "mysqlconnector": "mysql.connector",
+    "mysqldb": "MySQLdb",
+    "mariadbconnector": "mariadb",
+}
+"""Those of SQLAlchemy, each with its module."""
+
+
+@pytest.fixture
+def shop(project):
+    """A project, where there is a MariaDB."""
+    lacking = Binary().probe(mariadb().spec(Wish(project=project.folder)))
+    if lacking:
+        pytest.skip(lacking)
+    return project.write({"schema.sql": SCHEMA})
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_sessions_and_the_pool_of_an_app_are_reset_with_each_driver_of_sqlalchemy_s(shop, driver):
+    pytest.importorskip(DRIVERS[driver], reason=f"{driver} is not installed")
+    shop.write({"pyproject.toml": SESSIONS.replace("DRIVER", driver), "shop.py": SHOP, "test_shop.py": SHOPPING})
+    outcome = shop.pytest("-q")
+    assert (outcome.status, outcome.counts()["passed"]) == (0, 4), outcome.text  # a driver may warn of itself
+
+
+PLAIN = """
+import asyncio
+import contextlib
+import os
+
+import pytest
+
+
+@pytest.fixture
+def where(db_url):
+    names = {"host": "DB_HOST", "port": "DB_PORT", "user": "DB_USER", "password": "DB_PASSWORD"}
+    return {name: os.environ[variable] for name, variable in names.items()} | {"port": int(os.environ["DB_PORT"])}
+
+
+@pytest.fixture(params=["pymysql", "mysql.connector", "MySQLdb", "mariadb"])
+def connected(request, where):
+    library = pytest.importorskip(request.param)
+    with contextlib.closing(library.connect(**where, database=os.environ["DB_NAME"])) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_what_a_plain_driver_commits_is_undone(connected, attempt):
+    cursor = connected.cursor()
+    cursor.execute("SELECT lamp FROM orders")
+    assert list(cursor.fetchall()) == [("seeded",)]
+    cursor.execute("INSERT INTO orders (lamp) VALUES ('mine')")
+    assert cursor.lastrowid == 2
+    connected.commit()
+    cursor.execute("DELETE FROM orders")  # and this transaction it leaves to be rolled back
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("library", ["asyncmy", "aiomysql"])
+def test_what_an_asynchronous_one_commits_is_undone(where, library, attempt):
+    async def order():
+        connection = await pytest.importorskip(library).connect(**where, db=os.environ["DB_NAME"])
+        async with connection.cursor() as cursor:
+            await cursor.execute("SELECT lamp FROM orders")
+            assert list(await cursor.fetchall()) == [("seeded",)]
+            await cursor.execute("INSERT INTO orders (lamp) VALUES ('mine')")
+            assert cursor.lastrowid == 2
+        await connection.commit()
+        connection.close()
+
+    asyncio.run(order())
+"""
+
+
+def test_what_is_written_with_a_plain_driver_is_undone_whichever_it_is(shop):
+    parts = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password", "NAME": "database"}
+    env = ", ".join(f'DB_{name} = "{{{part}}}"' for name, part in parts.items())
+    config = f'[tool.seatrial.resources.db]\nkind = "mariadb"\nschema = "schema.sql"\nenv = {{ {env} }}\n'
+    outcome = shop.write({"pyproject.toml": config, "test_plain.py": PLAIN}).pytest("-q")
+    assert outcome.status == 0, outcome.text
+    assert outcome.counts()["passed"] >= 8, outcome.text
 
 
 @pytest.fixture
@@ -128,10 +277,6 @@ SYNCHRONOUS = """
 kind = "mariadb"
 schema = "schema.sql"
 connections = 10
-"""
-SCHEMA = """
-CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, lamp VARCHAR(9));
-INSERT INTO orders (lamp) VALUES ('seeded');
 """
 ORDERS = """
 import pytest
