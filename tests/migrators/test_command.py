@@ -52,13 +52,15 @@ def test_inputs_that_match_nothing_are_told(sqlite: Bench) -> None:
         sqlite.step("python migrate.py").hash()
 
 
-def test_the_end_of_its_output_is_in_the_error(sqlite: Bench) -> None:
+def test_both_ends_of_its_output_are_in_the_error(sqlite: Bench) -> None:
     sqlite.write(
         {"fail.py": "import sys\nprint(*range(100), sep='\\n')\nsys.exit('it broke: postgres://u:secret@h/d')"}
     )
     with pytest.raises(TemplateError, match="failed with status 1") as error:
         sqlite.build(sqlite.step("python fail.py"))
     assert "99\nit broke: postgres://u:***@h/d" in error.value.cause
+    assert error.value.cause.startswith("0\n1\n2\n")  # where Node says what went wrong
+    assert "\n...\n" in error.value.cause
     assert "\n50\n" not in error.value.cause
     assert error.value.fix == "to see it alone: seatrial run -- python fail.py"
 

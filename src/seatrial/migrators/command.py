@@ -18,7 +18,7 @@ from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
 from seatrial.resources.protocol import Target
 
-_LINES = 20
+_LINES = 12
 _SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 
@@ -52,7 +52,7 @@ class Command:
         return content.key(self.label, of_inputs(self._inputs, self._root))
 
     def migrate(self, target: Target) -> None:
-        """Run it to its end. Raises `TemplateError` with the end of its output."""
+        """Run it to its end. Raises `TemplateError` with both ends of its output."""
         del target  # its address is what the environment says
         program = find_program(self._argv[0], self._root)
         if program is None:
@@ -78,7 +78,9 @@ class Command:
                 f"`{self.label}` could not be run: {error.strerror}", fix=f"look at {program}: is it a program?"
             ) from error
         if done.returncode:
-            lines = done.stdout.strip().splitlines()[-_LINES:]
+            lines = done.stdout.strip().splitlines()
+            if len(lines) > 2 * _LINES:  # Node begins with what went wrong, Python ends with it
+                lines = [*lines[:_LINES], "...", *lines[-_LINES:]]
             raise TemplateError(
                 f"`{self.label}` failed with status {done.returncode}",
                 cause=redact("\n".join(lines)) or "it printed nothing",

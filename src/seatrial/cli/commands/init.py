@@ -95,7 +95,10 @@ def _show(proposal: Proposal, file: Path, tables: str, out: Output, *, written: 
         out.line(f"  {pattern.place} `{pattern.fixture}`: {pattern.name}.{today}")
         out.line(f"    {pattern.instead}", "dim")
     out.line()
-    out.line("Next: `seatrial doctor` checks that a test database can be had; then run pytest.")
+    then = "run pytest"
+    if proposal.javascript:
+        then = "write plugins: [seatrial()] in vitest.config.ts, with `seatrial` from '@seatrial/vitest'"
+    out.line(f"Next: `seatrial doctor` checks that a test database can be had; then {then}.")
 
 
 def _short(key: str) -> str:

@@ -48,6 +48,8 @@ class Proposal:
     notes: tuple[Note, ...]
     replaced: tuple[Pattern, ...]
     """Fixtures of the project that can be deleted."""
+    javascript: bool
+    """Whether its tests are not pytest's: there is no Python in it."""
 
     def value(self, key: str) -> str | Sequence[str] | Mapping[str, str]:
         """The value of a key; empty where it is not proposed."""
@@ -86,7 +88,9 @@ def decide(project: Project) -> Proposal:
     written = found_apps if found_services else found_apps[:1]
     frameworks = {one.library for one in written} or {""}
     injects = bool(frameworks & set(_INJECTING)) and (uses_sqlalchemy(project) or frameworks == {""})
+    javascript = not project.sources and "package.json" in project.files
     wanted = ("app", f"{_DB}.schema", *((f"{_DB}.override",) if injects else ()))
+    wanted = (f"{_DB}.schema",) if javascript else wanted
     return Proposal(
         entries=tuple(entries),
         others=others,
@@ -97,6 +101,7 @@ def decide(project: Project) -> Proposal:
             *(objects.notes if objects else ()),
         ),
         replaced=patterns(project),
+        javascript=javascript,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seatrial.cli.detect.candidate import Candidate, Note
+from seatrial.cli.detect.database.prisma import prisma, seed_note
 from seatrial.cli.detect.database.settings import Variable
 from seatrial.cli.detect.database.variables import address_variables, part_variables, read_variables
 from seatrial.cli.detect.project import Project
@@ -37,7 +38,7 @@ def database(project: Project, *, asynchronous: bool) -> Database:
     variables = read_variables(project)
     addresses = address_variables(variables)
     drivers = dict(_dependencies(project))
-    kind = _kind(project, addresses, drivers)
+    kind = next(_kinds(project, addresses, drivers))
     parts = part_variables(variables)
     if addresses:
         # pydantic-settings often computes the address from parts: only what is really read is exported.
@@ -48,7 +49,16 @@ def database(project: Project, *, asynchronous: bool) -> Database:
         why = f"the address is read in {len(parts)} parts, by {first.how.rpartition(', ')[2]}"
         evidence = Candidate(value="env", file=first.file, line=first.line, why=why, score=0)
         return Database(kind=kind, env=template, env_evidence=evidence)
-    return Database(kind=kind, env="", env_evidence=None, notes=tuple(_fixed_address(project)))
+    notes = (*_fixed_address(project), *seed_note(project))
+    known = prisma(project)
+    if known is None or known.kind.value != kind.value:
+        return Database(kind=kind, env="", env_evidence=None, notes=notes)
+    if kind.value == "sqlite":
+        env = {known.variable.value if known.variable else "DATABASE_URL": "file:{database}"}
+        evidence = replace(known.kind, why="Prisma's addresses of SQLite begin with file:")
+        return Database(kind=kind, env=env, env_evidence=evidence, notes=notes)
+    env_read = known.variable.value if known.variable else ""
+    return Database(kind=kind, env=env_read, env_evidence=known.variable, notes=notes)
 
 
 def _by_address(
@@ -112,29 +122,31 @@ def _rewrites(project: Project) -> bool:
     return False
 
 
-def _kind(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[str, str]) -> Candidate:
+def _kinds(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[str, str]) -> Iterator[Candidate]:
     """The server that an address names, PostgreSQL where a driver speaks for it; SQLite only where nothing else is."""
     for variable in addresses:
         if server := _server(variable.scheme):
-            return _evidence(server, variable.file, variable.line, f"the default of {variable.name}")
+            yield _evidence(server, variable.file, variable.line, f"the default of {variable.name}")
     for driver, place in drivers.items():
         file, _, line = place.rpartition(":")
         kind = "mysql" if driver in _MYSQL else "postgres"
-        return _evidence(kind, file, int(line), f"the project depends on {driver}")
+        yield _evidence(kind, file, int(line), f"the project depends on {driver}")
+    if known := prisma(project):
+        yield known.kind
     for file, number, scheme in _addresses_in_code(project):
         if server := _server(scheme):
-            return _evidence(server, file, number, f"an address that begins with {scheme}://")
+            yield _evidence(server, file, number, f"an address that begins with {scheme}://")
     for variable in addresses:
         if variable.scheme.startswith("sqlite"):
-            return _evidence(
+            yield _evidence(
                 "sqlite",
                 variable.file,
                 variable.line,
                 f"the default of {variable.name}, and no driver of another database",
             )
     for file, number, _ in _addresses_in_code(project):
-        return _evidence("sqlite", file, number, "an address of SQLite, and no driver of another database")
-    return _evidence("postgres", "", 0, "nothing says which database it is; this is the usual one")
+        yield _evidence("sqlite", file, number, "an address of SQLite, and no driver of another database")
+    yield _evidence("postgres", "", 0, "nothing says which database it is; this is the usual one")
 
 
 def _server(scheme: str) -> str:
