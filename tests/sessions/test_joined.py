@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from seatrial.errors import IsolationError
+from seatrial.sessions.joining import outer
+from seatrial.sessions.joining.outer import Outer
+from seatrial.sessions.joining.turns import Threads
 
 from .conftest import Pet, RealCopy, User
 
@@ -325,6 +329,32 @@ def test_between_tests_the_session_is_not_joined_and_its_objects_stay_until_thei
     assert wide.email == "wide"
     sessions.leave("module")
     assert wide not in db
+
+
+@pytest.mark.parametrize("first", ["given up", "rolled back"])
+def test_an_undo_that_is_cancelled_in_the_middle_is_left_to_who_comes_next(
+    engine: Any, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """A statement of who was cancelled may still have its turn, and begin with undoing what is given up."""
+    shared = Outer(engine.raw_connection, Threads())
+    real, app, test = shared.real(), object(), object()
+
+    def send(owner: object, statement: str) -> Any:
+        return shared.execute(owner, statement, lambda: real.cursor().execute(statement), by_test=owner is test)
+
+    def cancelled(connection: Any, statement: str) -> None:
+        raise asyncio.CancelledError
+
+    send(app, "INSERT INTO users (email) VALUES ('of the app')")
+    with monkeypatch.context() as patch:
+        patch.setattr(outer, "_run", cancelled)
+        if first == "given up":
+            shared.give_up(app)
+        with pytest.raises(asyncio.CancelledError):
+            send(app, "SELECT 1") if first == "given up" else shared.rollback(app)
+    shared.give_up(app)
+    assert send(test, "SELECT email FROM users").fetchall() == []
+    assert shared.finish() == ()
 
 
 def test_only_the_own_connection_is_held(sessions: Any) -> None:

@@ -185,7 +185,7 @@ class Outer:
         while True:
             with self._turns:
                 while self._stack and self._stack[-1].abandoned and not self._over:
-                    self._undo(self._stack.pop())
+                    self._undo(self._stack[-1])
                 done, result = turn()
             if done:
                 return result
@@ -229,9 +229,12 @@ class Outer:
             if any(other.flow == flow for other in self._stack[self._stack.index(mine) + 1 :]):
                 raise _crossing("a transaction ended before one that was opened later, and has written, did")
             return False
-        self._stack.pop()
         try:
-            self._release(mine) if keep else self._undo(mine)
+            if keep:
+                self._stack.pop()
+                self._release(mine)
+            else:
+                self._undo(mine)
         except Exception as error:
             if sqlstate(error) not in LOST and "no such savepoint" not in str(error):
                 raise
@@ -256,11 +259,21 @@ class Outer:
             below.holds = True
 
     def _undo(self, mine: Open) -> None:
-        self._run(f"ROLLBACK TO SAVEPOINT {mine.name}")
+        """Undo it. Who is cancelled meanwhile leaves it on the stack, for who comes next."""
+        try:
+            self._run(f"ROLLBACK TO SAVEPOINT {mine.name}")
+        except Exception:
+            self._forget(mine)
+            raise
+        self._forget(mine)
         self._run(f"RELEASE SAVEPOINT {mine.name}")
         if mine.holds:
             whose = "the test's session" if mine.by_test else "a session of the app"
             self.complain(f"{whose} rolled back, and with it went what another session had committed meanwhile")
+
+    def _forget(self, mine: Open) -> None:
+        if mine in self._stack:
+            self._stack.remove(mine)
 
     def _drop_readers_above(self, mine: Open | None) -> None:
         """Release the innermost transactions of others that have only read."""
