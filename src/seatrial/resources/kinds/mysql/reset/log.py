@@ -24,6 +24,8 @@ _SILENT = frozenset(
 _NEW_ROWS = ("Write_rows", "Write_compressed")
 _OLD_ROWS = ("Update_rows", "Delete_rows", "Update_compressed", "Delete_compressed")
 
+_SYNTAX = 1064
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -92,11 +94,13 @@ class Log:
             try:
                 file, offset, *_ = self._link.rows(statement)[0]
             except pymysql.err.MySQLError as error:
-                refused = error  # each server knows one of the two
+                if error.args[0] != _SYNTAX:  # each server knows one of the two
+                    raise
+                unknown = error
                 continue
             self._status = statement
             return Position(file=file, offset=int(offset))
-        raise refused
+        raise unknown
 
     def read(self, database: str, since: Position) -> Told:
         """What happened to the database since then. Where the log is gone, that is told as a statement."""
