@@ -76,7 +76,7 @@ export class Place {
         return false; // it has just ended, or is somebody else's
       }
     });
-    return [...processes, ...readdirSync(this.folder).filter((name) => name.endsWith('.sock'))];
+    return [...processes, ...readdirSync(this.folder).filter((name) => /\.sock(\.\d+)?$/.test(name))];
   }
 
   /** End the databases' server, and remove all. */

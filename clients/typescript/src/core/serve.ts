@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +37,7 @@ export interface Serving {
  */
 export async function serve(options: ServeOptions = {}): Promise<Serving> {
   const root = options.root ?? process.cwd();
+  if (!existsSync(root)) throw nowhere(root);
   const [program, ...first] = options.command ?? find(root);
   const argv = [...first, 'serve', '--json', '--until-stdin-closes', ...socket()];
   const child = spawn(program, argv, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
@@ -111,6 +113,14 @@ function parse(text: string): unknown {
 function isReady(value: unknown): value is Ready {
   const told = value as Partial<Ready> | undefined | null;
   return typeof told?.url === 'string' && typeof told.token === 'string';
+}
+
+function nowhere(root: string): SeatrialError {
+  return new SeatrialError({
+    what: `there is no folder ${root}`,
+    cause: 'it is the `root` that Seatrial was given: where its configuration is',
+    fix: 'correct it, or leave it out where that is the root of the project',
+  });
 }
 
 function silent(line: string, status: number | null, said: string): { what: string; cause: string; fix: string } {

@@ -1,14 +1,16 @@
 /** The plugin of Vitest: a global set-up that starts Seatrial, and a set-up file that comes before all others. */
 
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vitest/config';
 import type { VitestPluginContext } from 'vitest/node';
+import { SeatrialError } from '../core/errors.js';
 import type { Command } from '../core/find.js';
 import type { Isolation } from '../core/worker.js';
 
 /** What can be set in `vitest.config.ts`; all else is in `seatrial.toml`, or under `seatrial` in `package.json`. */
 export interface SeatrialOptions {
-  /** The folder of Seatrial's configuration. Default: the root of the Vitest project. */
+  /** The folder of Seatrial's configuration, seen from the root of the Vitest project. Default: that root. */
   readonly root?: string;
   /** How copies get back to their baseline in this Vitest project. Default: as configured, and that is "reset". */
   readonly isolation?: Isolation;
@@ -20,6 +22,7 @@ export interface SeatrialOptions {
 
 /** Hands each worker a database of its own, and each test that database at its baseline. */
 export function seatrial(options: SeatrialOptions = {}): Plugin {
+  check(options);
   return {
     name: 'seatrial',
     config({ test }) {
@@ -33,7 +36,8 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
     configureVitest({ project }: VitestPluginContext) {
       const { config } = project;
       project.provide('seatrialOptions', {
-        root: options.root ?? config.root,
+        root: resolve(config.root, options.root ?? ''),
+        project: config.root,
         pool: config.pool,
         hooks: config.sequence.hooks ?? 'stack',
         keep: options.keep ?? Boolean(process.env['SEATRIAL_KEEP']),
@@ -59,4 +63,22 @@ const OURS = /[\\/]@seatrial[\\/]vitest[\\/]/;
 
 function beside(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url));
+}
+
+const OPTIONS: readonly string[] = ['root', 'isolation', 'keep', 'command'] satisfies (keyof SeatrialOptions)[];
+const ISOLATIONS: readonly string[] = ['reset', 'rollback', 'clone'] satisfies Isolation[];
+
+/** Vite takes the types out of a configuration without looking at them. */
+function check(options: SeatrialOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.includes(name)) throw refused(`seatrial() has no option "${name}"`, `its options are: ${OPTIONS.join(', ')}`);
+  }
+  const { isolation } = options;
+  if (isolation !== undefined && !ISOLATIONS.includes(isolation)) {
+    throw refused(`isolation is "${String(isolation)}" in seatrial()`, `write one of: ${ISOLATIONS.join(', ')}`);
+  }
+}
+
+function refused(what: string, fix: string): SeatrialError {
+  return new SeatrialError({ what, cause: '', fix });
 }

@@ -8,7 +8,10 @@ declare module 'vitest' {
   interface ProvidedContext {
     seatrial: Where;
     seatrialOptions: {
+      /** Of the configuration. */
       readonly root: string;
+      /** Where the project's own packages are found. */
+      readonly project: string;
       /** Ids of workers are unique among those of one pool only. */
       readonly pool: string;
       readonly keep: boolean;

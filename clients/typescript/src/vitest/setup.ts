@@ -11,9 +11,9 @@ import type {} from './provided.js';
 /** Milliseconds. A reset takes one or two; a server that was killed takes seconds to come back. */
 const AMPLE = 120_000;
 
-const { root, pool, keep, hooks, isolation } = inject('seatrialOptions');
+const { project, pool, keep, hooks, isolation } = inject('seatrialOptions');
 const name = `${pool}-${process.env['VITEST_POOL_ID'] ?? '1'}`.replace(/[^\w-]/g, '_').slice(-32);
-const session = await Session.open(inject('seatrial'), name, { root, keep, ...(isolation && { isolation }) });
+const session = await Session.open(inject('seatrial'), name, { root: project, keep, ...(isolation && { isolation }) });
 remember(session);
 
 // Where a test has fixtures, Vitest reads from the parameters which of them a hook wants: they must be written out.
