@@ -64,6 +64,10 @@ class ServerLost(ProviderError):
     """A server that ran has gone away."""
 
 
+class ServerSpent(ServerLost):
+    """A server has had what can't be taken back: it has to start anew."""
+
+
 class TemplateError(SeatrialError):
     """Schema, migrations or seed data failed; no half-built template is left."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from seatrial import events
 from seatrial.core import wait
 from seatrial.core.importing import uncollected
-from seatrial.errors import IsolationError, SeatrialError, ServerLost
+from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpent
 from seatrial.harness.borders.choosing import Choosing
 from seatrial.harness.borders.ending import end_sessions
 from seatrial.harness.borders.telling import Teller
@@ -21,6 +21,7 @@ from seatrial.resources.protocol import (
     Copy,
     Ended,
     Store,
+    SupportsEnd,
     SupportsKeep,
     SupportsRecycle,
     SupportsTidy,
@@ -100,9 +101,9 @@ class Managed:
     def await_import(self) -> None:
         """Have a database, empty as yet, at the address that an app connects to while it is imported."""
         self.serve()
-        self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
-        if isinstance(self._store, SupportsVacant):
-            self._store.vacant(self.plan.copy_name)
+        store = self._opened()
+        if isinstance(store, SupportsVacant):
+            store.vacant(self.plan.copy_name)
 
     def build(self) -> str:
         """Have the template, and no copy of it; returns its key. May be called again: sources may have changed."""
@@ -125,15 +126,25 @@ class Managed:
     def _ensure_template(self) -> bool:
         """Whether it was made now."""
         before = time.perf_counter()
-        if self._store is None:
-            with uncollected():
-                self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
-        self._key, built = template.ensure(self._store, self.plan.migrators(), self.plan.copy_name)
+        with uncollected():
+            store = self._store or self._opened()
+        try:
+            built = self._made(store)
+        except ServerLost as error:
+            if isinstance(error, ServerSpent) and isinstance(self.plan.server, SupportsEnd):
+                self.plan.server.end()
+            elif self.plan.server.alive():
+                raise
+            built = self._made(self._reopened())
         self._emit(
             events.TemplateReady(
                 resource=self.plan.name, key=self._key, built=built, seconds=time.perf_counter() - before
             )
         )
+        return built
+
+    def _made(self, store: Store) -> bool:
+        self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name)
         return built
 
     def begin(self, test: str, isolation: str, reason: str) -> None:
@@ -176,7 +187,7 @@ class Managed:
         before = time.perf_counter()
         told: list[SeatrialError] = []
         if self._audit is not None:
-            self._at_work = self._who_was_at_work(lease)
+            self._at_work = restore.at_work(lease.copy)
         complaints = end_sessions(self.sessions, self.plan.name, told)
         held, self._held = self._held, frozenset(self.plan.held())
         if held:
@@ -300,14 +311,6 @@ class Managed:
     def _own_backends(self) -> Sequence[int]:
         return self.sessions.backends()
 
-    @staticmethod
-    def _who_was_at_work(lease: Lease) -> Sequence[Ended]:
-        """Asked while the test's own connections are as it left them."""
-        try:
-            return lease.copy.used_since_checkout(())
-        except ServerLost:
-            return ()
-
     def _late(self, late: Undone | None) -> None:
         if late is not None:
             self._teller.late(self._last_test, late)
@@ -366,22 +369,26 @@ class Managed:
 
     def _recover(self) -> None:
         """The server died: have it run again, and start from a fresh copy at the same address."""
-        self._release_quietly()
-        self._store = self._reopened()
-        if not self._store.find(self._key):
-            self._key, _ = template.ensure(self._store, self.plan.migrators(), self.plan.copy_name)
+        store = self._reopened()
+        if not store.find(self._key):
+            self._made(store)
         self._check_out_copy()
 
+    def _opened(self) -> Store:
+        store = self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+        return store
+
     def _reopened(self) -> Store:
-        """The server's store, once it answers again: it may be restarting by itself, or be gone for good."""
+        """Its store, once the server answers again: it may be restarting by itself, or be gone for good."""
+        self._release_quietly()
         for _ in range(_RESTARTS):
             self.plan.server.start()
             try:
-                return self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+                return self._opened()
             except ServerLost:
                 wait.until(lambda: not self.plan.server.alive(), timeout=_RESTART_SECONDS)
         self.plan.server.start()
-        return self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
+        return self._opened()
 
     def _release_quietly(self) -> None:
         for part in (self._copy, self._store):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from seatrial.errors import IsolationError, NeedsClone
+from seatrial.errors import IsolationError, NeedsClone, ServerLost
 from seatrial.resources.protocol import (
     Copy,
+    Ended,
     SupportsClone,
     SupportsFence,
     SupportsReady,
@@ -43,6 +45,14 @@ def renew(copy: Copy) -> Undone:
         raise impossible(copy, "clone")
     copy.renew()
     return Undone(path="clone")
+
+
+def at_work(copy: Copy) -> Sequence[Ended]:
+    """Who used it in this test: asked while the test's own connections are as it left them. Empty where it is lost."""
+    try:
+        return copy.used_since_checkout(())
+    except ServerLost:
+        return ()
 
 
 def ready(copy: Copy) -> Undone | None:

@@ -55,6 +55,7 @@ from seatrial.resources.servers import (
     ServerSpec,
     Shell,
     Stranger,
+    SupportsEnd,
     Wheel,
     Wish,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "SupportsAdopt",
     "SupportsAudit",
     "SupportsClone",
+    "SupportsEnd",
     "SupportsFence",
     "SupportsForget",
     "SupportsJoining",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
 
 
@@ -320,6 +320,15 @@ class Server(Protocol):
 
     def release(self) -> None:
         """Give up this process's hold, and the reserved port. Never waits for the server to end."""
+        ...
+
+
+@runtime_checkable
+class SupportsEnd(Protocol):
+    """A server that may be ended, because it is ours alone."""
+
+    def end(self) -> None:
+        """End it now, whoever holds it: its next start is as new. Returns when it has ended."""
         ...
 
 

@@ -83,8 +83,9 @@ def _control(sort, folder, phase, tell, hold):
 def _work(sort, folder, run, phase, tell, hold, watched):
     """The worker. In its phase it says so and stops, until it may go on; it ends when its controller does."""
 
-    def stop(reached):
-        if reached == phase:
+    def stop(reached, told=[]):  # noqa: B006 - it stops once: a server that was killed is started again
+        if reached == phase and not told:
+            told.append(phase)
             os.write(tell, str(os.getpid()).encode())
             os.close(tell)
             ready = select.select([hold, watched], [], [], PATIENCE * 2)[0]

@@ -16,7 +16,7 @@ from seatrial.core.locks import FileLock
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ProviderError, Refused
 from seatrial.resources.protocol import Endpoint, Launch, Program, ServerSpec
-from seatrial.resources.providers import data
+from seatrial.resources.providers import data, logs
 from seatrial.resources.providers.data import DataFolder
 from seatrial.resources.providers.fit import executable
 from seatrial.resources.supervisor import client
@@ -26,9 +26,6 @@ from seatrial.resources.supervisor.instance import Reserved, place
 _READY = 60.0
 """Seconds that a server may take to answer; a recovery after a crash takes the longest."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_LOG_LINES = 60
-_LOG_BYTES = 2**18
-_LOG_ROTATE = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +218,7 @@ class LocalServer:
 
     def log_tail(self, since: int = 0) -> str:
         """The end of the server's log (at most 60 lines), from byte `since` on."""
-        return _tail(self.instance.log, since)
+        return logs.tail(self.instance.log, since)
 
     def log_size(self) -> int:
         """The size of the log in bytes."""
@@ -229,6 +226,10 @@ class LocalServer:
             return self.instance.log.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def end(self) -> None:
+        """End it now, whoever holds it."""
+        client.down(self.instance)
 
     def release(self) -> None:
         """Give up this process's hold, and the reserved port."""
@@ -297,7 +298,7 @@ class LocalServer:
             self._endpoint.admin.port,
             self.spec.durable,
         )
-        _rotate(launch.log)
+        logs.rotate(launch.log)
         before = self.log_size()
         hold = client.spawn(self.instance, self._orders(launch, folder.guise))
         try:
@@ -341,7 +342,7 @@ class LocalServer:
         if answered and hold.alive():
             return
         ended = hold.ended
-        tail = self.log_tail(since) or _tail(self.instance.folder / "supervisor.log", 0)
+        tail = self.log_tail(since) or logs.tail(self.instance.folder / "supervisor.log", 0)
         waited = f" ({self.spec.ready_when})" if self.spec.ready_when else ""
         status = f"no answer in {patience:g} s{waited}" if ended is None else f"exit status {ended.status}"
         argv = " ".join(self.instance.read("launch.json").get("argv", ()))
@@ -381,19 +382,3 @@ def _no_room(error: OSError, folder: Path) -> Exception:
 def _program(spec: ServerSpec) -> Program:
     assert spec.program is not None, "a kind without a server needs no provider"
     return spec.program
-
-
-def _tail(path: Path, since: int) -> str:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since if since <= size else 0, size - _LOG_BYTES))
-            text = file.read()
-    except FileNotFoundError:
-        return ""
-    return redact("\n".join(text.decode(errors="replace").splitlines()[-_LOG_LINES:]))
-
-
-def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > _LOG_ROTATE:
-        log.replace(log.with_suffix(".1"))

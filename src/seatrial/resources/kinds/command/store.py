@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seatrial.core.importing import import_object, shortened
 from seatrial.core.redact import redact
-from seatrial.errors import ConfigError, IsolationError, SeatrialError
+from seatrial.errors import ConfigError, IsolationError, SeatrialError, ServerSpent
 from seatrial.resources.kinds.command.program import SEEDED
 from seatrial.resources.protocol import Address, Ended, Endpoint, ServerSpec, Target, Undone
 
@@ -36,9 +36,19 @@ class CommandStore:
             return False
 
     def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
-        """Run the seed."""
+        """Run the seed.
+
+        Raises:
+            ServerSpent: the program has had another, or half of one.
+        """
         del name
-        self._seeded.unlink(missing_ok=True)
+        if self._seeded.exists():
+            raise ServerSpent(
+                "the program has had another seed, or half of one",
+                cause="nobody but the project knows how that is taken back",
+                fix="end it by `seatrial down`",
+            )
+        self._seeded.touch()  # from now on it is not as it starts
         fill(Target(address=self._address, execute=_refuse, connect=_no_client))
         self._seeded.write_text(key, encoding="ascii")
         return True
