@@ -36,7 +36,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ts test check ready tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
+.PHONY: help demo demo-ts test check ready ready-newest ready-client tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,14 +55,18 @@ demo-ts: .venv/.demo $(SHOP)/node_modules/.installed
 
 # The types are checked by one processor, and a package manager waits for the network: they share the time.
 test:
-	@$(MAKE) --no-print-directory -j 2 $(WHOLE) check ready
+	@$(MAKE) --no-print-directory -j 3 $(WHOLE) check ready
 	@$(MAKE) --no-print-directory tests newest client-tests
 
 check: lint types
 
 # What is needed later. What can't be had fails, or is skipped, where it is needed.
-ready: .venv/.dev
+ready: .venv/.compiled ready-newest ready-client
+
+ready-newest: .venv/.dev
 	-@sh tools/test-on-newest --set-up
+
+ready-client: .venv/.dev
 	-@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client $(SHOP)/node_modules/.installed; fi
 
 lint: .venv/.dev
@@ -130,6 +134,10 @@ docs: .venv/.dev
 .venv/.dev: $(PINNED)
 	@PYTHON="$(PYTHON)" sh tools/set-up .venv dev
 	@touch .venv/.demo
+
+# Each of the workers would compile all that the tests import.
+.venv/.compiled: .venv/.dev
+	@sh tools/compile .venv
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
 	@test "$(NODE)" || { echo "Node 20 or later is needed: https://nodejs.org"; exit 1; }
