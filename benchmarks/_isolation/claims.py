@@ -62,10 +62,11 @@ def claims(sheet: Sheet) -> list[Claim]:
         small_one = sheet.median(RESET, UNDO, f"SQLite, {place}")
         if small_one is not None:
             found.append(Claim(what=f"SQLite, {place}: reset", value=small_one, bound=0.5, at_most=True, unit=" ms"))
-    whole = sheet.median("pytest: Seatrial reset", "a whole run, its start included", SMALL)
-    if whole is not None:
-        what = "a whole pytest run, above the same tests without a database"
-        found.append(Claim(what=what, value=whole, bound=1, at_most=True, unit=" ms a test"))
+    for driver in ("", ", psycopg"):
+        whole = sheet.median(f"pytest: Seatrial reset{driver}", "a whole run, its start included", SMALL)
+        if whole is not None:
+            what = f"a whole pytest run{driver}, above the same tests without a database"
+            found.append(Claim(what=what, value=whole, bound=1, at_most=True, unit=" ms a test"))
     return [claim for claim in found if claim is not None]
 
 

@@ -78,6 +78,13 @@ def db():
             yield session
         outer.rollback()
 """
+PLAIN_LEFT = """import pytest, psycopg
+connection = psycopg.connect({url!r})
+@pytest.fixture
+def db():
+    yield connection
+    connection.rollback()
+"""
 PEER = """from pathlib import Path
 from pytest_postgresql import factories
 proc = factories.postgresql_noproc(
@@ -138,15 +145,16 @@ def _one_round(variants: Sequence[Variant], folders: Mapping[str, Path], made: S
 
 def _variants(made: Scene, tests: int) -> list[Variant]:
     """The first is what the others are compared to."""
-    small = TESTS.format(tests=tests, **SQLALCHEMY)
+    small, plain = TESTS.format(tests=tests, **SQLALCHEMY), TESTS.format(tests=tests, **PLAIN)
     few = max(5, tests // (20 * max(1, made.tables // 40)))
     admin = made.server.admin
     login = {"host": admin.host, "port": admin.port, "user": admin.user, "password": admin.password}
     module = next(made.folder.glob("tables_*.py"))
-    toml = f'[resources.db]\nkind = "postgres"\nschema = "{module.stem}:metadata"\nisolation = "{{}}"\n'
+    toml = '[resources.db]\nkind = "postgres"\nschema = "{}"\nisolation = "{}"\n'
     ours = {"test_small.py": small, module.name: module.read_text()}
     schema = "".join(f"create table t{n} (id serial primary key, v text, n int default 0);" for n in range(made.tables))
     left, recipe = (made.address(made.own(name)).url("psycopg") for name in ("left", "recipe"))
+    driver = made.address(made.own("driver")).url()
     return [
         Variant(name="no database", does="", files={"test_small.py": small, "conftest.py": NOTHING}, tests=tests),
         Variant(
@@ -155,11 +163,24 @@ def _variants(made: Scene, tests: int) -> list[Variant]:
             files={"test_small.py": small, "conftest.py": LEFT.format(url=left)},
             tests=tests,
         ),
+        Variant(
+            name="no isolation, psycopg",
+            does=f"{tests:,} tests with the driver's own connection, whose rows stay",
+            files={"test_small.py": plain, "conftest.py": PLAIN_LEFT.format(url=driver)},
+            tests=tests,
+        ),
+        Variant(
+            name="Seatrial reset, psycopg",
+            does=f"{tests:,} tests with the driver's own connection",
+            files={"test_small.py": plain, "schema.sql": schema, "seatrial.toml": toml.format("schema.sql", "reset")},
+            plugins=["seatrial.pytest_plugin"],
+            tests=tests,
+        ),
         *(
             Variant(
                 name=f"Seatrial {mode}",
                 does=f"{tests:,} tests; the server and the template are there from the run before",
-                files={**ours, "seatrial.toml": toml.format(mode)},
+                files={**ours, "seatrial.toml": toml.format(f"{module.stem}:metadata", mode)},
                 plugins=["seatrial.pytest_plugin"],
                 tests=tests,
             )
