@@ -156,6 +156,7 @@ class LocalServer:
         self._alone = alone
         self._hold: Hold | None = None
         self._early: Hold | None = None
+        self._pinned = False
 
     @property
     def endpoint(self) -> Endpoint:
@@ -207,6 +208,8 @@ class LocalServer:
                     self._run()
                 except OSError as error:
                     raise _no_room(error, self.instance.folder) from error
+            if self._pinned:
+                self._pinned = not client.pin(self.instance, up=True)
             return False
         finally:
             if self._early is not None:
@@ -228,7 +231,8 @@ class LocalServer:
             return 0
 
     def end(self) -> None:
-        """End it now, whoever holds it."""
+        """End it now, whoever holds it. Where it is kept up without holders, it is so when we start it again."""
+        self._pinned = client.pinned(self.instance)
         client.down(self.instance)
 
     def release(self) -> None:

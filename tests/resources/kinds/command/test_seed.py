@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
+
+from seatrial.core import ports
 
 PROGRAM = """
 import socket, sys
@@ -63,6 +66,22 @@ def test_a_seed_that_was_altered_finds_the_program_as_it_starts(warm):
     for words in (("one",), ("one",), ("two", "three")):
         outcome = seeded(warm, *words).pytest("-q")
         assert outcome.counts() == {"passed": 2}, outcome.text
+
+
+def test_a_program_that_is_up_stays_up_when_its_seed_was_altered(warm):
+    port = ports.choose("a program that is up", ())
+    port.close()
+    file = warm.folder / "seatrial.toml"
+    file.write_text(f'{file.read_text()}at = "http://127.0.0.1:{port.port}"\n')
+    warm.environ["SEATRIAL_IDLE"] = "0.05"
+    for words in (("one",), ("two",)):
+        outcome = seeded(warm, *words).seatrial("up")
+        assert outcome.status == 0, outcome.text
+        outcome = warm.pytest("-q")
+        assert outcome.counts() == {"passed": 2}, outcome.text
+        outcome = seeded(warm, *words, "and more").pytest("-q")
+        assert outcome.counts() == {"passed": 2}, outcome.text
+        assert [one["held_by_up"] for one in json.loads(warm.seatrial("status", "--json").text)] == [True]
 
 
 @pytest.mark.parametrize("stop", ["raise ValueError('no such thing')", "os._exit(9)"], ids=["failed", "was killed"])
