@@ -4,9 +4,10 @@
 
 Each round writes three rows (outside the measured part) and asks for the next test: undo, check, hand out. The
 rounds of all ways take turns, so that a noisy moment meets each of them; on a busy machine the fastest tenth says
-more than the median. `select 1` is one round trip of psycopg, `GET /v1/health` one of HTTP to the same server
-without any work, and the harness asked directly is the reset alone: a test can't cost less than the two together,
-and the last column is each way as a multiple of that sum, from the medians of this run.
+more than the median. `select 1` is one round trip of psycopg, `GET /v1/health` one of HTTP to the server's own socket
+without any work, and the harness asked directly is the reset alone: there a test can't cost less than the two
+together, and the last column is each way as a multiple of that sum, from the medians of this run. A worker's own
+socket has no way through the event loop, and may cost less.
 """
 
 from __future__ import annotations

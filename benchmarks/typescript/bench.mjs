@@ -5,8 +5,8 @@
 // A test is a customer with two orders, written by Prisma; it is not in the figures. What encloses it is: the median,
 // the 90th percentile and the number of tests, in milliseconds, from rounds that alternate between all ways. There are
 // twenty tables, and one server for all. Each way but Seatrial's has a database of its own, which nothing else cleans.
-// Beside them stands what Seatrial can't go below: the two round trips of HTTP to the same server without any work, and
-// the undo as the server measured it. The last column is each way as a multiple of Seatrial's median.
+// Beside them stand two round trips of HTTP to the same server without any work (by its own socket: a test goes by its
+// worker's), and the undo as the server measured it. The last column is each way as a multiple of Seatrial's median.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
