@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import ConfigError, ProviderError
-from seatrial.resources.protocol import ServerSpec
+from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.redis import Valkey
+from seatrial.resources.protocol import ServerSpec, Wish
 from seatrial.resources.resolve import resolve
 
 
@@ -68,7 +71,21 @@ def test_where_nobody_can_every_reason_is_told():
     assert caught.value.what == "no provider can serve postgres"
     assert "embedded: not installed" in caught.value.cause
     assert "binary: too old" in caught.value.cause
-    assert "pip install 'seatrial[postgres]'" in caught.value.fix
+    assert caught.value.fix == "install its server on this machine, or set `url` to a server that runs"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fix"),
+    [
+        (Postgres(), "pip install 'seatrial[postgres]'"),
+        (Valkey(), "pip install 'seatrial[redis]'"),
+        (mariadb(), "install mariadbd or mysqld on this machine"),
+    ],
+)
+def test_where_nobody_can_there_is_a_way_that_exists_for_this_kind(kind, fix):
+    with pytest.raises(ProviderError) as caught:
+        resolve(kind.spec(Wish(project=Path("/project"))), [Answering("binary", "not there")])
+    assert caught.value.fix == f"{fix}, or set `url` to a server that runs"
 
 
 def test_by_default_the_installed_providers_are_asked():

@@ -51,7 +51,7 @@ def resolve(spec: ServerSpec, providers: Sequence[Provider] | None = None, *, na
     raise ProviderError(
         f"no provider can serve {spec.kind}" + (f" {spec.version}" if spec.version else ""),
         cause="\n       ".join(f"{name}: {refusal}" for name, refusal in reasons.items()),
-        fix=f"pip install 'seatrial[{spec.kind}]', or set `url` to a server that runs",
+        fix=f"{spec.remedy}, or set `url` to a server that runs",
     )
 
 

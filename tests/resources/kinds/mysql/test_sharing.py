@@ -206,13 +206,18 @@ def test_a_lease_and_a_share_come_back_by_themselves_when_our_connection_was_los
     store.drop(name)
 
 
-def test_a_lease_that_another_run_has_taken_meanwhile_does_not_come_back(opened, ask, name, monkeypatch):
+@pytest.mark.parametrize("it", ["holds", "swept"])
+def test_a_lease_that_another_run_has_taken_meanwhile_does_not_come_back(opened, ask, name, monkeypatch, it):
     monkeypatch.setattr(store_module, "Pulse", lambda link: Pulse(link, 3600))
     monkeypatch.setattr("seatrial.resources.kinds.mysql.locks._AGAIN", 0)
     first, second = opened(), opened()
     first.build(name, name, fill)
+    first.checkout(name, name)
     ask(f"KILL {first._link.pid}")
-    assert wait.until(lambda: _holds(second, name), timeout=60, every=0.1)
+    if it == "holds":
+        assert wait.until(lambda: _holds(second, name), timeout=60, every=0.1)
+    else:
+        assert wait.until(lambda: (opened().close(), name not in databases(ask))[1], timeout=60, every=0.2)
     with pytest.raises(ServerLost, match="another run has taken what it held"):
         first.find(name)
     second.drop(name)

@@ -164,21 +164,29 @@ class Link:
             raise self._lost(error) from error
 
     def _take_again(self) -> None:
+        import pymysql
+
         assert self._connection is not None
         for statement in self.lasting:
             rows, _ = _execute(self._connection, statement)
             if rows and not rows[0][0]:
-                self._drop()
-                admin = self._endpoint.admin
-                raise ServerLost(
-                    f"our connection to {admin.host}:{admin.port} was lost, and another run has taken what it held",
-                    cause="whom the server has not heard of for a minute counts as lost",
-                    fix="run the tests again",
-                )
+                raise self._taken()
         database, self._database = self._database, ""
         if database:
-            _execute(self._connection, f"USE {identifier(database)}")
+            try:
+                _execute(self._connection, f"USE {identifier(database)}")
+            except pymysql.err.OperationalError as error:
+                raise self._taken() from error
             self._database = database
+
+    def _taken(self) -> ServerLost:
+        self._drop()
+        admin = self._endpoint.admin
+        return ServerLost(
+            f"our connection to {admin.host}:{admin.port} was lost, and another run has taken what it held",
+            cause="whom the server has not heard of for a minute counts as lost",
+            fix="run the tests again",
+        )
 
     def _patiently(self) -> pymysql.Connection[Any]:
         """A new connection, as soon as there is one."""

@@ -86,6 +86,7 @@ class Redis:
             at=_at(wish.at) if wish.at else None,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,
+            extra="redis",
             images=(image(repository, server, dict(tags), durable=wish.durable),),
             folders=_FOLDERS,
         )
