@@ -1,7 +1,7 @@
 /** The package as npm installs it, under each version of Vitest that this Node can run. */
 
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -15,6 +15,7 @@ it.each(['3.2.4', '4.1.12', ...(WITH_5 ? ['5.1.1'] : [])])('vitest %s', async (v
   cpSync(join(import.meta.dirname, 'plain'), folder, { recursive: true });
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--install-links'];
   execFileSync('npm', ['install', ...quiet, `vitest@${version}`, 'pg@8.23.1', CLIENT], { cwd: folder });
+  expect(existsSync(join(folder, 'node_modules', '@seatrial', 'vitest', 'LICENSE'))).toBe(true);
   const place = new Place(folder);
   try {
     for (const pool of ['forks', 'vmThreads']) {
