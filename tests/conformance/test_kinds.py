@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sqlite3
 import sys
 
@@ -16,6 +17,7 @@ from tests.conftest import end_servers
 
 from seatrial.resources import registry
 from seatrial.resources.kinds.mysql.connection import arguments
+from seatrial.resources.kinds.nats.program import NatsProgram
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
 from seatrial.resources.protocol import Undone, Wish
@@ -203,8 +205,26 @@ def test_a_kind_that_breaks_a_promise_is_found_out(how, cache, monkeypatch):
         check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))
 
 
+def says(endpoint, least):
+    """Whether somebody listens there, and says so much when one connects."""
+    try:
+        with socket.create_connection((endpoint.admin.host, endpoint.admin.port)) as connection:
+            return len(connection.recv(least)) == least
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("least", [0, 1])
+def test_a_kind_that_takes_whoever_listens_for_a_server_that_is_ready_is_found_out(cache, monkeypatch, least):
+    monkeypatch.setattr(NatsProgram, "answers", lambda self, endpoint: says(endpoint, least))
+    [check] = [check for check in checks() if check.__name__ == "ready_is_who_answers_a_real_query"]
+    with pytest.raises(AssertionError, match="is taken for ready"):
+        check(Sample(kind=registry.kind("nats"), project=cache, **SAMPLES["nats"]))
+
+
 def test_a_store_that_keeps_half_a_template_is_found_out(cache, monkeypatch):
     monkeypatch.setattr(SQLiteStore, "find", lambda self, key: True)
-    for check in (checks()[2], checks()[3]):
+    names = ("a_template_is_made_once", "a_step_that_fails_leaves_no_template")
+    for check in [check for check in checks() if check.__name__ in names]:
         with pytest.raises(AssertionError):
             check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.testing import checks
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "demands.md"
 KINDS = ("postgres", "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
@@ -23,6 +25,7 @@ SUPERVISOR = "resources/supervisor/test_supervisor.py::"
 USERS = "resources/providers/test_users.py::"
 PLACES = "resources/providers/test_places.py::"
 PROMISES = "conformance/test_kinds.py::test_the_kind_keeps_its_promise"
+"""With the check of `seatrial.testing` that holds the demand, in brackets."""
 REDIS = "resources/kinds/redis/test_servers.py::"
 NATS = "resources/kinds/nats/test_nats.py::"
 MYSQL = "resources/kinds/mysql/test_servers.py::"
@@ -47,7 +50,7 @@ def on(test: str, *kinds: str) -> dict[str, str]:
 DEMANDS: dict[str, dict[str, str]] = {
     "nothing to install but the package and its extra": {
         "postgres": "resources/providers/test_embedded.py::test_an_installed_wheel_serves",
-        **on(PROMISES, "sqlite", "redis, valkey", "nats", "s3"),
+        **on(PROMISES + "[a_copy_is_at_the_baseline_and_at_its_address]", "sqlite", "redis, valkey", "nats", "s3"),
         "mysql, mariadb": NONE,
         "command": NONE,
     },
@@ -97,7 +100,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
     "two runs at once do not disturb each other": {
-        **on(PROMISES, *PROMISING),
+        **on(PROMISES + "[two_workers_do_not_see_each_other]", *PROMISING),
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
     "two checkouts at once do not disturb each other": {
@@ -106,7 +109,7 @@ DEMANDS: dict[str, dict[str, str]] = {
     },
     "a second run attaches to what is warm": {
         **on(LOCAL + "test_a_second_run_attaches_to_what_is_warm", "postgres", "command"),
-        **on(PROMISES, "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        **on(PROMISES + "[a_server_that_runs_is_attached_to]", "mysql, mariadb", "redis, valkey", "nats", "s3"),
         "sqlite": NONE,
     },
     "whoever is killed, in whatever phase: nothing is left, the next run works": {
@@ -140,7 +143,14 @@ DEMANDS: dict[str, dict[str, str]] = {
         "command": COMMAND + "test_one_that_dies_while_it_starts_is_told_at_once",
     },
     "readiness is a real query": {
-        **on(PROMISES, "postgres", "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        **on(
+            PROMISES + "[ready_is_who_answers_a_real_query]",
+            "postgres",
+            "mysql, mariadb",
+            "redis, valkey",
+            "nats",
+            "s3",
+        ),
         "command": COMMAND + "test_a_program_is_ready_when_it_says_so",
         "sqlite": NONE,
     },
@@ -160,7 +170,10 @@ DEMANDS: dict[str, dict[str, str]] = {
         "s3": S3 + "test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it",
         **on(NONE, "sqlite", "command"),
     },
-    "no password in a representation": {**on(PROMISES, *PROMISING), "command": NONE},
+    "no password in a representation": {
+        **on(PROMISES + "[a_password_is_in_no_representation]", *PROMISING),
+        **on(NONE, "sqlite", "command"),
+    },
     "nobody gets in without the password": {
         "redis, valkey": REDIS + "test_passwords_stand_in_no_command_line",
         "command": NONE,
@@ -194,7 +207,10 @@ DEMANDS: dict[str, dict[str, str]] = {
             "postgres",
             "command",
         ),
-        **on(PROMISES, "sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        **on(
+            PROMISES + "[the_address_is_known_before_the_server_runs]",
+            *("sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        ),
     },
     "a resource that no test uses never starts": on(
         "acceptance/test_start.py::test_tests_that_use_no_resource_start_nothing", *KINDS
@@ -230,7 +246,10 @@ DEMANDS: dict[str, dict[str, str]] = {
         "test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them",
         "sqlite": NONE,
     },
-    "caches are keyed by content, and made under a private name": {**on(PROMISES, *PROMISING), "command": NONE},
+    "caches are keyed by content, and made under a private name": {
+        **on(PROMISES + "[a_template_is_made_once]", *PROMISING),
+        "command": NONE,
+    },
     "caches are cleaned by age and size": on(
         "cli/test_by_hand.py::test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use",
         *KINDS,
@@ -260,6 +279,8 @@ def test_the_tests_that_hold_a_demand_exist_and_run(demand):
     """And by no marker are they left out of `make test`."""
     for where in set(DEMANDS[demand].values()) - {NONE}:
         file, _, name = where.partition("::")
+        name, _, check = name.rstrip("]").partition("[")
+        assert not check or check in {check.__name__ for check in checks()}
         tree = ast.parse((ROOT / "tests" / file).read_text())
         [test] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
         assert not any("nightly" in ast.unparse(mark) for mark in test.decorator_list), where
@@ -276,4 +297,5 @@ def cell(where: str) -> str:
     if where in ("", NONE):
         return where
     file, _, name = where.partition("::")
-    return f"[{name.removeprefix('test_').replace('_', ' ')}](../tests/{file})"
+    name = name.partition("[")[2].rstrip("]") or name.removeprefix("test_")
+    return f"[{name.replace('_', ' ')}](../tests/{file})"

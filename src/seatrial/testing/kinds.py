@@ -17,6 +17,7 @@ from seatrial.resources.protocol import (
     Target,
     Undone,
 )
+from seatrial.testing.readiness import ready_is_who_answers_a_real_query
 from seatrial.testing.sample import Bench, Sample, running
 
 Check = Callable[[Sample], None]
@@ -27,6 +28,7 @@ def checks() -> Sequence[Check]:
     """All of them. One that is about a capability does nothing for a kind whose copies do not have it."""
     return (
         the_address_is_known_before_the_server_runs,
+        ready_is_who_answers_a_real_query,
         a_server_that_runs_is_attached_to,
         a_template_is_made_once,
         a_step_that_fails_leaves_no_template,

@@ -162,7 +162,12 @@ class Wire:
         admin = self._endpoint.admin
         self._sock = socket.create_connection((admin.host, admin.port), self._timeout)
         self._file = self._sock.makefile("rb")
-        told: dict[str, Any] = json.loads(self._file.readline().partition(b" ")[2] or b"{}")
+        greeting = self._file.readline()
+        try:
+            told: dict[str, Any] = json.loads(greeting.removeprefix(b"INFO ") or b"{}")
+        except ValueError:  # no NATS, or one that takes no more connections
+            self.close()
+            raise EOFError(redact(greeting.decode(errors="replace").strip(), admin.password)) from None
         login = {"user": admin.user, "pass": admin.password} if admin.user else {}
         hello = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True, "name": "seatrial"}
         self._sock.sendall(b"CONNECT " + json.dumps({**hello, **login, "lang": "python", "version": "0"}).encode())
