@@ -32,6 +32,10 @@ PLUGINS = ("seatrial.pytest_plugin", "xdist.plugin")
 """What pytest loads in a made-up project: the dozen plugins of our own environment cost each start some seconds."""
 
 
+AUDIT = os.environ.get("TESTS_AUDIT") != "no"
+"""Whether made-up projects are audited: it takes a third of their time, and tells of servers, not of a Python."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one command printed, and how it ended."""
@@ -77,10 +81,11 @@ class Project:
         )
         return Outcome(status=done.returncode, text=done.stdout + done.stderr)
 
-    def pytest(self, *arguments: str, audit: bool = True, **environ: str) -> Outcome:
+    def pytest(self, *arguments: str, audit: bool = AUDIT, **environ: str) -> Outcome:
         """Run pytest there, as a user would who has no plugins but `PLUGINS`; others are named by `-p`.
 
-        Every check-in is audited, unless the test is about something that an audit would disturb.
+        Every check-in is audited, unless the test is about something that an audit would disturb. (True where the
+        audit is what the test is about.)
         """
         audited = ("--seatrial-audit",) if audit else ()
         return self.run(*(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"), *audited, *arguments, **environ)

@@ -38,7 +38,7 @@ def broken(request, project):
 
 
 def test_a_difference_fails_the_test_that_left_it_and_names_table_row_and_writer(broken):
-    outcome = broken.pytest()
+    outcome = broken.pytest(audit=True)
     assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
     assert "ERROR at teardown of test_leaks" in outcome.text
     assert "After test_teams.py::test_leaks the database db does not equal its baseline: rows " in outcome.text

@@ -84,7 +84,7 @@ def files(kind: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("kind", "workers"), [("sqlite", "0"), ("postgres", "2")])
 def test_nested_layers_are_the_baseline_of_the_tests_inside_and_gone_with_their_fixtures(project, kind, workers):
-    outcome = project.write(files(kind)).pytest("-n", workers, "--dist", "loadfile")
+    outcome = project.write(files(kind)).pytest("-n", workers, "--dist", "loadfile", audit=True)
     assert outcome.counts() == {"passed": 7}, outcome.text
     assert "db: audited after 7 tests, all of them equal to the baseline" in outcome.text
 
@@ -263,7 +263,7 @@ ASYNC = {
 
 
 def test_async_fixtures_of_every_scope_and_loop_lay_layers_as_sync_ones_do(project):
-    outcome = project.write(ASYNC).pytest("-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
+    outcome = project.write(ASYNC).pytest("-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin", audit=True)
     assert outcome.counts() == {"passed": 10}, outcome.text
     assert "db: audited after 10 tests, all of them equal to the baseline" in outcome.text
     assert "warning" not in outcome.text.lower(), outcome.text

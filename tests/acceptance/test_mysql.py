@@ -101,7 +101,7 @@ def test_an_asynchronous_app_is_reset_and_audited(project, driver):
             "schema.sql": SCHEMA,
         }
     )
-    outcome = project.pytest("-q", "-p", "pytest_asyncio.plugin")  # audited, as every made-up project is
+    outcome = project.pytest("-q", "-p", "pytest_asyncio.plugin", audit=True)
     assert outcome.counts() == {"passed": 4}, outcome.text
 
 
