@@ -36,7 +36,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-ts test check ready ready-newest ready-client tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
+.PHONY: help demo demo-ts test prepared tested check ready ready-newest ready-client tests newest client client-tests nightly matrix workloads lint types format bench bench-ts docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -53,10 +53,15 @@ demo-ts: .venv/.demo $(SHOP)/node_modules/.installed
 
 # --- what must hold -----------------------------------------------------------------------------------------------
 
-# The types are checked by one processor, and a package manager waits for the network: they share the time.
 test:
+	@$(MAKE) --no-print-directory prepared
+	@$(MAKE) --no-print-directory tested
+
+# The types are checked by one processor, and a package manager waits for the network: they share the time.
+prepared:
 	@$(MAKE) --no-print-directory -j 3 $(WHOLE) check ready
-	@$(MAKE) --no-print-directory tests newest client-tests
+
+tested: tests newest client-tests
 
 check: lint types
 
