@@ -255,7 +255,10 @@ DEMANDS: dict[str, dict[str, str]] = {
         *KINDS,
     ),
     "time-outs are immune to a clock that stands still": {
-        **on(LOCAL + "test_a_server_starts_while_the_clock_stands_still", *ALL_SERVERS),
+        **on(
+            EVERY + "test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still",
+            *(kind for kind in ALL_SERVERS if kind != "s3"),
+        ),
         "sqlite": NONE,
     },
 }

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import freezegun
 import pytest
 
 from seatrial.core import folders, processes, wait
@@ -114,6 +115,23 @@ def test_a_server_that_starts_is_asked_every_5_to_10_milliseconds_until_it_answe
     assert waited[::2] == ["asked"] * (len(waited) // 2 + 1)
     assert len(waited) > 10
     assert all(0.005 <= seconds <= 0.01 for seconds in waited[1::2])
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "s3"])
+def test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still(reserve, monkeypatch, name):
+    with freezegun.freeze_time("2001-01-01"):
+        server = reserve(name)
+        whole = server.spec
+        with monkeypatch.context() as patch:
+            server.spec = replace(whole, patience=0.2)
+            patch.setattr(type(whole.program), "answers", lambda self, endpoint: False)
+            with pytest.raises(ProviderError, match=r"no answer in 0\.2 s"):
+                server.start()
+        server.spec = whole
+        assert server.start() is False
+        assert whole.program.answers(server.endpoint)
+        server.release()
+        assert wait.until(lambda: not server.instance.alive, timeout=30)
 
 
 def machine(cache):

@@ -12,7 +12,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import freezegun
 import psycopg
 import pytest
 
@@ -419,15 +418,6 @@ def test_equal_specs_share_a_server_whatever_their_idle_time(spec):
 
 def test_environments_of_one_project_have_servers_of_their_own(spec):
     assert key(spec(), "embedded", Path("/py311/bin")) != key(spec(), "embedded", Path("/py313/bin"))
-
-
-def test_a_server_starts_while_the_clock_stands_still(reserve):
-    with freezegun.freeze_time("2001-01-01"):
-        server = reserve()
-        assert server.start() is False
-        assert ask(server) == 1
-        server.release()
-        assert ended(server)
 
 
 def test_a_server_starts_where_the_memory_is_small_and_status_says_so(reserve, monkeypatch, tmp_path):
