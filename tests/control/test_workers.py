@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from seatrial.core import processes, wait
+
 
 def test_a_worker_gets_what_to_export_and_is_answered_the_same_again(client, worker):
     assert set(worker.told["env"]) == {"DATABASE_URL", "NOTES_URL"}
@@ -210,9 +212,16 @@ def test_a_schema_that_fails_is_told_and_can_be_mended_while_the_server_runs(ser
         client.close()
 
 
-def kill_server(worker):
+def kill_server(worker, *, to_the_end=True):
+    """Its backends serve on until they notice, which takes a busy machine a while."""
     (postmaster,) = worker.run("select pg_read_file('postmaster.pid')")
-    os.kill(int(postmaster[0].splitlines()[0]), signal.SIGKILL)
+    pid = int(postmaster[0].splitlines()[0])
+    backends = {child: start for child in processes.children(pid) if (start := processes.started(child))}
+    os.kill(pid, signal.SIGKILL)
+    if to_the_end:
+        assert wait.until(
+            lambda: all(processes.started(child) != start for child, start in backends.items()), timeout=60
+        )
 
 
 def test_a_server_that_was_killed_is_started_again_and_the_test_is_told(worker, client):
@@ -230,7 +239,7 @@ def test_a_server_that_was_killed_is_started_again_and_the_test_is_told(worker, 
     client.delete(f"/v1/clones/{again['id']}")
 
     worker.checkout("it kills the server, and nobody waits for its end")
-    kill_server(worker)
+    kill_server(worker, to_the_end=False)
     client.delete(worker.path)
     with pytest.raises(psycopg.OperationalError):
         worker.run("select 1")  # nothing was started again for a copy that is given up
