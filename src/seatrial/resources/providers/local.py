@@ -309,6 +309,7 @@ class LocalServer:
             self._await(hold, before)
         except ProviderError:
             hold.close()
+            client.end(self.instance)  # at once, however long it may be idle
             client.settle(self.instance)
             if not used:
                 raise

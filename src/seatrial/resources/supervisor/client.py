@@ -213,17 +213,17 @@ def down(instance: Instance, timeout: float = 20) -> bool:
     Raises:
         ProviderError: it has not ended after `timeout` seconds.
     """
-    ran = _end(instance, timeout)
+    ran = end(instance, timeout)
     with instance.lock("ending the server"):  # nobody starts one from here on
         if not ran:
-            ran = _end(instance, timeout)
+            ran = end(instance, timeout)
         elif ask(instance, "status") is not None:
             return True  # ours has ended, and another run has started one meanwhile
         settle(instance, timeout)
     return ran
 
 
-def _end(instance: Instance, timeout: float) -> bool:
+def end(instance: Instance, timeout: float = 20) -> bool:
     """Ask a supervisor to end, as soon as it listens, and wait until it tells; False if none does."""
     found: socket.socket | None = None
 

@@ -103,6 +103,16 @@ def test_one_that_does_not_get_ready_is_told_with_what_was_waited_for(program):
     assert wait.until(lambda: not server.instance.alive, timeout=10)
 
 
+def test_one_that_does_not_get_ready_is_ended_at_once_however_long_servers_may_be_idle(program, monkeypatch):
+    monkeypatch.setenv("SEATRIAL_IDLE", "600")
+    server = program("waits", patience="1")
+    with pytest.raises(ProviderError) as caught:
+        server.start()
+    assert "no answer in 1 s" in caught.value.what
+    assert "a line of the log" in caught.value.cause
+    assert not server.instance.alive
+
+
 @pytest.mark.parametrize("ready", READY)
 def test_whatever_is_waited_for_the_wait_has_an_end(program, ready):
     server = program("waits", ready=ready, patience="1")
