@@ -52,3 +52,83 @@ def test_after_a_crash_of_a_backend_the_next_test_starts_from_the_baseline(servi
     assert "ERROR tests/test_crash.py::test_after" not in outcome.text, outcome.text
     assert "FAILED tests/test_crash.py::test_after" not in outcome.text, outcome.text
     assert outcome.counts().get("passed", 0) >= 4, outcome.text
+
+
+ASKED_BY_NAME = """
+import os
+import signal
+
+import psycopg
+import pytest
+
+DB = "db_url"
+
+
+@pytest.fixture(scope="session")
+def wide():
+    return 1
+
+
+def connect(request):
+    return psycopg.connect(request.getfixturevalue(DB))
+
+
+def test_the_server_is_killed(request):
+    with connect(request) as connection:
+        postmaster = int(connection.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        with pytest.raises(psycopg.Error):
+            while True:
+                connection.execute("select 1")
+
+
+def test_with_a_wider_fixture(wide, request):
+    with connect(request) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_without_a_database(wide):
+    pass
+"""
+
+
+def test_a_server_that_dies_where_tests_ask_for_it_by_name_only_is_there_again_for_the_next_wider_fixture(service):
+    service.write({"tests/test_by_name.py": ASKED_BY_NAME})
+    outcome = service.pytest("-q", "tests/test_by_name.py", timeout=60)
+    assert outcome.counts() == {"passed": 3}, outcome.text
+
+
+UNTOLD = """
+import pytest
+
+from seatrial.errors import IsolationError
+from seatrial.harness.managed import Managed
+
+
+@pytest.fixture(scope="session")
+def wide():
+    return 1
+
+
+def refuse(self):
+    Managed.before_layer = once
+    raise IsolationError("not now", fix="wait")
+
+
+once, Managed.before_layer = Managed.before_layer, refuse
+
+
+def test_first(db, wide):
+    pass
+
+
+def test_second(db, wide):
+    pass
+"""
+
+
+def test_what_keeps_a_wider_fixture_from_being_set_up_is_told_to_one_test_and_the_next_sets_it_up(service):
+    service.write({"tests/test_untold.py": UNTOLD})
+    outcome = service.pytest("-q", "tests/test_untold.py", timeout=60)
+    assert outcome.counts() == {"error": 1, "passed": 1}, outcome.text
+    assert "not now" in outcome.text

@@ -250,7 +250,8 @@ class Harness:
         return self.resources[name].sessions.session()
 
     def url(self, name: str) -> str:
-        """The URL of this worker's copy: the same from the first test to the last."""
+        """The URL of this worker's copy: the same from the first test to the last. It is there from now on."""
+        self.require([name])
         return self.resources[name].plan.address.url()
 
     def client(self) -> Any:

@@ -207,7 +207,13 @@ class Managed:
         if self._audit is None or self._copy is None or self.failure is not None:
             return []
         before = time.perf_counter()
-        leak = self._audit.check(test, self._at_work)
+        try:
+            leak = self._audit.check(test, self._at_work)
+            if leak is not None:
+                restore.renew(self._copy)  # one test fails of it, not all that follow
+                self.sessions.invalidate()
+        except ServerLost:
+            return []  # nothing is left that could be compared; the next test has a server again
         self._emit(
             events.Audited(
                 resource=self.plan.name,
@@ -216,16 +222,18 @@ class Managed:
                 milliseconds=(time.perf_counter() - before) * 1000,
             )
         )
-        if leak is None:
-            return []
-        restore.renew(self._copy)  # one test fails of it, not all that follow
-        self.sessions.invalidate()
-        return [leak]
+        return [] if leak is None else [leak]
 
     def before_layer(self) -> None:
         """A fixture of wider scope is going to be set up: what a test has written late is no part of its layer."""
-        if self._copy is not None and not self.leased:
-            self._late(restore.late(self._copy))
+        if self._copy is None or self.leased:
+            return
+        try:
+            late = restore.late(self._copy)
+        except ServerLost:
+            self._recover()
+        else:
+            self._late(late)
 
     def lay(self, owner: object, name: str, *, asks: bool) -> bool:
         """The fixture is set up: what it has written is the baseline of the tests inside it. Whether it wrote anything.

@@ -48,8 +48,15 @@ class WiderFixtures:
             self._begin(item)
         if self._harness.in_test and self._enclosed(item):
             return (yield)  # what a transaction of the class holds is no layer
-        with plain_errors():
-            self._harness.before_layer()
+        try:
+            with plain_errors():
+                self._harness.before_layer()
+        except BaseException as error:
+            # As pytest does where a set-up fails; but the next test may try again.
+            sub: Any = request  # a SubRequest, which has no public name
+            fixturedef.cached_result = (None, fixturedef.cache_key(sub), (error, error.__traceback__))
+            fixturedef.finish(sub)
+            raise
         # Finalizers run in the opposite order: this one is there before the fixture adds its own.
         fixturedef.addfinalizer(partial(self._lift, fixturedef))
         result = yield
