@@ -221,6 +221,31 @@ def test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use(type_in, url, 
     assert (report["in_use"], client.instances(store=store)) == (0, [])
 
 
+@pytest.mark.parametrize("mode", ["--all", "--older-than=1", "--larger-than=0"])
+def test_clean_deletes_no_file_of_anybody_else(tmp_path, monkeypatch, capfd, mode):
+    """Neither where the cache was pointed at a folder of somebody's, nor where he put something into a cache of ours."""
+    cache = tmp_path / "cache"
+    theirs = [tmp_path / "thesis" / name for name in ("chapter1.txt", "history/chapter0.txt", "run/x/about.json")]
+    theirs += [cache / "mine" / "letter.txt"]
+    monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
+    assert main(("clean",)) == 0
+    for file in theirs:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+        os.utime(file, (time.time() - 100 * 86400,) * 2)
+    ours = cache / "history" / "choice.json"
+    ours.parent.mkdir()
+    ours.touch()
+    os.utime(ours, (time.time() - 100 * 86400,) * 2)
+    for folder in (cache, tmp_path / "thesis", tmp_path):
+        monkeypatch.setenv("SEATRIAL_CACHE", str(folder))
+        assert main(("clean", mode)) == 0
+    assert all(file.exists() for file in theirs)
+    assert not ours.exists()
+    told = capfd.readouterr().out
+    assert f"{tmp_path / 'thesis'}: there are files of others in it" in told
+
+
 def _until_idle(store):
     deadline = time.monotonic() + 20
     while any(status.running for status in client.instances(store=store)):

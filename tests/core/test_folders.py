@@ -70,6 +70,73 @@ def test_a_folder_of_somebody_else_is_not_used(monkeypatch, tmp_path):
     assert f"{theirs}: it belongs to another user" in caught.value.cause
 
 
+def test_a_cache_is_tagged_so_that_backups_leave_it_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
+    assert folders.cache() == folders.Place(path=tmp_path)
+    assert (tmp_path / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
+    (tmp_path / "notes.txt").touch()
+    assert folders.cache() == folders.Place(path=tmp_path)
+
+
+def test_in_a_folder_with_files_of_others_the_cache_is_a_folder_of_its_own_and_the_reason_told(monkeypatch, tmp_path):
+    for name in ("thesis", "history/2024", "sqlite"):
+        (tmp_path / name / "in it").mkdir(parents=True)
+        monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / Path(name).parts[0]))
+        place = folders.cache()
+        assert place == folders.cache()
+        assert place.path == tmp_path / Path(name).parts[0] / "seatrial"
+        assert place.reason == f"{place.path.parent}: there are files of others in it"
+        assert stat.S_IMODE(place.path.stat().st_mode) == 0o700
+
+
+def test_the_cache_of_another_program_is_none_of_ours(monkeypatch, tmp_path):
+    (tmp_path / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n# created by pip\n")
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
+    assert folders.cache().path == tmp_path / "seatrial"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_in_a_folder_that_others_may_write_in_the_cache_is_a_private_folder_of_its_own(monkeypatch, tmp_path, mode):
+    tmp_path.chmod(mode)
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
+    place = folders.cache()
+    assert (place.path, place.reason) == (tmp_path / "seatrial", f"{tmp_path}: others may write in it")
+    assert stat.S_IMODE(place.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+
+
+def test_where_a_folder_seatrial_of_somebody_s_is_in_the_way_another_place_is_taken(monkeypatch, tmp_path):
+    (tmp_path / "src" / "seatrial" / "tests").mkdir(parents=True)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "src"))
+    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    place = folders.cache()
+    assert place.path.parent == tmp_path / "tmp"
+    assert "seatrial: there are files of others in it" in place.reason
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        ("ports.lock", "secret", "secret.lock", "fresh/a.tar", "run/x"),
+        tuple(f"sqlite/{n}/x" for n in ("templates", "lasting", "kept")),
+    ],
+)
+def test_a_cache_from_before_there_were_tags_is_used_on(monkeypatch, tmp_path, held):
+    for name in held:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
+    assert folders.cache() == folders.Place(path=tmp_path)
+
+
+def test_processes_that_start_at_once_agree_on_the_cache(monkeypatch, tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):
+            monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / str(number)))
+            assert set(pool.map(lambda _: folders.cache().path, range(4))) == {tmp_path / str(number)}
+
+
 def test_a_server_s_folder_stays_where_it_is(store):
     first = folders.instance(store, "12345678")
     assert folders.instance(store, "12345678").path == first.path

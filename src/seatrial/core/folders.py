@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -25,6 +26,17 @@ _OWNER = "cache"
 """The file that tells which cache a folder of running servers belongs to."""
 _SOCKET_NAME = len("/12345678/.s.PGSQL.65535")
 
+TAG = "CACHEDIR.TAG"
+"""The file that makes a folder a cache of ours; backups and searches know its name, and leave such a folder out."""
+_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
+# This folder is a cache of Seatrial, which deletes what it keeps in here. https://bford.info/cachedir/
+"""
+ROOMS = ("fresh", "history", "nats", "redis", "s3", "sqlite")
+"""The folders of a cache for files that can be made anew. Nothing else in it is ever deleted as such."""
+_OLD = frozenset({*ROOMS, "run", "now", "ports.lock", "secret", "secret.lock"})
+"""All that was in the top of a cache when caches had no tag yet."""
+_OLD_SQLITE = ("templates", "lasting", "kept")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -37,15 +49,22 @@ class Place:
 def cache() -> Place:
     """The folder that lasts from run to run: $SEATRIAL_CACHE, or the user's cache folder, or a temporary one.
 
+    Where that folder has files of others in it, or others may write there, it is the folder `seatrial` in it: what is
+    in a cache may be deleted, by `seatrial clean` and otherwise.
+
     Raises:
         ProviderError: none of them can be written.
     """
     reasons: list[str] = []
     for path in _caches():
-        reason = _prepare(path)
-        if not reason:
-            return Place(path=path, reason="; ".join(reasons))
-        reasons.append(f"{path}: {reason}")
+        for place in (path, path / "seatrial"):
+            unfit = _prepare(place)
+            reason = unfit or _claim(place)
+            if not reason:
+                return Place(path=place, reason="; ".join(reasons))
+            reasons.append(f"{place}: {reason}")
+            if unfit:  # nor can a folder in it
+                break
     raise ProviderError(
         "there is no folder to keep servers and templates in",
         cause="; ".join(reasons),
@@ -63,6 +82,12 @@ def running(store: Path) -> list[Path]:
     disk = [store / "run", Path(tempfile.gettempdir()) / tag]
     # Root's servers run as another user, who may not enter root's home.
     return [*memory, *(reversed(disk) if _uid() == 0 else disk)]
+
+
+def room(name: str) -> Path:
+    """The folder of the cache that is called `name`, one of `ROOMS`; it need not exist."""
+    assert name in ROOMS, f"nobody would ever clean {name}"
+    return cache().path / name
 
 
 def instance(store: Path, key: str) -> Place:
@@ -138,6 +163,36 @@ def _prepare(path: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return "" if os.access(path, os.W_OK | os.X_OK) else "it can't be written"
+
+
+def _claim(path: Path) -> str:
+    """Have the folder tagged as a cache of ours, if it is one or empty; why it can't be, or nothing."""
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write in it"
+    try:
+        tag = (path / TAG).read_bytes() if (path / TAG).exists() else None
+        if tag is None:
+            names = {one.name for one in path.iterdir()}
+            if names and TAG not in names and not _is_old(path, names):
+                return "there are files of others in it"
+            _write_tag(path / TAG)
+    except OSError as error:
+        return error.strerror or str(error)
+    # Empty for a moment, while another process writes it.
+    return "" if tag in (None, _TAG, b"") else "it is the cache of another program"
+
+
+def _write_tag(tag: Path) -> None:
+    with suppress(FileExistsError):  # another process was faster
+        descriptor = os.open(tag, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as file, suppress(OSError):  # a full disk: the name is enough
+            file.write(_TAG)
+
+
+def _is_old(path: Path, names: set[str]) -> bool:
+    """Whether a folder without a tag is a cache from before there were tags."""
+    known = all(name in _OLD or name.startswith("secret.") for name in names)
+    return known and ({"ports.lock", "secret"} <= names or all((path / "sqlite" / one).is_dir() for one in _OLD_SQLITE))
 
 
 def _unfit(root: Path) -> str:

@@ -217,7 +217,7 @@ def _chooser(config: Config, resource: ResourceConfig) -> Chooser:
     from seatrial.isolation.history import History
 
     project = folders.digest(str(config.root), 16)
-    return Chooser(History(folders.cache().path / "history" / f"{project}-{resource.name}.json"))
+    return Chooser(History(folders.room("history") / f"{project}-{resource.name}.json"))
 
 
 def _audit(

@@ -15,7 +15,7 @@ from seatrial.resources.supervisor.instance import Instance, discard, known
 _RECENT = 86400
 """Seconds for which a file may be in use after it was last touched, while there is a run at all."""
 _NEVER = ("run", "lasting")
-"""Folders of a cache whose content has a life of its own: servers and runs, development databases."""
+"""Folders in the rooms of a cache whose content has a life of its own: runs, development databases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +84,12 @@ def _server(instance: Instance, now: float) -> Kept:
 
 
 def _files(store: Path) -> Iterator[Path]:
-    for folder in store.iterdir():
-        if folder.is_dir() and folder.name not in _NEVER:
-            yield from (path for path in folder.rglob("*") if _is_kept(path, folder))
+    for folder in (store / name for name in folders.ROOMS):
+        yield from (path for path in folder.rglob("*") if _is_kept(path, folder))
     # Copies of a wheel's binaries, for a user who can't reach the wheel.
-    yield from Path(tempfile.gettempdir()).glob(f"seatrial-{os.geteuid()}-open-*")
+    for copy in Path(tempfile.gettempdir()).glob(f"seatrial-{os.geteuid()}-open-*"):
+        if copy.lstat().st_uid == os.geteuid():
+            yield copy
 
 
 def _is_kept(path: Path, below: Path) -> bool:

@@ -29,7 +29,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from seatrial.core import folders
     from seatrial.resources import kept
 
-    store = folders.cache().path
+    cache = folders.cache()
+    store = cache.path
     everything = kept.everything(store)
     going = everything if args.all else kept.surplus(everything, args.older_than * _DAY, int(args.larger_than * _MB))
     gone = [one for one in going if args.dry_run or kept.delete(one, store)]
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.line(f"{_size(one.size):>10}  unused for {_age(one.age):<8}  {one.what}")
     verb = "would be deleted" if args.dry_run else "deleted"
     out.line(f"{len(gone)} {verb}, {_size(sum(one.size for one in gone))}; {_size(left)} stay in {store}", "bold")
+    if cache.reason:
+        out.line(f"({cache.reason})", "dim")
     if len(gone) < len(going):
         out.line(f"{len(going) - len(gone)} are in use and stay.", "dim")
     out.value(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.cli import project
 from seatrial.cli.checkup import LIMITS, Offer, Recorder, Trial, offers, shown, trial
 from seatrial.cli.output import Output
+from seatrial.core import folders
 from seatrial.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
     out.line(f"{config.source}: no mistakes", "bold")
     if config.app:
         out.line(f"  {'app':<10} {config.app}  ({config.origins.get('app', '')})")
+    cache = folders.cache()
+    out.line(f"  {'cache':<10} {cache.path}" + (f"  ({cache.reason})" if cache.reason else ""))
     recorder = Recorder()
     reports: list[dict[str, Any]] = []
     healthy = True
@@ -61,6 +64,7 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
         {
             "configuration": str(config.source),
             "app": config.app,
+            "cache": str(cache.path),
             "resources": reports,
             "patterns": [asdict(pattern) for pattern in found],
             "limits": list(LIMITS),

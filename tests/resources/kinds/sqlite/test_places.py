@@ -81,15 +81,15 @@ PLAIN = "def test_it(db):\n    assert db.execute('select count(*) from big').fet
     ids=["where the schema is applied", "where the template is kept", "where it is copied"],
 )
 def test_a_disk_that_is_full_is_told_and_with_room_the_next_run_works(project, tmp_path, warm, megabytes, told):
-    cache, temporary = tmp_path / "cache", tmp_path / "temporary" / ("long" * 30)  # too long for a socket: not taken
-    cache.mkdir()
+    disk, temporary = tmp_path / "d", tmp_path / "temporary" / ("long" * 30)  # too long for a socket: not taken
+    disk.mkdir()
     temporary.mkdir(parents=True)
     written(project, schema=THREE, tests=PLAIN)
-    filler = f"head -c {(11 - megabytes - (3 if warm else 0)) * 1_000_000} /dev/zero > {cache}/filler"
-    steps = [*(['"$@"'] if warm else []), filler, '"$@"', f"rm {cache}/filler", '"$@"']
-    mounts = [f"-o size=11m none {cache}", "-o size=8m none /dev/shm"]
+    filler = f"head -c {(11 - megabytes - (3 if warm else 0)) * 1_000_000} /dev/zero > {disk}/filler"
+    steps = [*(['"$@"'] if warm else []), filler, '"$@"', f"rm {disk}/filler", '"$@"']
+    mounts = [f"-o size=11m none {disk}", "-o size=8m none /dev/shm"]
     argv = behind(mounts, "sh", "-c", "\n".join(steps), "sh", *pytest_of(project))
-    outcome = project.run(*argv, SEATRIAL_CACHE=str(cache), TMPDIR=str(temporary))
+    outcome = project.run(*argv, SEATRIAL_CACHE=str(disk / "c"), TMPDIR=str(temporary))
     assert outcome.counts() == {"passed": 1}, outcome.text
     assert told in outcome.text
 

@@ -26,7 +26,7 @@ class NatsStore:
         self.locale = f"{endpoint.kind} {endpoint.version}"
         self._address = address
         self._wire = Wire(endpoint)
-        self._templates = folders.cache().path / "nats"
+        self._templates = folders.room("nats")
         self._templates.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def find(self, key: str) -> bool:

@@ -38,7 +38,7 @@ class RedisStore:
         self._endpoint = endpoint
         self._address = address
         self._wire = Wire(endpoint)
-        self._cache = folders.cache().path / "redis"
+        self._cache = folders.room("redis")
         for folder in (self._templates, self._fresh):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

@@ -44,7 +44,7 @@ class S3Store:
         self._address = address
         self._session = session()
         self._client: Any = resource(endpoint.admin, self._session).meta.client
-        self._locks = folders.cache().path / "s3" / folders.digest(f"{endpoint.admin.host}:{endpoint.admin.port}")
+        self._locks = folders.room("s3") / folders.digest(f"{endpoint.admin.host}:{endpoint.admin.port}")
         self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held: dict[str, FileLock] = {}
         self._notes = Notes(self._client)

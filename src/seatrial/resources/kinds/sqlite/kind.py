@@ -115,7 +115,7 @@ class SQLite:
         )
 
     def _cache(self) -> Path:
-        return self._chosen_cache or folders.cache().path / self.name
+        return self._chosen_cache or folders.room("sqlite")
 
 
 def _database(at: str, project: Path) -> str:
