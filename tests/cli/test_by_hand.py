@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -88,6 +89,26 @@ def test_the_log_is_shown_without_passwords_and_with_what_was_just_written(type_
     assert "hunter22" not in told
     (server,) = json.loads(type_in("logs", "db", "-n", "2", "--json")[1])
     assert (server["kind"], server["running"], len(server["lines"])) == ("postgres", True, 2)
+
+
+@pytest.mark.parametrize("way", [(), ("--json",)])
+def test_a_command_that_does_not_start_is_told_without_the_password_that_it_was_given(type_in, tmp_path, store, way):
+    said = 'echo "I take $0 for it"; echo "as in x$0.y"; exit 3'
+    (tmp_path / "seatrial.toml").write_text(
+        f"""[resources.thing]
+        kind = "command"
+        command = '''sh -c '{said}' {{password}} --port {{port}}'''
+        reset = "nothing"
+        """
+    )
+    status, out, told = type_in("up", "-C", str(tmp_path), *way)
+    assert status != 0
+    assert "I take *** for it" in told
+    assert "as in x***.y" in told
+    assert "*** --port" in told
+    assert "I take *** for it" in type_in("logs", "-C", str(tmp_path), "thing", *way)[1]
+    secret = (store / "secret").read_text()
+    assert secret not in out + told + "".join(type_in("logs", "-C", str(tmp_path), "thing", *way)[1:])
 
 
 def test_a_log_that_is_followed_shows_what_comes(type_in, url, monkeypatch):
@@ -180,6 +201,22 @@ def test_what_can_t_be_adopted_says_so(type_in):
     assert status == 2
     assert "nothing can be adopted" in told
     assert "hunter22" not in told
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("redis://:hun/ter22@localhost:6379/0", "redis://:PASSWORD@HOST:PORT/0; in a password / is written %2F"),
+        ("mysql://app:hun#ter22@localhost/d", "mysql://USER:PASSWORD@HOST:PORT"),
+        ("nats://hunter22@localhost:4222", "seatrial adopt"),
+        ("nats://hun/ter22@localhost:4222", "seatrial adopt"),
+    ],
+)
+def test_a_url_that_can_t_be_adopted_is_told_without_its_secret_and_with_the_form_of_its_kind(type_in, url, advice):
+    status, out, told = type_in("adopt", url, "--json")
+    assert status == 2
+    assert not re.search("hun|ter22", out + told)
+    assert advice in told
 
 
 def test_a_redis_with_data_is_used_once_it_is_adopted(type_in, folder):

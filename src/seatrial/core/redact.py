@@ -1,24 +1,77 @@
-"""Secrets never reach a message, a log or a report: this takes them out of text."""
+"""Secrets never reach a message, a log or a report: this takes them out of text.
+
+What is known to be a secret is named by the caller, and hidden wherever it stands. Beyond that the patterns below know
+how secrets are written. Where a text can be read in two ways, more of it is hidden rather than less.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
+_SHORT = 8
+"""Shorter secrets are hidden as words of their own only: each "x" of a text is not worth it."""
 
-_URL = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s:/@?#]*:)(?P<secret>[^\s/?#\"'`]*)(?=@)", re.IGNORECASE)
-_PAIR = re.compile(
-    r"(?P<before>[\"']?\b\w*(?:password|passwd|pgpass|secret)\b[\"']?\s*[=:]\s*)"
-    r"(?P<secret>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\s'\"&,;)}\]]+)",
-    re.IGNORECASE,
+_GOES_ON = r"""(?![\s,;:)\]}'"\\]|[.!?]\s|$)"""
+"""After a quotation mark that ends nothing: a password with one was put between two without care."""
+_STRING = rf"""(?:\\*[a-z]{{0,2}}&?'(?:\\\\|\\'{{1,2}}|''|'{_GOES_ON}|[^'\n])*'?
+    |\\*"(?:\\.|"{_GOES_ON}|[^"\n])*"?)"""
+"""A string of any language, of text that is quoted itself, too; to the end of the line where it was cut off."""
+_WORD = r"""(?:[^\s"'][^\s]*?(?=["',)}\]]{0,9}(?:\s|$|[&;](?:[\w.-]+=|\s|$))))"""
+"""What stands without quotation marks: to the next blank, or to the next pair of a query or connection string."""
+_VALUE = rf"(?P<secret>{_STRING}|{_WORD})"
+
+_PATTERNS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE)
+    for pattern in (
+        # scheme://user:secret@host, and the secret may hold any character: all up to the last @ is taken for it, but
+        # not where host:port stands before a path with an @, and not for the PASSWORD of our own advice.
+        r"""(?P<before>(?P<quote>["'`])?\b
+            (?!(?:(?:http|ws)s?://[^\s:/@?#]+|[a-z0-9+.-]{1,30}://(?:localhost|[\w-]*\.[\w.-]*))
+               :\d{1,5}(?![^/?\#"'`,;)\]}>\s]))
+            [a-z][a-z0-9+.-]{0,30}://[^\s:/@?\#\[]{0,256}:)
+            (?!(?-i:PASSWORD|SECRET)@)
+            (?P<secret>(?(quote)(?:(?!(?P=quote))\S){1,512}|\S{1,512}))(?=@)""",
+        # scheme://token@host: elsewhere a name without a password is a user's.
+        r"""(?P<before>\bnats://)(?P<secret>[^\s:"'`]{1,512}?):?(?=@)""",
+        r"""(?P<before>\b[a-z0-9+.-]{0,30}(?:tls|rediss?|valkeys?|https?|wss?)://)
+            (?P<secret>[^\s:/?\#@"'`]{1,512}):?(?=@)""",
+        # name=value, name: value, "name": "value"; `token` is a word of parsers as well, as in: unexpected token: ")".
+        rf"""(?P<before>(?:passw(?:or)?d|passphrase|pgpass|secret|credentials?
+                |(?:api|access|private|account|signing|encryption)[_-]?key|(?<=_)(?:pass|pwd|auth)
+                |(?:^|[{{(,])[\ \t-]*token|(?<=[a-z_-])token|token(?=\\*["']\s*[:=]|\s*=))
+            (?:[_-]?(?:access[_-]?)?key)?(?:[_-]?base)?\d*\\*["']?\s*(?:=>|:=|[:=])\s*)
+            (?!(?:none|null|true|false)(?:[\s,;)}}\]]|$)){_VALUE}""",
+        r"""(?P<before>\bauthorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest)\s+)?)
+            (?P<secret>[\w+/~.=-]{6,})""",
+        # On a command line, and in what Redis is told.
+        rf"""(?P<before>(?:--[\w-]{{0,40}}(?:password|passwd|secret|token)|--(?:pass|auth)|\b(?:requirepass|masterauth))
+            (?:\s+|["'],\s*))(?!-){_VALUE}""",
+        # SQL: a string, or text between $$ or $tag$.
+        rf"""(?P<before>(?:\bidentified\s+(?:(?:with|via)\s+\S{{1,99}}\s+)?(?:by|using|as)
+                |\bpassword(?:\s+for\s+\S{{1,99}}\s*=|(?=[\s(])))\s*(?:password\s*)?\(?\s*)
+            (?P<secret>{_STRING}|\$(?P<tag>\w{{0,63}})\$(?s:.)*?(?:\$(?P=tag)\$|\Z))""",
+    )
 )
-_SQL = re.compile(r"(?P<before>\bpassword\s+)(?P<secret>E?'(?:[^']|'')*')", re.IGNORECASE)
+_ACL = re.compile(r"\bsetuser\b.*", re.IGNORECASE)
+_ACL_SECRET = re.compile(r"(?<=[\s\"'])(?P<before>[<>#])\S+")
 
 
 def redact(text: str, *secrets: str) -> str:
-    """`text` without the passwords of URLs, connection strings, settings and SQL, and without `secrets` themselves."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    for pattern in (_URL, _PAIR, _SQL):
+    """`text` without the secrets of URLs, settings, commands and SQL, and without `secrets` themselves."""
+    for written in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+        whole = rf"(?<!\w){re.escape(written)}(?!\w)" if len(written) < _SHORT else re.escape(written)
+        text = re.sub(whole, HIDDEN, text)
+    for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<before>{HIDDEN}", text)
-    return text
+    return _ACL.sub(lambda line: _ACL_SECRET.sub(rf"\g<before>{HIDDEN}", line[0]), text)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How it may be written: as it is, in a URL, and within a string."""
+    if secret.strip("*"):
+        yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
+        yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])

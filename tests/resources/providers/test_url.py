@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,10 @@ def test_the_short_scheme_and_the_usual_port():
         ("postgresql:///app", "no host, no user"),
         ("postgresql://u:hunter22@h", "no database"),
         ("postgresql://u:hunter22@h:port/d", "not a URL"),
+        ("postgresql://u:hun/ter22@h/d", "not a URL"),
+        ("postgresql://u:1/hunter22@h/d", "not a URL"),
+        ("postgresql://u:hun#ter22@h/d", "not a URL"),
+        ("postgresql://u:hun[ter22@h/d", "not a URL"),
         ("nothing at all", "no host, no user"),
     ],
 )
@@ -53,7 +58,7 @@ def test_a_url_that_is_none_is_refused_without_its_password(url, what):
     with pytest.raises(ConfigError) as caught:
         parse(url)
     assert what in caught.value.what
-    assert "hunter22" not in str(caught.value)
+    assert not re.search("hun|ter22", str(caught.value))
     assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in caught.value.fix
 
 

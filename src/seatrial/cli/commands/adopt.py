@@ -57,9 +57,9 @@ def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
     """The first kind whose URLs look like this one."""
     from seatrial.resources import registry
     from seatrial.resources.protocol import SupportsAdopt, Wish
-    from seatrial.resources.providers.url import parse
+    from seatrial.resources.providers.url import scheme_of
 
-    scheme = parse(url, ()).scheme
+    scheme = scheme_of(url)
     known = []
     for name in registry.kinds():
         kind = registry.kind(name)
@@ -73,7 +73,7 @@ def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
     raise ConfigError(
         redact(f"nothing can be adopted at {url}"),
         cause=f"the URLs of what can be begin with {', '.join(sorted(set(known)))}",
-        fix="give its whole URL: seatrial adopt postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        fix="give its whole URL, as in: seatrial adopt postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
     )
 
 

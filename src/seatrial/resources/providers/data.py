@@ -105,7 +105,7 @@ class DataFolder:
         _tidy(tar.parent)
         unfinished = tar.with_suffix(f".{os.getpid()}")
         with _private(self.instance.folder / "fresh", self.guise) as room:
-            run = _Runner(room, self.guise)
+            run = _Runner(room, self.guise, password(self.store))
             self.program.initialise(self.binaries, room / "data", self.spec, password(self.store), run)
             with tarfile.open(unfinished, "w:") as archive:
                 for path in sorted((room / "data").iterdir()):
@@ -161,8 +161,9 @@ def _private(room: Path, disguise: str) -> Iterator[Path]:
 class _Runner:
     """`protocol.Run`: under a guise, in a room whose files it may read."""
 
-    def __init__(self, room: Path, disguise: str) -> None:
+    def __init__(self, room: Path, disguise: str, secret: str) -> None:
         self._room = room
+        self._secret = secret
         self._guise = disguise
 
     def __call__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -181,7 +182,7 @@ class _Runner:
         if done.returncode:
             raise ProviderError(
                 f"{Path(argv[0]).name} failed with exit status {done.returncode}",
-                cause=redact(done.stdout.strip()) or "it printed nothing",
-                fix=redact(f"run it by hand: {' '.join(argv)}"),
+                cause=redact(done.stdout.strip(), self._secret) or "it printed nothing",
+                fix=redact(f"run it by hand: {' '.join(argv)}", self._secret),
             )
         return done.stdout

@@ -221,7 +221,12 @@ class LocalServer:
 
     def log_tail(self, since: int = 0) -> str:
         """The end of the server's log (at most 60 lines), from byte `since` on."""
-        return logs.tail(self.instance.log, since)
+        return logs.tail(self.instance.log, since, *self._secrets)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """The passwords that it was given, also where its address has none, since only the command knows their use."""
+        return data.password(folders.cache().path), self.spec.at.password if self.spec.at else ""
 
     def log_size(self) -> int:
         """The size of the log in bytes."""
@@ -347,13 +352,14 @@ class LocalServer:
         if answered and hold.alive():
             return
         ended = hold.ended
-        tail = self.log_tail(since) or logs.tail(self.instance.folder / "supervisor.log", 0)
+        hidden = self._secrets
+        tail = self.log_tail(since) or logs.tail(self.instance.folder / "supervisor.log", 0, *hidden)
         waited = f" ({self.spec.ready_when})" if self.spec.ready_when else ""
         status = f"no answer in {patience:g} s{waited}" if ended is None else f"exit status {ended.status}"
         argv = " ".join(self.instance.read("launch.json").get("argv", ()))
         raise ProviderError(
-            redact(f"{self.spec.kind} did not start ({status}): {argv}"),
-            cause=redact(f"the end of its log:\n{tail}"),
+            redact(f"{self.spec.kind} did not start ({status}): {argv}", *hidden),
+            cause=f"the end of its log:\n{tail}",
             fix="mend what the log tells; `seatrial doctor` checks the rest",
         )
 

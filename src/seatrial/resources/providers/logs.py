@@ -12,8 +12,8 @@ _BYTES = 2**18
 _ROTATE = 4 * 2**20
 
 
-def tail(path: Path, since: int) -> str:
-    """The end of a log, from byte `since` on: at most 60 lines, without passwords."""
+def tail(path: Path, since: int, *secrets: str) -> str:
+    """The end of a log, from byte `since` on: at most 60 lines, without passwords and `secrets`."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -21,7 +21,7 @@ def tail(path: Path, since: int) -> str:
             text = file.read()
     except FileNotFoundError:
         return ""
-    return redact("\n".join(text.decode(errors="replace").splitlines()[-_LINES:]))
+    return redact("\n".join(text.decode(errors="replace").splitlines()[-_LINES:]), *secrets)
 
 
 def rotate(log: Path) -> None:

@@ -107,9 +107,11 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form:
     try:
         parts = urlsplit(url)
         port = parts.port or 0
-    except ValueError as error:
-        raise ConfigError(redact(f"`url` is not a URL: {url}"), cause=str(error), fix=f"write it as {form}") from None
-    scheme = parts.scheme.partition("+")[0]
+    except ValueError:  # whose words may have half of the password in them
+        raise _unreadable(url, form) from None
+    if "@" in url and "@" not in parts.netloc:
+        raise _unreadable(url, form)
+    scheme = scheme_of(url)
     database = unquote(parts.path.lstrip("/"))
     missing = [
         name
@@ -119,12 +121,27 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form:
     if missing:
         raise ConfigError(redact(f"`url` has no {', no '.join(missing)}: {url}"), fix=f"write it as {form}")
     return Address(
-        scheme=_SCHEMES.get(scheme, scheme),
+        scheme=scheme,
         host=parts.hostname or "",
-        port=port or _PORTS.get(_SCHEMES.get(scheme, scheme), 0),
+        port=port or _PORTS.get(scheme, 0),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         database=database,
+    )
+
+
+def scheme_of(url: str) -> str:
+    """What a URL begins with, without a driver, by the name that our own addresses have; may be empty."""
+    before, found, _ = url.partition("://")
+    scheme = before.partition("+")[0].lower() if found else ""
+    return _SCHEMES.get(scheme, scheme)
+
+
+def _unreadable(url: str, form: str) -> ConfigError:
+    return ConfigError(
+        redact(f"`url` is not a URL: {url}"),
+        cause="its port is no number, or its password has a character that ends a host",
+        fix=f"write it as {form}; in a password / is written %2F, ? is %3F, # is %23, @ is %40",
     )
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli import project
 from seatrial.cli.output import Output
-from seatrial.core import wait
+from seatrial.core import folders, wait
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError
+from seatrial.resources.providers.data import password
 
 if TYPE_CHECKING:
     from seatrial.config.model import Config
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Print the end of each log, without passwords. With --follow and --json: an object a line, until interrupted."""
     config = project.configuration(args)
     found = servers(config, args.name)
-    logs = [_Log(status.instance.log) for status in found]
+    secret = password(folders.cache().path)
+    logs = [_Log(status.instance.log, secret) for status in found]
     ends = [log.end(args.lines) for log in logs]
     if out.as_json and not args.follow:
         out.value([{**_about(status), "lines": lines} for status, lines in zip(found, ends, strict=True)])
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         _show(status, lines, out, several=len(found) > 1)
     while args.follow:
         for status, log in zip(found, logs, strict=True):
-            _show(status, list(log.fresh()), out, several=len(found) > 1)
+            _show(status, log.fresh(), out, several=len(found) > 1)
         wait.pause(_EVERY)
     return 0
 
@@ -89,14 +91,22 @@ class _Log:
     """One log, read on from where the last look ended, also after it was begun anew."""
 
     path: Path
+    secret: str
+    """The password of our role on its server."""
     at: int = 0
     pending: bytes = b""
 
     def end(self, lines: int) -> list[str]:
-        everything = list(self.fresh())
-        return everything[-lines:] if lines > 0 else []
+        everything = list(self._read_on())
+        return self._told(everything[-lines:] if lines > 0 else [])
 
-    def fresh(self) -> Iterator[str]:
+    def fresh(self) -> list[str]:
+        return self._told(self._read_on())
+
+    def _told(self, lines: Iterable[str]) -> list[str]:
+        return [redact(line, self.secret) for line in lines]
+
+    def _read_on(self) -> Iterator[str]:
         try:
             with self.path.open("rb") as file:
                 if file.seek(0, 2) < self.at:
@@ -107,7 +117,7 @@ class _Log:
             return
         self.at += len(chunk)
         *whole, self.pending = (self.pending + chunk).split(b"\n")
-        yield from (redact(line.decode(errors="replace")) for line in whole)
+        yield from (line.decode(errors="replace") for line in whole)
 
 
 def _about(status: Status) -> dict[str, Any]:
