@@ -239,7 +239,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "mysql, mariadb": MYSQL + "test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched",
         "postgres": "acceptance/test_addresses.py::"
         "test_with_a_url_our_databases_are_made_beside_the_one_it_names_which_stays_as_it_is",
-        "redis, valkey": REDIS + "test_a_server_of_somebody_elses_that_holds_data_is_refused_and_not_touched",
+        "redis, valkey": REDIS + "test_a_server_of_somebody_elses_without_our_marker_is_refused_and_not_touched",
         "nats": NATS + "test_a_url_is_refused_with_the_reason",
         "command": COMMAND + "test_a_mistake_is_told_before_anything_runs",
         "s3": "resources/kinds/s3/test_store.py::"

@@ -15,6 +15,7 @@ from seatrial.errors import ConfigError, ProviderError, Refused
 from seatrial.resources.kinds.redis import Redis, Valkey
 from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, take
 from seatrial.resources.kinds.redis.program import RedisProgram
+from seatrial.resources.kinds.redis.strangers import stranger
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.providers.url import Url
@@ -176,23 +177,36 @@ def at_url(server, tmp_path, database=0):
     return spec, found.endpoint
 
 
-def test_a_server_of_somebody_elses_that_holds_data_is_refused_and_not_touched(reserve, tmp_path):
+LIBRARY = "#!lua name=theirs\nredis.register_function('answer', function() return 42 end)"
+
+
+@pytest.mark.parametrize("held", ["keys", "functions", "nothing"])
+def test_a_server_of_somebody_elses_without_our_marker_is_refused_and_not_touched(reserve, tmp_path, held):
+    """Also one that is empty: it may be a cache that has just been started, and whose app is about to write to it."""
     server = reserve()
     server.start()
     spec, endpoint = at_url(server, tmp_path)
     with redis.Redis.from_url(spec.url) as theirs:
-        theirs.set("theirs", "1")
+        if held == "keys":
+            theirs.set("theirs", "1")
+        if held == "functions":
+            theirs.function_load(LIBRARY)
+        before = theirs.keys(), theirs.function_list(), theirs.acl_list(), theirs.config_get("*")
         with pytest.raises(Refused, match="may be somebody's real one") as caught:
             Redis().open(endpoint, spec)
-        assert theirs.get("theirs") == b"1"
-        assert theirs.keys() == [b"theirs"]
+        assert (theirs.keys(), theirs.function_list(), theirs.acl_list(), theirs.config_get("*")) == before
+        if held == "functions":
+            assert "the functions theirs" in caught.value.cause
+        theirs.flushall()
+        theirs.function_flush()
     assert server.endpoint.admin.password not in str(caught.value)
 
 
-def test_an_empty_one_bears_our_marker_and_serves_one_worker_at_a_time(reserve, tmp_path):
+def test_an_adopted_one_serves_one_worker_at_a_time(reserve, tmp_path):
     server = reserve()
     server.start()
     spec, endpoint = at_url(server, tmp_path)
+    stranger(endpoint).mark()
     with contextlib.closing(Redis().open(endpoint, spec)) as store:
         store.build("elsewhere", "0", fill)
         copy = store.checkout("elsewhere", "0")
@@ -205,6 +219,44 @@ def test_an_empty_one_bears_our_marker_and_serves_one_worker_at_a_time(reserve, 
             assert MARKER not in app.keys("*")
     with contextlib.closing(Redis().open(endpoint, spec)):
         pass  # it holds data, which is ours
+
+
+def test_who_adopts_a_server_is_told_of_its_functions_and_no_template_gets_them(reserve, tmp_path):
+    server = reserve()
+    server.start()
+    spec, endpoint = at_url(server, tmp_path)
+    with redis.Redis.from_url(spec.url) as theirs:
+        theirs.function_load(LIBRARY)
+        found = stranger(endpoint)
+        assert (found.holds, "deletes its functions" in found.means) == ("the functions theirs", True)
+        found.mark()
+        with contextlib.closing(Redis().open(endpoint, spec)) as store:
+            store.build("without theirs", "0", lambda target: None)
+            copy = store.checkout("without theirs", "0")
+            theirs.function_load(LIBRARY.replace("answer", "question"))
+            copy.undo()
+            assert theirs.function_list() == []
+
+
+def test_users_and_settings_of_an_adopted_server_stay_as_its_owner_last_had_them(reserve, tmp_path):
+    server = reserve()
+    server.start()
+    spec, endpoint = at_url(server, tmp_path)
+    stranger(endpoint).mark()
+    with redis.Redis.from_url(spec.url) as theirs:
+        for number in range(2):
+            theirs.acl_setuser(f"theirs-{number}", enabled=True, nopass=True)
+            theirs.config_set("maxmemory-samples", 5 + number)
+            with contextlib.closing(Redis().open(endpoint, spec)) as store:
+                store.build("theirs stay", "0", lambda target: None)
+                copy = store.checkout("theirs stay", "0")
+                theirs.config_set("maxmemory-samples", 9)
+                theirs.acl_setuser("left", enabled=True)
+                copy.undo()
+            assert {*theirs.acl_users()} - {"seatrial"} == {"default", *(f"theirs-{one}" for one in range(number + 1))}
+            assert theirs.config_get("maxmemory-samples") == {"maxmemory-samples": str(5 + number)}
+        for number in range(2):
+            theirs.acl_deluser(f"theirs-{number}")
 
 
 def test_what_is_no_address_of_a_redis_is_refused(tmp_path):

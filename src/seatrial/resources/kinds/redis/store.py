@@ -111,13 +111,16 @@ class RedisStore:
     def _first_look(self) -> Snapshot:
         """The users and settings that this server process had before anybody used it.
 
-        They are written down when it is opened for the first time, since a run that crashed may have left others.
+        They are written down when it is opened for the first time, since a run that crashed may have left others. Of a
+        server of somebody else's, its users and settings are what they are now: he may have altered them since.
         """
+        if not self._endpoint.owned:
+            return Snapshot(surroundings=surroundings(self._wire))
         run = information(self._wire.ask("INFO", "server"))["run_id"]
         path = self._fresh / f"{run}.json"
         if not path.exists():
-            functions = take(self._wire).functions if self._endpoint.owned else b""
-            self._write(path, Snapshot(functions=functions, surroundings=surroundings(self._wire)))
+            first = Snapshot(functions=take(self._wire).functions, surroundings=surroundings(self._wire))
+            self._write(path, first)
         return load(path.read_text(encoding="ascii"))
 
     def _write(self, path: Path, snapshot: Snapshot) -> None:

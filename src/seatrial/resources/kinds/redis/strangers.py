@@ -1,4 +1,4 @@
-"""A Redis that somebody else runs is used only if it is empty or bears our marker, and by one run at a time."""
+"""A Redis that somebody else runs is used only if it bears our marker, and by one run at a time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, numbers
 from seatrial.resources.kinds.redis.wire import NAME, ReplyError, Wire
 from seatrial.resources.protocol import Endpoint, Stranger
 
+_MEANS = "the next test that uses it empties every database of it, and deletes its functions"
+
 
 def claim(wire: Wire, endpoint: Endpoint) -> int:
     """Make the server ours for as long as this connection is open; returns the database that bears the marker.
 
     Raises:
-        Refused: it holds data and no marker, or another run has it. Nothing was touched.
+        Refused: it has no marker, or another run has it. Nothing was touched.
     """
     admin = endpoint.admin
     where = f"the {endpoint.kind} server at {admin.host}:{admin.port}"
     last = _last(wire)
-    marked = _bears(wire, last)
-    if not marked and numbers(wire):
+    if not _bears(wire, last):  # also where it is empty: a cache of somebody's may be, for a moment
         raise Refused(
-            f"{where} holds data and does not bear our marker, so it may be somebody's real one",
-            cause="a test may write to every database of it, and each reset empties them all; nothing was touched",
-            fix=f"if all that is in it may be lost: seatrial adopt {redact(admin.url())}; "
+            f"{where} does not bear our marker, so it may be somebody's real one",
+            cause=f"it holds {_held(wire) or 'nothing just now'}; {_MEANS}; nothing was touched",
+            fix=f"if all that is or will be in it may be lost: seatrial adopt {redact(admin.url())}; "
             "or remove `url`: Seatrial then starts a server",
         )
     wire.ask("CLIENT", "SETNAME", f"{NAME}-holder")
@@ -38,8 +39,6 @@ def claim(wire: Wire, endpoint: Endpoint) -> int:
             cause="what tests do to a Redis can't be told apart from inside, so it serves one worker at a time",
             fix="run without -n, or remove `url`: Seatrial then starts a server for each worker",
         )
-    if not marked:
-        _mark(wire, last)
     return last
 
 
@@ -52,15 +51,15 @@ def stranger(endpoint: Endpoint) -> Stranger:
     admin, wire = endpoint.admin, Wire(endpoint)
     try:
         last = _last(wire)
-        marked, held = _bears(wire, last), numbers(wire)
+        marked, held = _bears(wire, last), _held(wire)
     except ReplyError as error:
         raise ServerLost(f"the {endpoint.kind} server refuses us", cause=str(error)) from error
     finally:
         wire.close()
     return Stranger(
         what=f"the {endpoint.kind} server at {admin.host}:{admin.port}",
-        holds=f"keys in the databases {', '.join(map(str, sorted(held)))}" if held else "",
-        means="the next test that uses it empties every database of it",
+        holds=held,
+        means=_MEANS,
         ours=marked,
         mark=partial(_adopt, endpoint),
     )
@@ -89,6 +88,21 @@ def _last(wire: Wire) -> int:
 def _bears(wire: Wire, number: int) -> bool:
     marked = wire.ask_all([("SELECT", number), ("EXISTS", MARKER), ("SELECT", 0)])[1]
     return bool(marked)
+
+
+def _held(wire: Wire) -> str:
+    """All that would be lost."""
+    found = []
+    if keys := numbers(wire):
+        found.append(f"keys in the databases {', '.join(map(str, sorted(keys)))}")
+    try:
+        libraries = [dict(zip(one[::2], one[1::2], strict=True)) for one in wire.ask("FUNCTION", "LIST")]
+    except ReplyError:  # Redis has functions from 7.0 on
+        libraries = []
+    if libraries:
+        names = sorted(one[b"library_name"].decode(errors="replace") for one in libraries)
+        found.append(f"the functions {', '.join(names)}")
+    return " and ".join(found)
 
 
 def _id(line: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Restorer:
     def __init__(self, wire: Wire, baseline: Snapshot, marked: int | None = None) -> None:
         self.baseline = baseline
         self._wire = wire
+        self._adopted = marked is not None
         commands = list(_keys(baseline, marked))
         self._keys = Packed(data=b"".join(map(pack, commands)), count=len(commands))
 
@@ -91,6 +93,9 @@ class Restorer:
         if self.baseline.functions:
             commands += [("FUNCTION", "FLUSH"), ("FUNCTION", "RESTORE", self.baseline.functions)]
         self._wire.ask_all(commands)
+        if self._adopted and not self.baseline.functions:
+            with contextlib.suppress(ReplyError):  # Redis has functions from 7.0 on
+                self._wire.ask("FUNCTION", "FLUSH")
 
 
 def _keys(baseline: Snapshot, marked: int | None) -> Iterator[Command]:
