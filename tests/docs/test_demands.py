@@ -35,6 +35,7 @@ SQLITE_PLACES = "resources/kinds/sqlite/test_places.py::test_"
 KILLED = "harness/killed/test_killed_runs.py::test_a_run_"
 KILLED_ON_FILES = "harness/killed/test_killed_on_files.py::"
 
+IN_RUNS = "acceptance/test_every_kind.py::"
 EVERY = "resources/providers/test_every_kind.py::"
 OTHER_SERVERS = ("mysql, mariadb", "redis, valkey", "nats", "s3", "command")
 ALL_SERVERS = ("postgres", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
@@ -99,17 +100,15 @@ DEMANDS: dict[str, dict[str, str]] = {
         "s3": S3 + "test_one_server_serves_all_workers_each_with_a_bucket_of_its_own",
         "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
     },
-    "two runs at once do not disturb each other": {
-        **on(PROMISES + "[two_workers_do_not_see_each_other]", *PROMISING),
-        "command": COMMAND + "test_each_worker_has_a_program_of_its_own",
-    },
+    "two runs at once do not disturb each other": on(
+        IN_RUNS + "test_two_runs_and_another_checkout_at_once_do_not_disturb_each_other", *KINDS
+    ),
     "two checkouts at once do not disturb each other": {
-        **on(LOCAL + "test_projects_do_not_share_a_server", *ALL_SERVERS),
+        **on(IN_RUNS + "test_two_runs_and_another_checkout_at_once_do_not_disturb_each_other", *ALL_SERVERS),
         "sqlite": SQLITE_PLACES + "two_checkouts_at_once_do_not_disturb_each_other",
     },
     "a second run attaches to what is warm": {
-        **on(LOCAL + "test_a_second_run_attaches_to_what_is_warm", "postgres", "command"),
-        **on(PROMISES + "[a_server_that_runs_is_attached_to]", "mysql, mariadb", "redis, valkey", "nats", "s3"),
+        **on(IN_RUNS + "test_the_second_run_attaches_to_the_servers_of_the_first", *ALL_SERVERS),
         "sqlite": NONE,
     },
     "whoever is killed, in whatever phase: nothing is left, the next run works": {
@@ -201,25 +200,12 @@ DEMANDS: dict[str, dict[str, str]] = {
         ),
         "sqlite": NONE,
     },
-    "the environment is exported before the app is imported": {
-        **on(
-            "acceptance/test_start.py::test_the_url_is_exported_before_a_conftest_is_imported_and_stays_the_same",
-            "postgres",
-            "command",
-        ),
-        **on(
-            PROMISES + "[the_address_is_known_before_the_server_runs]",
-            *("sqlite", "mysql, mariadb", "redis, valkey", "nats", "s3"),
-        ),
-    },
-    "a resource that no test uses never starts": on(
-        "acceptance/test_start.py::test_tests_that_use_no_resource_start_nothing", *KINDS
+    "the environment is exported before the app is imported": on(
+        IN_RUNS + "test_the_environment_is_exported_before_the_app_is_imported", *KINDS
     ),
+    "a resource that no test uses never starts": on(IN_RUNS + "test_a_resource_that_no_test_uses_never_starts", *KINDS),
     "the server's log is shown when a test fails because of it": {
-        **on(
-            "acceptance/test_main_job.py::test_a_failure_because_of_the_server_shows_what_the_server_logged",
-            *ALL_SERVERS,
-        ),
+        **on(IN_RUNS + "test_what_the_server_logged_is_shown_with_the_test_that_failed", *ALL_SERVERS),
         "sqlite": NONE,
     },
     "durability is off, and `durable = true` turns it on": {
