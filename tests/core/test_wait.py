@@ -43,6 +43,18 @@ def test_a_wait_ends_under_time_machine():
         assert wait.now() > before
 
 
+@pytest.mark.parametrize(
+    "frozen",
+    [freezegun.freeze_time("2001-01-01"), time_machine.travel("2001-01-01", tick=False)],
+    ids=["freezegun", "time_machine"],
+)
+def test_the_real_date_can_be_told_while_the_clock_stands_still(frozen):
+    before = time.time()
+    with frozen:
+        told = wait.date()
+    assert before - 1 < told < time.time() + 1
+
+
 def test_a_wait_ends_where_sleep_is_replaced(monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("slept"))
     assert not wait.until(lambda: False, timeout=0.02)

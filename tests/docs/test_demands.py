@@ -241,10 +241,8 @@ DEMANDS: dict[str, dict[str, str]] = {
         *KINDS,
     ),
     "time-outs are immune to a clock that stands still": {
-        **on(
-            EVERY + "test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still",
-            *(kind for kind in ALL_SERVERS if kind != "s3"),
-        ),
+        **on(EVERY + "test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still", *ALL_SERVERS),
+        "s3": S3 + "test_a_server_starts_and_a_test_is_undone_while_the_clock_stands_still",
         "sqlite": NONE,
     },
 }

@@ -117,7 +117,7 @@ def test_a_server_that_starts_is_asked_every_5_to_10_milliseconds_until_it_answe
     assert all(0.005 <= seconds <= 0.01 for seconds in waited[1::2])
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "s3"])
+@pytest.mark.parametrize("name", KINDS)
 def test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still(reserve, monkeypatch, name):
     with freezegun.freeze_time("2001-01-01"):
         server = reserve(name)

@@ -6,14 +6,17 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
+import freezegun
 import pytest
+import time_machine
 from botocore.exceptions import ClientError
 from tests.resources.kinds.s3.conftest import fill
 
 from seatrial.core import ports, wait
-from seatrial.errors import ConfigError, ProviderError
-from seatrial.resources.kinds.s3 import S3
+from seatrial.errors import ConfigError, NeedsClone, ProviderError, ServerLost
+from seatrial.resources.kinds.s3 import S3, objects
 from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.kinds.s3.notes import Notes
 from seatrial.resources.kinds.s3.program import WeedProgram
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
@@ -78,6 +81,50 @@ def test_it_answers_at_an_address_of_the_project_s_own(reserve):
         address = store.checkout("key", "one").address
         assert (address.port, address.user, address.database) == (held.port, "key", "bucket")
         assert resource(address, session()).Object("bucket", "plain").get()["Body"].read() == b"plain"
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    [freezegun.freeze_time("2001-01-01"), time_machine.travel("2001-01-01", tick=False)],
+    ids=["freezegun", "time_machine"],
+)
+def test_a_server_starts_and_a_test_is_undone_while_the_clock_stands_still(reserve, frozen):
+    """Requests are signed with the time, and a server refuses what was signed a quarter of an hour ago."""
+    server = reserve()
+    with frozen:
+        server.start()
+        with contextlib.closing(S3().open(server.endpoint, server.spec)) as store:
+            store.build("key", "one", fill)
+            copy = store.checkout("key", "one")
+            audit = S3().auditor(server.endpoint, copy.address, alone=True)
+            baseline = audit.baseline()
+            bucket = copy.client().value
+            bucket.put_object(Key="new", Body=b"x" * 10_000)
+            bucket.put_object(Key="plain", Body=b"other")
+            bucket.Object("told").delete()
+            assert copy.undo().tables == ("new", "plain", "told")
+            assert audit.differences(baseline) == ()
+            bucket.meta.client.close()
+
+
+def test_a_server_that_is_gone_is_told_and_so_is_one_that_has_lost_the_template(reserve):
+    """Workers share a server: the one that finds it dead starts it, and the others find what is left."""
+    server = reserve()
+    server.start()
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as store:
+        store.build("key", "one", fill)
+        copy = store.checkout("key", "one")
+        client.down(server.instance)
+        for act in (copy.undo, copy.late_writes, copy.renew, lambda: store.drop("one")):
+            with pytest.raises(ServerLost, match="does not answer"):
+                act()
+        server.start()
+        for name in (note.bucket for note in Notes(store._client).all("template", "copy")):
+            objects.drop(store._client, name)
+        with pytest.raises(NeedsClone):
+            copy.undo()
+        with pytest.raises(ServerLost, match="template is gone"):
+            copy.renew()
 
 
 def test_a_server_that_dies_at_once_is_told_with_its_log(reserve, monkeypatch):

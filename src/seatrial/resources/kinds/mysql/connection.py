@@ -60,9 +60,12 @@ class Link:
 
     @property
     def pid(self) -> int:
-        """The number by which the server knows it."""
-        assert self._connection is not None
-        return int(self._connection.thread_id())
+        """The number by which the server knows it. Raises `ServerLost` where it was lost, and can't be had again."""
+        with self._turn:
+            if self._connection is None:
+                self._open()
+            assert self._connection is not None
+            return int(self._connection.thread_id())
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a query returns."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import IsolationError
-from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.errors import IsolationError, ServerLost
+from seatrial.resources.kinds.s3.connection import client, session
 from seatrial.resources.kinds.s3.notes import OURS
 
 if TYPE_CHECKING:
@@ -76,21 +76,21 @@ class Audit:
 
     def baseline(self) -> Snapshot:
         """Read everything."""
-        client = resource(self._endpoint.admin, self._made_of).meta.client
+        ours = client(self._endpoint, self._made_of)
         try:
             values = {
-                **{("object", key): told for key, told in self._objects(client)},
-                **{("upload", key): told for key, told in self._uploads(client)},
-                **{("versions", key): told for key, told in self._versions(client)},
-                **{("setting", name): self._setting(client, *how) for name, how in _SETTINGS.items()},
+                **{("object", key): told for key, told in self._objects(ours)},
+                **{("upload", key): told for key, told in self._uploads(ours)},
+                **{("versions", key): told for key, told in self._versions(ours)},
+                **{("setting", name): self._setting(ours, *how) for name, how in _SETTINGS.items()},
             }
             if self._alone:
                 # Those of other runs come and go: they are noted before they are made, and until they are gone.
-                known = self._known(client)
-                names = {one["Name"] for one in client.list_buckets()["Buckets"]}
-                values.update({("bucket", name): {} for name in names - known - self._known(client)})
+                known = self._known(ours)
+                names = {one["Name"] for one in ours.list_buckets()["Buckets"]}
+                values.update({("bucket", name): {} for name in names - known - self._known(ours)})
         finally:
-            client.close()
+            ours.close()
         return Snapshot(values=values)
 
     def differences(self, baseline: Snapshot) -> tuple[Difference, ...]:
@@ -99,9 +99,9 @@ class Audit:
 
         try:
             found = self.baseline()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ServerLost) as error:
             raise IsolationError(
-                f"The audit could not read the bucket: {error}",
+                f"The audit could not read the bucket: {_said(error)}",
                 cause="it is gone, or the server is",
                 fix="see the log of the server; a test that removes its bucket gets a new one",
             ) from error
@@ -157,6 +157,10 @@ class Audit:
                 raise
             return {"value": "none"} if code.startswith("No") or "NotFound" in code else {"value": code}
         return {"value": repr(told) if told else "none"}
+
+
+def _said(error: Exception) -> str:
+    return error.what if isinstance(error, ServerLost) else str(error)
 
 
 def _differences(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.errors import NeedsClone
+from seatrial.errors import NeedsClone, ServerLost
 from seatrial.resources.kinds.s3 import objects
 from seatrial.resources.kinds.s3.objects import Listing
 from seatrial.resources.protocol import Address, Ended, Undone
 
 _SHOWN = 20
+_GONE = ("NoSuchBucket", "NoSuchKey", "404")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,11 @@ class S3Copy:
         return (*tuple(self._changed(now))[:_SHOWN], *uploads)
 
     def renew(self) -> None:
-        """A bucket made anew, with every object of the template."""
+        """A bucket made anew, with every object of the template.
+
+        Raises:
+            ServerLost: the template is gone: this server is not the one that had it.
+        """
         objects.drop(self._client, self._bucket)
         self._client.create_bucket(Bucket=self._bucket)
         self._seen = self._whole()
@@ -147,7 +152,18 @@ class S3Copy:
         ]
 
     def _whole(self) -> Listing:
-        objects.copy(self._client, self._template.bucket, self._bucket, self._template.keys)
+        from botocore.exceptions import ClientError
+
+        try:
+            objects.copy(self._client, self._template.bucket, self._bucket, self._template.keys)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+            raise ServerLost(
+                "the bucket's template is gone",
+                cause="its server has died, and was started anew for another worker, or somebody has emptied it",
+                fix="see its log: a test may have ended it",
+            ) from error
         return objects.look(self._client, self._bucket)
 
 

@@ -15,7 +15,7 @@ from seatrial.core import folders, wait
 from seatrial.core.locks import FileLock
 from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused, TemplateError
 from seatrial.resources.kinds.s3 import objects
-from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.kinds.s3.connection import client, resource, session
 from seatrial.resources.kinds.s3.copy import S3Copy, Template
 from seatrial.resources.kinds.s3.notes import OURS, READY, Notes
 from seatrial.resources.protocol import Address, Endpoint, Target
@@ -43,7 +43,7 @@ class S3Store:
         self._endpoint = endpoint
         self._address = address
         self._session = session()
-        self._client: Any = resource(endpoint.admin, self._session).meta.client
+        self._client: Any = client(endpoint, self._session)
         self._locks = folders.room("s3") / folders.digest(f"{endpoint.admin.host}:{endpoint.admin.port}")
         self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held: dict[str, FileLock] = {}
