@@ -86,17 +86,7 @@ class Managed:
         """Have the server run. May be called from a thread, beside other resources."""
         before = time.perf_counter()
         attached = self.plan.server.start()
-        endpoint = self.plan.server.endpoint
-        self._emit(
-            events.ServerReady(
-                resource=self.plan.name,
-                kind=endpoint.kind,
-                provider=endpoint.provider,
-                version=endpoint.version,
-                attached=attached,
-                seconds=time.perf_counter() - before,
-            )
-        )
+        self._teller.serves(self.plan.server.endpoint, attached, time.perf_counter() - before)
 
     def await_import(self) -> None:
         """Have a database, empty as yet, at the address that an app connects to while it is imported."""

@@ -1,4 +1,4 @@
-"""What happened to one resource at the borders of tests, told as events."""
+"""What happened to one resource, at its start and at the borders of tests, told as events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from seatrial import events
 from seatrial.isolation.protocol import Lease
-from seatrial.resources.protocol import Ended, Undone
+from seatrial.resources.protocol import Ended, Endpoint, Undone
 
 
 class Teller:
@@ -20,6 +20,19 @@ class Teller:
     def __init__(self, resource: str, emit: events.Emit) -> None:
         self._resource = resource
         self._emit = emit
+
+    def serves(self, endpoint: Endpoint, attached: bool, seconds: float) -> None:
+        """Its server runs."""
+        self._emit(
+            events.ServerReady(
+                resource=self._resource,
+                kind=endpoint.kind,
+                provider=endpoint.provider,
+                version=endpoint.version,
+                attached=attached,
+                seconds=seconds,
+            )
+        )
 
     def late(self, test: str, late: Undone) -> None:
         """After its check-in `test` has written, or was still at work when the next test began."""
