@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from seatrial.core import processes, wait
+from seatrial.core import folders, processes, wait
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Valkey
@@ -301,6 +301,50 @@ def test_what_a_crash_left_is_ended_by_the_next_start_and_nobody_else_s_is_touch
     assert gone not in engine.made
     assert not one.running
     assert [made.running for made in engine.made] == [False, True]
+
+
+def test_two_caches_on_one_engine_have_a_container_each_of_the_same_project(
+    engine, reserve_in_container, tmp_path, monkeypatch
+):
+    first = reserve_in_container()
+    first.start()
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "another"))
+    second = reserve_in_container()
+    second.start()
+    assert [one.running for one in engine.made] == [True, True]
+    assert first.spec.program.answers(first.endpoint)
+    assert len({one.name for one in engine.made}) == 2
+
+
+def test_the_container_of_another_machine_with_the_same_cache_is_not_touched(
+    engine, reserve_in_container, tmp_path, monkeypatch
+):
+    """Its folders are not seen from here, though they have the same paths, and its host may have the same name."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
+    server = reserve_in_container()
+    server.start()
+    [theirs] = engine.made
+    server.release()
+    client.down(server.instance)
+    for folder in (cache, *folders.running(cache)):
+        shutil.rmtree(folder, ignore_errors=True)
+    reserve_in_container().start()
+    assert engine.made[0] is theirs
+    assert [one.running for one in engine.made] == [False, True]
+
+
+def test_a_container_of_our_name_that_is_not_ours_stays_and_is_named(engine, reserve_in_container):
+    server = reserve_in_container()
+    server.start()
+    server.release()
+    client.down(server.instance)
+    [theirs] = engine.made
+    theirs.orders["Labels"] = {}
+    with pytest.raises(ProviderError) as caught:
+        reserve_in_container().start()
+    assert f"a container called {theirs.name} that is not ours" in caught.value.cause
+    assert engine.made == [theirs]
 
 
 def test_a_container_that_can_t_be_had_is_told_with_the_engines_words(engine, reserve_in_container, monkeypatch):

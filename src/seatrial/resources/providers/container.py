@@ -22,6 +22,7 @@ from typing import ClassVar
 from seatrial.core import folders
 from seatrial.errors import ProviderError
 from seatrial.resources.protocol import Address, Endpoint, Image, Launch, Program, Run, ServerSpec
+from seatrial.resources.providers import data as data_folders
 from seatrial.resources.providers import local
 from seatrial.resources.providers.fit import satisfies
 
@@ -165,6 +166,16 @@ def _refusal(url: str) -> str:
     return ""
 
 
+def _owner() -> str:
+    """This machine and its cache, as nobody else on the same engine is called.
+
+    Containers in which people develop may agree in their host names, too, and in all paths: the password of the cache,
+    which was made at random, is what differs.
+    """
+    store = folders.cache().path
+    return folders.digest(f"{platform.node()} {store} {data_folders.password(store)}", 16)
+
+
 class ContainerProgram:
     """`protocol.Program`: a small process that runs a container in the foreground, and what the kind's own can do.
 
@@ -211,13 +222,13 @@ class ContainerProgram:
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
         """The process that runs it. It ends the container before itself, and has no secret in its command line."""
         del spec, durable
-        image = self._image
+        image, owner = self._image, _owner()
         orders = {
             "engine": self._engine,
             "image": f"{image.repository}:{image.tags[self._version]}",
-            "name": f"seatrial-{folder.name}",
+            "name": f"seatrial-{owner[:8]}-{folder.name}",
             "folder": str(folder),
-            "owner": folders.digest(f"{platform.node()} {folders.cache().path}", 16),
+            "owner": owner,
             "port": port,
             "inside": image.port,
             "env": dict(image.env),

@@ -22,7 +22,7 @@ from seatrial.core.locks import is_held
 LABEL = "io.seatrial.folder"
 """On every container of ours: the folder of the server that it is."""
 OWNER = "io.seatrial.owner"
-"""The machine and the cache that it belongs to: others may use the same engine."""
+"""The machine and the cache that it belongs to: others may use the same engine, and theirs are never touched."""
 _SHAPE = "io.seatrial.shape"
 _GRACE = 10
 """Seconds that the server in it gets to end by itself."""
@@ -66,6 +66,9 @@ def have(client: Any, orders: dict[str, Any]) -> tuple[Any, bool]:
 
     try:
         found = client.containers.get(orders["name"])
+        if found.labels.get(OWNER) != orders["owner"]:
+            sys.stdout.write(f"there is a container called {orders['name']} that is not ours: rename or remove it\n")
+            sys.exit(1)
         if found.labels.get(_SHAPE) == orders["shape"]:
             return found, False
         found.remove(force=True, v=True)
