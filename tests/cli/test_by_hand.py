@@ -180,9 +180,11 @@ def test_a_database_is_adopted_on_confirmation_only(type_in, url):
         connection.execute("create database theirs")
     with psycopg.connect(theirs, autocommit=True) as connection:
         connection.execute("create table precious (id int)")
+        connection.execute("comment on database theirs is 'Ada''s, ask her first'")
     status, told, why = type_in("adopt", theirs)
     assert status == 2
     assert "holds 1 table" in told
+    assert 'its comment, "Ada\'s, ask her first", is kept within our marker' in told
     assert "nobody confirmed it; nothing was touched" in why
     status, told, _ = type_in("adopt", theirs, "--yes", "--json")
     assert (status, json.loads(told)["adopted"]) == (0, True)
@@ -192,7 +194,7 @@ def test_a_database_is_adopted_on_confirmation_only(type_in, url):
             "select shobj_description(oid, 'pg_database') from pg_database where datname = 'theirs'"
         ).fetchone()[0]
         assert connection.execute("select count(*) from precious").fetchone() == (0,)
-    assert Marker.read(comment).what == "adopted"
+    assert (Marker.read(comment).what, Marker.read(comment).comment) == ("adopted", "Ada's, ask her first")
     assert "already" in type_in("adopt", theirs, "--yes")[1]
 
 

@@ -28,6 +28,8 @@ class Marker:
 
     fragile: bool = False
     """Of a template: it has rows that a crash of the server takes along (unlogged tables)."""
+    comment: str = ""
+    """Of an adopted database: what its owner had written in this place."""
 
     def text(self) -> str:
         """The comment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from seatrial.core.redact import redact
 from seatrial.resources.kinds.postgres.connection import Link, identifier, literal
 from seatrial.resources.kinds.postgres.naming import Marker
 from seatrial.resources.protocol import Endpoint, Stranger
@@ -26,11 +27,14 @@ def stranger(endpoint: Endpoint) -> Stranger:
         size, tables, comment = inside.rows(_LOOK)[0]
     finally:
         inside.close()
+    ours = Marker.read(comment) is not None
+    kept = "" if ours or not comment else f'; its comment, "{redact(comment)}", is kept within our marker'
     return Stranger(
         what=f'the database "{admin.database}" at {admin.host}:{admin.port}',
         holds=f"{tables} {'table' if tables == 1 else 'tables'}, {size}" if tables else "",
-        means="a run that needs a database of this name drops it, with all that is in it, and puts a copy in its place",
-        ours=Marker.read(comment) is not None,
+        means="a run that needs a database of this name drops it, with all that is in it, and puts a copy in its place"
+        + kept,
+        ours=ours,
         mark=partial(_mark, endpoint),
     )
 
@@ -39,6 +43,8 @@ def _mark(endpoint: Endpoint) -> None:
     inside = Link(endpoint, endpoint.admin.database)
     try:
         name = identifier(endpoint.admin.database)
-        inside.run(f"COMMENT ON DATABASE {name} IS {literal(Marker(what=ADOPTED).text())}")
+        [(_, _, comment)] = inside.rows(_LOOK)
+        marker = Marker(what=ADOPTED, comment=comment or "")
+        inside.run(f"COMMENT ON DATABASE {name} IS {literal(marker.text())}")
     finally:
         inside.close()
