@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -267,7 +268,7 @@ def test_a_resource_that_no_test_uses_never_starts(everything, tmp_path):
 @pytest.fixture(scope="module")
 def first_run(everything) -> Outcome:
     """The first run that uses them all."""
-    return everything.pytest("-q", "test_exported.py", audit=False)
+    return everything.pytest("test_exported.py", audit=False)
 
 
 def test_the_environment_is_exported_before_the_app_is_imported(everything, first_run):
@@ -275,12 +276,33 @@ def test_the_environment_is_exported_before_the_app_is_imported(everything, firs
     assert {path.name for path in Path(everything.environ["STARTED"]).iterdir()} == everything.names
 
 
-def test_the_second_run_attaches_to_the_servers_of_the_first(everything, first_run):
+def templates(outcome) -> dict[str, tuple[str, str]]:
+    """Of each resource: the key of its template, and whether that was built or found."""
+    found = re.findall(r"^(\w+): .*template (\w+) (built|found)", outcome.text, re.MULTILINE)
+    return {name: (key, how) for name, key, how in found}
+
+
+def test_the_second_run_attaches_to_the_servers_of_the_first_and_finds_its_templates_unless_a_seed_changed(
+    everything, first_run
+):
     before = servers(everything)
     assert len(before) == len(everything.names - {"lite"})
-    second = everything.pytest("-q", "test_exported.py", audit=False)
-    assert second.counts() == first_run.counts(), second.text
+    first = templates(first_run)
+    assert set(first) == everything.names
+    assert {how for _, how in first.values()} == {"built"}
+    again = everything.pytest("test_exported.py", audit=False)
+    assert templates(again) == {name: (key, "found") for name, (key, _) in first.items()}
+    assert again.counts() == first_run.counts(), again.text
     assert servers(everything) == before
+    seeds = everything.folder / "seeds.py"
+    text = seeds.read_text()
+    try:
+        seeds.write_text(text.replace('    told("', '    "altered"; told("'))
+        other = templates(everything.pytest("test_exported.py", audit=False))
+    finally:
+        seeds.write_text(text)
+    assert {how for _, how in other.values()} == {"built"}
+    assert all(other[name][0] != first[name][0] for name in first)
 
 
 def test_what_the_server_logged_is_shown_with_the_test_that_failed(everything):

@@ -36,6 +36,9 @@ KILLED = "harness/killed/test_killed_runs.py::test_a_run_"
 KILLED_ON_FILES = "harness/killed/test_killed_on_files.py::"
 
 IN_RUNS = "acceptance/test_every_kind.py::"
+SECOND_RUN = IN_RUNS + (
+    "test_the_second_run_attaches_to_the_servers_of_the_first_and_finds_its_templates_unless_a_seed_changed"
+)
 EVERY = "resources/providers/test_every_kind.py::"
 OTHER_SERVERS = ("mysql, mariadb", "redis, valkey", "nats", "s3", "command")
 ALL_SERVERS = ("postgres", "mysql, mariadb", "redis, valkey", "nats", "s3", "command")
@@ -108,7 +111,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         "sqlite": SQLITE_PLACES + "two_checkouts_at_once_do_not_disturb_each_other",
     },
     "a second run attaches to what is warm": {
-        **on(IN_RUNS + "test_the_second_run_attaches_to_the_servers_of_the_first", *ALL_SERVERS),
+        **on(SECOND_RUN, *ALL_SERVERS),
         "sqlite": NONE,
     },
     "whoever is killed, in whatever phase: nothing is left, the next run works": {
@@ -232,9 +235,17 @@ DEMANDS: dict[str, dict[str, str]] = {
         "test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them",
         "sqlite": NONE,
     },
-    "caches are keyed by content, and made under a private name": {
+    "templates are kept by the content of what fills them": on(SECOND_RUN, *KINDS),
+    "a template has its name when it is whole": {
         **on(PROMISES + "[a_template_is_made_once]", *PROMISING),
         "command": NONE,
+    },
+    "fresh data folders are kept by their content, and have their names when they are whole": {
+        **on(
+            EVERY + "test_a_fresh_data_folder_is_kept_by_its_content_and_has_its_name_when_it_is_whole",
+            *(kind for kind in ALL_SERVERS if kind != "command"),
+        ),
+        **on(NONE, "sqlite", "command"),
     },
     "caches are cleaned by age and size": on(
         "cli/test_by_hand.py::test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use",

@@ -73,13 +73,14 @@ def a_server_that_runs_is_attached_to(sample: Sample) -> None:
 
 
 def a_template_is_made_once(sample: Sample) -> None:
-    """`find` tells whether it is there, `build` says that another has made it."""
+    """`find` tells whether it is there, and not before it is whole; `build` says that another has made it."""
     with running(sample) as bench:
         key, filled = _key(bench), []
 
         def fill(target: Target) -> None:
             filled.append(target.address)
             sample.fill(target)
+            assert not bench.store.find(key), "half a template is found under its name"
 
         assert not bench.store.find(key)
         assert bench.store.build(key, bench.copy_name, fill) is True

@@ -43,11 +43,11 @@ def reserve(tmp_path, monkeypatch):
         return server
 
     yield make
-    for server, cache in servers:
+    for server, _ in servers:
         server.release()
         client.down(server.instance)
-        for root in folders.running(cache):
-            shutil.rmtree(root, ignore_errors=True)
+    for root in {root for _, cache in servers for root in folders.running(cache)}:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def descendants(pid):
@@ -115,6 +115,34 @@ def test_a_server_that_starts_is_asked_every_5_to_10_milliseconds_until_it_answe
     assert waited[::2] == ["asked"] * (len(waited) // 2 + 1)
     assert len(waited) > 10
     assert all(0.005 <= seconds <= 0.01 for seconds in waited[1::2])
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "command"])
+def test_a_fresh_data_folder_is_kept_by_its_content_and_has_its_name_when_it_is_whole(
+    reserve, monkeypatch, tmp_path, name
+):
+    first = reserve(name)
+    (tmp_path / "other").mkdir()
+    program, seen = type(first.spec.program), []
+    initialise = program.initialise
+
+    def watched(self, *asked):
+        initialise(self, *asked)
+        seen.append([path.name for path in (tmp_path / "cache/fresh").glob("*.tar")])
+
+    monkeypatch.setattr(program, "initialise", watched)
+    first.start()
+    assert seen == [[]]
+    second = reserve(name, project=tmp_path / "other")
+    second.start()
+    assert seen == [[]]  # the same content: it is made once
+    assert second.instance != first.instance
+    monkeypatch.setattr(program, "fingerprint", lambda self, binaries, spec: "another version")
+    third = reserve(name, project=tmp_path)
+    client.down(first.instance)
+    third.start()
+    assert [len(tars) for tars in seen] == [0, 1]
+    assert len(list((tmp_path / "cache/fresh").glob("*.tar"))) == 2
 
 
 @pytest.mark.parametrize("name", KINDS)
