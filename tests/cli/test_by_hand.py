@@ -10,6 +10,7 @@ import os
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -24,6 +25,8 @@ from seatrial.harness.compose import compose
 from seatrial.harness.run import Run
 from seatrial.resources import kept
 from seatrial.resources.kinds.postgres.naming import Marker
+from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.protocol import Address
 from seatrial.resources.supervisor import client
 
 CONFIG = """
@@ -164,6 +167,47 @@ def test_each_kind_has_a_shell_and_machines_get_json(type_in):
     assert "unknown command" in third["error"]
     status, told, _ = type_in("shell", "small", "--json", stdin="select count(*) from users;")
     assert json.loads(told)[0]["answer"].splitlines()[2] == "0"
+
+
+def test_the_shell_is_on_the_server_that_up_holds_also_where_one_serves_one_worker_at_a_time(type_in):
+    url = json.loads(type_in("up", "redis", "--json")[1])[0]["url"]
+    with redis.Redis.from_url(url) as mine:
+        mine.set("by", "hand")
+        told = type_in("shell", "redis", "--json", stdin="get by\nset from shell\n")[1]
+        assert json.loads(told)[0]["answer"] == "hand"
+        assert mine.get("from") == b"shell"
+    assert type_in("down")[0] == 0
+    assert json.loads(type_in("shell", "redis", "--json", stdin="get by\n")[1])[0]["answer"] == "(nil)"
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["anywhere", "at"])
+def test_up_makes_a_development_bucket_that_stays_as_it_is_left(type_in, tmp_path, fixed):
+    held = ports.choose(str(tmp_path), ())
+    held.close()
+    at = f'at = "http://key:secret@localhost:{held.port}/files"' if fixed else ""
+    (tmp_path / "seatrial.toml").write_text(f'[resources.my_files]\nkind = "s3"\nseed = "seeds:load"\n{at}\n')
+    (tmp_path / "seeds.py").write_text("def load(bucket):\n    bucket.put_object(Key='terms', Body=b'kind')\n")
+
+    def up():
+        status, told, why = type_in("up", "-C", str(tmp_path), "--json")
+        assert status == 0, why
+        (one,) = json.loads(told)
+        parts = urlsplit(one["url"])
+        address = Address(
+            scheme="http", host=parts.hostname, port=parts.port, user=parts.username, password=parts.password
+        )
+        return resource(address, session()).Bucket(parts.path.strip("/")), one["new"]
+
+    try:
+        mine, new = up()
+        assert (mine.name, new) == ("my-files-dev", True)
+        assert [each.key for each in mine.objects.all()] == ["terms"]
+        mine.put_object(Key="by-hand", Body=b"1")
+        mine, new = up()
+        assert new is False
+        assert [each.key for each in mine.objects.all()] == ["by-hand", "terms"]
+    finally:
+        assert type_in("down", "-C", str(tmp_path))[0] == 0
 
 
 def test_a_kind_without_a_shell_names_the_way_to_run_ones_own(type_in, folder):

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seatrial.config.model import Config
     from seatrial.harness.plan import Plan
     from seatrial.resources.protocol import Address, Store, SupportsStay
+    from seatrial.resources.supervisor.client import Status
 
 
 def development(plan: Plan) -> tuple[Address | None, bool]:
@@ -19,7 +21,8 @@ def development(plan: Plan) -> tuple[Address | None, bool]:
     from seatrial.resources.protocol import SupportsKeep, SupportsStay
 
     kept = f"{plan.name}_dev"
-    address = replace(plan.address, database=kept)
+    named = plan.kind.copy_address(plan.server.endpoint, replace(plan.spec, at=None), kept, plan.role)
+    address = replace(plan.address, database=named.database)
     assert plan.spec.program is not None, "only kinds with a server come here"
     there = not plan.spec.exclusive and plan.spec.program.answers(replace(plan.server.endpoint, admin=address))
     if there and plan.spec.at is None:
@@ -38,6 +41,14 @@ def development(plan: Plan) -> tuple[Address | None, bool]:
         return plan.address, True
     finally:
         store.close()
+
+
+def held(config: Config) -> dict[str, Status]:
+    """The servers of the project that an earlier `up` holds, by resource."""
+    from seatrial.resources.supervisor.client import instances
+
+    found = [status for status in instances(config.root) if status.pinned]
+    return {str(status.instance.about().get("development", "")): status for status in found}
 
 
 def _staying(plan: Plan, store: SupportsStay) -> tuple[Address, bool]:

@@ -10,14 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.cli import project
-from seatrial.cli.development import development
+from seatrial.cli.development import development, held
 from seatrial.cli.output import Output
 from seatrial.errors import ConfigError, SeatrialError
 
 if TYPE_CHECKING:
+    from seatrial.config.model import Config
     from seatrial.harness.harness import Harness
     from seatrial.resources.protocol import Address, Prompt, Shell
 
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 fix="`seatrial run -- COMMAND` runs yours, with the address in the environment",
             )
         with out.progress(f"starting {name}"):
-            address = _address(harness, name)
+            address = _address(config, harness, name)
         shell = kind.shell(address)
         argv = None if out.as_json else _installed(shell)
         if argv is None:
@@ -60,9 +62,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
             return subprocess.run([*argv, *options], env={**os.environ, **shell.env}, check=False).returncode
 
 
-def _address(harness: Harness, name: str) -> Address:
-    """Where the development database is; a fresh copy of the template where the kind keeps none."""
+def _address(config: Config, harness: Harness, name: str) -> Address:
+    """Where the development database is: a fresh copy of the template where there is none that is kept."""
     plan = harness.resources[name].plan
+    if plan.spec.exclusive:
+        one = held(config).get(name)
+        if one is not None:
+            return replace(plan.address, port=one.port)
     if plan.spec.program is not None and not plan.spec.exclusive:
         plan.server.start()
         address, _ = development(plan)

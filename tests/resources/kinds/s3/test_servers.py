@@ -20,6 +20,7 @@ from seatrial.resources.kinds.s3.notes import Notes
 from seatrial.resources.kinds.s3.program import WeedProgram
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
+from seatrial.resources.providers.url import Url
 from seatrial.resources.supervisor import client
 
 
@@ -158,3 +159,11 @@ def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
 
 def test_a_server_of_somebody_elses_may_well_be_durable(tmp_path):
     assert S3().spec(Wish.of(project=tmp_path, durable=True, url="http://k:s@localhost:1/")).url
+
+
+def test_a_bucket_in_the_url_of_a_server_is_not_looked_for(server, cache):
+    admin = server.endpoint.admin
+    theirs = Url().reserve(S3().spec(Wish.of(project=cache, url=f"{admin.url()}theirs")))
+    assert theirs.start() is True
+    assert server.spec.program.answers(theirs.endpoint)
+    assert not server.spec.program.answers(replace(theirs.endpoint, admin=replace(admin, database="theirs")))

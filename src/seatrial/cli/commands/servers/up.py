@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli import project
-from seatrial.cli.development import development
+from seatrial.cli.development import development, held
 from seatrial.cli.output import Output
 
 if TYPE_CHECKING:
-    from seatrial.config.model import Config
     from seatrial.harness.plan import Plan
     from seatrial.resources.protocol import Address
-    from seatrial.resources.supervisor.client import Status
 
 HELP = "start the servers and hold them until `down`"
 
@@ -30,7 +28,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     config = project.configuration(args)
     told: list[dict[str, Any]] = []
     with project.harness(config) as harness:
-        pinned = _pinned(config)
+        pinned = held(config)
         for name in project.chosen(config, args.names):
             plan = harness.resources[name].plan
             if plan.spec.program is None:
@@ -40,34 +38,26 @@ def run(args: argparse.Namespace, out: Output) -> int:
             one = pinned.get(name) if plan.spec.exclusive else None
             with out.progress(f"starting {name}"):
                 if one is not None:
-                    ran, held, fresh = True, True, False
+                    ran, kept, fresh = True, True, False
                     address: Address | None = replace(plan.address, port=one.port)
                 else:
                     ran = plan.server.start()
                     address, fresh = development(plan)
-                    held = _pin(plan)
+                    kept = _pin(plan)
             told.append(
-                {"resource": name, "ran": ran, "held": held, "url": address.url() if address else None, "new": fresh}
+                {"resource": name, "ran": ran, "held": kept, "url": address.url() if address else None, "new": fresh}
             )
-            _show(plan, address, out, held=held, fresh=fresh)
+            _show(plan, address, out, kept=kept, fresh=fresh)
     out.value(told)
     return 0
 
 
-def _pinned(config: Config) -> dict[str, Status]:
-    """The servers of the project that an earlier `up` holds, by resource."""
-    from seatrial.resources.supervisor.client import instances
-
-    held = [status for status in instances(config.root) if status.pinned]
-    return {str(status.instance.about().get("development", "")): status for status in held}
-
-
-def _show(plan: Plan, address: Address | None, out: Output, *, held: bool, fresh: bool) -> None:
+def _show(plan: Plan, address: Address | None, out: Output, *, kept: bool, fresh: bool) -> None:
     endpoint = plan.server.endpoint
     port = address.port if address is not None else endpoint.admin.port
     where = f"{endpoint.kind} {endpoint.version} ({endpoint.provider}) on port {port}"
     out.line(
-        f"{plan.name}: {where}" + (", held until `seatrial down`" if held else ", which is not ours to hold"), "bold"
+        f"{plan.name}: {where}" + (", held until `seatrial down`" if kept else ", which is not ours to hold"), "bold"
     )
     if address is not None:
         out.line(f"  {address.url()}")

@@ -52,6 +52,7 @@ class S3:
             )
         return replace(
             wish.server(self.name),
+            url=_server(wish.url),
             url_needs=("host", "user"),
             url_form="http://KEY:SECRET@HOST:PORT",
             at=_at(wish.at) if wish.at else None,
@@ -76,7 +77,11 @@ class S3:
         from seatrial.resources.kinds.s3.store import S3Store
 
         del role  # refused as a key of SQL
-        return S3Store(endpoint, lambda name: self.copy_address(endpoint, spec, name))
+        return S3Store(
+            endpoint,
+            lambda name: self.copy_address(endpoint, spec, name),
+            lambda name: replace(self.copy_address(endpoint, spec, name), database=bucket(name)),
+        )
 
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
         """The audit of the bucket at `address`."""
@@ -88,6 +93,13 @@ class S3:
 def bucket(name: str) -> str:
     """A name that a bucket may have."""
     return name.lower().replace("_", "-")
+
+
+def _server(url: str) -> str:
+    """The URL without the name of a bucket, which may stand in one that was written for an app."""
+    scheme, mark, rest = url.partition("://")
+    where, _, name = rest.partition("/")
+    return url if "@" in name else f"{scheme}{mark}{where}"
 
 
 def _at(url: str) -> Address:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from seatrial.core.folders import digest
 from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.kinds.s3.notes import OURS
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
 from seatrial.resources.versions import Versions
 
@@ -100,13 +102,21 @@ class WeedProgram:
         return Address(scheme="http", host="127.0.0.1", port=port, user=KEY, password=password)
 
     def answers(self, endpoint: Endpoint) -> bool:
-        """It lists its buckets. False while it is still starting, or refuses us."""
+        """It lists its buckets. False while it is still starting, or refuses us.
+
+        Where the address names a bucket: whether that is one of ours which is complete, and stays.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             if endpoint.owned:
                 socket.create_connection((endpoint.admin.host, endpoint.admin.port), 1).close()
-            self._probe(endpoint.admin).meta.client.list_buckets()
+            probe = self._probe(endpoint.admin).meta.client
+            there = {one["Name"] for one in probe.list_buckets()["Buckets"]}
+            wanted = endpoint.admin.database
+            if wanted:
+                noted = probe.list_objects_v2(Bucket=OURS, Prefix=f"lasting/{wanted}/") if OURS in there else {}
+                return wanted in there and bool(noted.get("KeyCount"))
         except (OSError, BotoCoreError, ClientError):
             return False
         return True
@@ -126,6 +136,7 @@ class WeedProgram:
         return ""
 
     def _probe(self, address: Address) -> Any:
-        if address not in self._probes:
-            self._probes[address] = resource(address, session(), patience=5)
-        return self._probes[address]
+        server = replace(address, database="")
+        if server not in self._probes:
+            self._probes[server] = resource(server, session(), patience=5)
+        return self._probes[server]

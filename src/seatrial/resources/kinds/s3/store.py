@@ -36,12 +36,14 @@ class S3Store:
     Args:
         endpoint: the server.
         address: the address of a copy, by its name.
+        kept: that of a copy which is kept, by its name: beside those of all others, also where one is fixed.
     """
 
-    def __init__(self, endpoint: Endpoint, address: Callable[[str], Address]) -> None:
+    def __init__(self, endpoint: Endpoint, address: Callable[[str], Address], kept: Callable[[str], Address]) -> None:
         self.locale = f"{endpoint.kind} {endpoint.version}"
         self._endpoint = endpoint
         self._address = address
+        self._kept = kept
         self._session = session()
         self._client: Any = client(endpoint, self._session)
         self._locks = folders.room("s3") / folders.digest(f"{endpoint.admin.host}:{endpoint.admin.port}")
@@ -117,10 +119,12 @@ class S3Store:
 
         Only the ten newest stay, besides those that are kept `forever`.
         """
-        address = self._address(kept)
-        self._make(address.database, "lasting" if forever else "kept")
+        address = self._kept(kept)
+        self._make(address.database, "building")
         bucket = self._address(name).database
         objects.copy(self._client, bucket, address.database, objects.look(self._client, bucket).objects)
+        self._notes.add("lasting" if forever else "kept", address.database)
+        self._notes.remove([note for note in self._notes.all("building") if note.bucket == address.database])
         self._remove(bucket)
         for old in self._notes.all("kept")[_MOST_KEPT:]:
             self._remove(old.bucket)
