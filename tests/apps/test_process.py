@@ -112,6 +112,18 @@ def test_one_that_dies_while_it_starts_is_told_at_once_with_its_last_words(start
     assert caught.value.fix
 
 
+def test_what_it_prints_is_told_without_the_secrets_that_it_was_given(start):
+    app = start(
+        "import sys; sys.exit(f'I have {sys.argv[1]} of you')",
+        argv=[sys.executable, "server.py", "hunter22"],
+        secrets=("hunter22",),
+    )
+    with pytest.raises(AppError) as caught:
+        app.serve()
+    assert "I have *** of you" in str(caught.value)
+    assert "hunter22" not in str(caught.value)
+
+
 def test_one_that_can_not_be_run_names_its_command_line(start):
     with pytest.raises(AppError, match="can't be run: no-such-program: No such file") as caught:
         start(argv="no-such-program --port {port}").serve()

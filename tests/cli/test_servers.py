@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -47,6 +48,12 @@ INSERT = """
 import os, psycopg
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
     connection.execute("insert into users (name) values ('Grace')")
+"""
+
+
+SAY_PASSWORD = """
+import os, sys, urllib.parse
+sys.exit(f"it was {urllib.parse.urlsplit(os.environ['DATABASE_URL']).password} at last")
 """
 
 
@@ -95,6 +102,43 @@ def test_doctor_says_what_it_would_use_and_why_not_the_others(shop):
     assert (db["trial"], report["healthy"]) == (None, None)
     assert "***" in db["exports"]["DATABASE_URL"]
     assert not any(row["running"] for row in told(shop.seatrial("status", "--json")))
+
+
+def test_doctor_shows_no_password_whatever_its_variable_is_called(shop):
+    shop.write(
+        {
+            "pyproject.toml": f"""{POSTGRES["pyproject.toml"]}
+            [tool.seatrial.resources.db.env]
+            DATABASE_URL = "{{url}}"
+            LOGIN = "{{user}}/{{password}}"
+            REDIS_PASS = "{{password}}"
+
+            [tool.seatrial.resources.files]
+            kind = "s3"
+
+            [tool.seatrial.resources.files.env]
+            AWS_ACCESS_KEY_ID = "{{user}}"
+            AWS_SECRET_ACCESS_KEY = "{{password}}"
+            """
+        }
+    )
+    (db, files) = told(shop.seatrial("doctor", "--no-start", "--json"))["resources"]
+    assert db["exports"]["LOGIN"].endswith("/***")
+    assert db["exports"]["REDIS_PASS"] == files["exports"]["AWS_SECRET_ACCESS_KEY"] == "***"
+    secret = (Path(shop.environ["SEATRIAL_CACHE"]) / "secret").read_text()
+    for way in (["--no-start"], ["--no-start", "--json"], [], ["--json"]):
+        shown = shop.seatrial("doctor", *way).text
+        assert "REDIS_PASS" in shown
+        assert secret not in shown
+
+
+def test_doctor_tells_a_failure_without_the_password(shop):
+    shop.write({"schema.sql": "", "seed.sql": ""})
+    shop.write({"pyproject.toml": POSTGRES["pyproject.toml"].replace('"seed.sql"', '"python seed.py"')})
+    shop.write({"seed.py": SAY_PASSWORD})
+    for way in ([], ["--json"]):
+        shown = shop.seatrial("doctor", *way).text
+        assert "it was *** at last" in shown
 
 
 def test_doctor_says_which_server_has_no_icu(shop):

@@ -38,12 +38,12 @@ def test_a_token_in_place_of_user_and_password_is_hidden(token):
     assert redact(f"cannot reach nats://{token}@h:4222") == f"cannot reach nats://{HIDDEN}@h:4222"
 
 
-@given(password=PASSWORDS.filter(lambda text: text not in "a secret of ours: ***"))
+@given(password=PASSWORDS.filter(lambda text: text.strip("*") and not text.isalpha()))
 def test_a_secret_that_is_named_is_hidden_wherever_it_stands(password):
     assert password not in redact(f"a{password}b {password} {password[:3]}", password)
 
 
-@given(password=PASSWORDS.filter(lambda text: text.strip("*")))
+@given(password=PASSWORDS.filter(lambda text: text.strip("*") and not text.isalpha()))
 def test_a_secret_that_is_named_is_hidden_in_the_writing_of_urls_and_strings(password):
     written = [quote(password, safe=""), json.dumps(password), repr(password), f"x{password}x"]
     assert redact(" ".join(written), password).split(" ") == [
@@ -54,7 +54,8 @@ def test_a_secret_that_is_named_is_hidden_in_the_writing_of_urls_and_strings(pas
     ]
 
 
-def test_a_short_secret_does_not_tear_words_apart():
+def test_a_secret_that_is_a_word_does_not_tear_others_apart():
+    assert redact("postgresql://postgres:postgres@h", "postgres") == "postgresql://***:***@h"
     assert redact("the exit of x, as x:x@h", "x") == "the exit of ***, as ***:***@h"
 
 

@@ -42,6 +42,8 @@ class Command:
     """0 takes a free one."""
     seconds: float = 30.0
     """How long it may take to get ready."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What is shown as *** where it prints it."""
 
 
 class Process:
@@ -113,7 +115,7 @@ class Process:
         with log.open("rb") as file:
             file.seek(since)
             lines = file.read().decode(errors="replace").splitlines()
-        return redact("\n".join(lines[-_LINES:]))
+        return redact("\n".join(lines[-_LINES:]), *self._command.secrets)
 
     def close(self) -> None:
         """End it, its process group, and what has left that. Calling it again does nothing."""
@@ -195,7 +197,7 @@ class Process:
         return re.sub(r"\{(port|host|url)\}", lambda found: fields[found[1]], text)
 
     def _shown(self) -> str:
-        return redact(shlex.join(self._argv()))
+        return redact(shlex.join(self._argv()), *self._command.secrets)
 
     def _taken(self, other: str) -> AppError:
         fixed = bool(self._command.port)

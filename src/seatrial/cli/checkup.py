@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -237,6 +237,6 @@ def _reset(plan: Plan) -> Reset:
         store.close()
 
 
-def shown(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables as they may be printed: without passwords."""
-    return {name: redact(f"{name}={value}").removeprefix(f"{name}=") for name, value in variables.items()}
+def shown(variables: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
+    """Variables as they may be printed: without `secrets`, and without what their names say is one."""
+    return {name: redact(f"{name}={value}", *secrets).removeprefix(f"{name}=") for name, value in variables.items()}

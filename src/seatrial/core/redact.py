@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
-_SHORT = 8
-"""Shorter secrets are hidden as words of their own only: each "x" of a text is not worth it."""
+_SHORT, _WORDS = 8, 16
+"""Shorter secrets, and letters only up to the second, are hidden as words of their own: not the "postgres" of a URL's
+"postgresql", nor each "x" of a text."""
 
 _GOES_ON = r"""(?![\s,;:)\]}'"\\]|[.!?]\s|$)"""
 """After a quotation mark that ends nothing: a password with one was put between two without care."""
@@ -63,8 +64,8 @@ _ACL_SECRET = re.compile(r"(?<=[\s\"'])(?P<before>[<>#])\S+")
 def redact(text: str, *secrets: str) -> str:
     """`text` without the secrets of URLs, settings, commands and SQL, and without `secrets` themselves."""
     for written in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
-        whole = rf"(?<!\w){re.escape(written)}(?!\w)" if len(written) < _SHORT else re.escape(written)
-        text = re.sub(whole, HIDDEN, text)
+        alone = len(written) < (_WORDS if written.isalpha() else _SHORT)
+        text = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)" if alone else re.escape(written), HIDDEN, text)
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<before>{HIDDEN}", text)
     return _ACL.sub(lambda line: _ACL_SECRET.sub(rf"\g<before>{HIDDEN}", line[0]), text)

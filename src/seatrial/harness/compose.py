@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -295,7 +296,9 @@ def _service(config: Config, service: ServiceConfig, plans: Sequence[Plan], watc
         resources=service.resources or tuple(plan.name for plan in plans),
         variables=lambda urls: own | service.variables(urls),
         load=None if outside else partial(_load_app, config, watch, service.name, service.app),
-        process=partial(_process, config, service) if outside else None,
+        process=partial(_process, config, service, tuple(chain.from_iterable(one.secrets for one in plans)))
+        if outside
+        else None,
         direct=service.run == "inline",
     )
 
@@ -306,11 +309,16 @@ def _http() -> ModuleType:
     return library()
 
 
-def _process(config: Config, service: ServiceConfig, variables: Mapping[str, str]) -> Process:
+def _process(config: Config, service: ServiceConfig, secrets: tuple[str, ...], variables: Mapping[str, str]) -> Process:
     from seatrial.apps.process import Command, Process
 
     command = Command(
-        argv=service.cmd, folder=config.root, env=variables, ready=service.ready, seconds=service.patience
+        argv=service.cmd,
+        folder=config.root,
+        env=variables,
+        ready=service.ready,
+        seconds=service.patience,
+        secrets=secrets,
     )
     return Process(f"the service {service.name}", command)
 

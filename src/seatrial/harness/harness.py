@@ -320,10 +320,13 @@ def _attempt(managed: Managed, step: Callable[[], None]) -> None:
     try:
         step()
     except SeatrialError as error:
+        secrets = managed.plan.secrets
+        error.what, error.cause, error.fix = (redact(part, *secrets) for part in (error.what, error.cause, error.fix))
         managed.failure = error
     except Exception as error:  # noqa: BLE001 - whatever it is, each test that needs the resource must be told
         managed.failure = SeatrialError(
-            f"{managed.plan.name}: {type(error).__name__}: {redact(str(error)).strip()}",
-            cause="Seatrial did not expect this:\n" + redact("".join(traceback.format_exception(error))),
+            f"{managed.plan.name}: {type(error).__name__}: {redact(str(error), *managed.plan.secrets).strip()}",
+            cause="Seatrial did not expect this:\n"
+            + redact("".join(traceback.format_exception(error)), *managed.plan.secrets),
             fix="this is a bug of Seatrial's: please report it with the text above",
         )

@@ -48,3 +48,8 @@ class Plan:
     """The same for the worker's own copy: what is exported in this process."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """And for a copy that only services in processes of their own use: it is exported there."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords that texts about this resource may hold."""
+        return self.address.password, self.server.endpoint.admin.password

@@ -74,7 +74,8 @@ class Alembic:
             lines = done.stdout.strip().splitlines()[-_LINES:]
             raise TemplateError(
                 f"the migrations of {self.label} failed",
-                cause=redact("\n".join(lines) or f"alembic ended with status {done.returncode} and printed nothing"),
+                cause=redact("\n".join(lines), target.address.password)
+                or f"alembic ended with status {done.returncode} and printed nothing",
                 fix=f"mend the migration; to see all of it: seatrial run -- alembic -c {self.label} upgrade heads",
             )
 

@@ -52,8 +52,11 @@ class Command:
         return content.key(self.label, of_inputs(self._inputs, self._root))
 
     def migrate(self, target: Target) -> None:
-        """Run it to its end. Raises `TemplateError` with both ends of its output."""
-        del target  # its address is what the environment says
+        """Run it to its end: its address is what the environment says.
+
+        Raises:
+            TemplateError: it failed; with both ends of its output.
+        """
         program = find_program(self._argv[0], self._root)
         if program is None:
             raise ConfigError(
@@ -83,7 +86,7 @@ class Command:
                 lines = [*lines[:_LINES], "...", *lines[-_LINES:]]
             raise TemplateError(
                 f"`{self.label}` failed with status {done.returncode}",
-                cause=redact("\n".join(lines)) or "it printed nothing",
+                cause=redact("\n".join(lines), target.address.password) or "it printed nothing",
                 fix=f"to see it alone: seatrial run -- {self.label}",
             )
 

@@ -79,7 +79,7 @@ class Metadata:
             cause = getattr(error, "orig", None) or error
             raise TemplateError(
                 f"the tables of {self.label} could not be created",
-                cause=redact(f"{type(cause).__name__}: {cause}".strip()),
+                cause=redact(f"{type(cause).__name__}: {cause}".strip(), target.address.password),
                 fix="mend the model that the error names; an extension of the server goes to the key `extensions`",
             ) from error
         finally:

@@ -38,7 +38,7 @@ class SQLFiles:
                 line = _line(error, script) if script == written else ""
                 raise TemplateError(
                     f"{name}{line} failed",
-                    cause=redact(f"{type(error).__name__}: {error}"),
+                    cause=redact(f"{type(error).__name__}: {error}", target.address.password),
                     fix="mend the statement that the error names; a statement that refuses transactions needs a "
                     "command: write a script that runs it with the database's own client",
                 ) from error

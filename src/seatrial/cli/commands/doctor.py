@@ -10,6 +10,7 @@ from seatrial.cli import project
 from seatrial.cli.checkup import LIMITS, Offer, Recorder, Trial, offers, shown, trial
 from seatrial.cli.output import Output
 from seatrial.core import folders
+from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -101,10 +102,8 @@ def _facts(resource: ResourceConfig, plan: Plan) -> dict[str, str]:
     if resource.override:
         facts["override"] = resource.override
     facts["isolation"] = resource.isolation
-    from seatrial.core.redact import redact
-
-    facts = {key: redact(value) for key, value in facts.items()}
-    exported = [f"{name}={value}" for name, value in shown(plan.variables).items()]
+    facts = {key: redact(value, *plan.secrets) for key, value in facts.items()}
+    exported = [f"{name}={value}" for name, value in shown(plan.variables, plan.secrets).items()]
     return {**facts, "exports": ", ".join(exported) or "nothing"}
 
 
@@ -131,7 +130,7 @@ def _report(resource: ResourceConfig, plan: Plan, answers: tuple[Offer, ...], tr
         "provider": plan.server.endpoint.provider,
         "providers": [asdict(offer) for offer in answers],
         "isolation": resource.isolation,
-        "exports": shown(plan.variables),
+        "exports": shown(plan.variables, plan.secrets),
         "trial": None,
     }
     if tried is not None:

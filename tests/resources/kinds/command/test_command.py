@@ -210,6 +210,17 @@ def test_the_projects_own_reset_brings_it_back(program, tmp_path, reset, monkeyp
         assert ask(url) == "['/seed']"
 
 
+def test_a_reset_that_fails_is_told_without_the_password_of_the_program(program):
+    server = program(reset="sh -c 'cat secret; exit 3'")
+    server.start()
+    (server.spec.project / "secret").write_bytes((server.endpoint.socket_folder / "data" / ".password").read_bytes())
+    with contextlib.closing(Command().open(server.endpoint, server.spec)) as store:
+        store.build("key", "", lambda target: None)
+        with pytest.raises(IsolationError) as caught:
+            store.checkout("key", "")
+    assert caught.value.cause == "exit status 3: ***"
+
+
 def test_a_reset_that_fails_says_why(program):
     server = program(reset="sh -c 'echo out of order >&2; exit 3'")
     server.start()

@@ -102,10 +102,13 @@ class CommandProgram:
 
 
 def _fields(folder: Path, port: int) -> Mapping[str, str]:
-    data = folder / "data"
-    secret = data / ".password"
-    password = secret.read_text(encoding="ascii") if secret.exists() else ""
-    return {"host": "127.0.0.1", "port": str(port), "data": str(data), "password": password}
+    return {"host": "127.0.0.1", "port": str(port), "data": str(folder / "data"), "password": given_password(folder)}
+
+
+def given_password(folder: Path) -> str:
+    """What {password} is for the program that runs in `folder`."""
+    secret = folder / "data" / ".password"
+    return secret.read_text(encoding="ascii") if secret.exists() else ""
 
 
 def _elsewhere(port: int) -> Running:

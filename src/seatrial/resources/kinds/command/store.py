@@ -10,7 +10,7 @@ from pathlib import Path
 from seatrial.core.importing import import_object, shortened
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, IsolationError, SeatrialError, ServerSpent
-from seatrial.resources.kinds.command.program import SEEDED
+from seatrial.resources.kinds.command.program import SEEDED, given_password
 from seatrial.resources.protocol import Address, Ended, Endpoint, ServerSpec, Target, Undone
 
 NOTHING = "nothing"
@@ -25,6 +25,7 @@ class CommandStore:
         assert endpoint.socket_folder is not None, "it runs here"
         self.locale = f"{endpoint.kind} {spec.data['command']}"
         self._seeded = endpoint.socket_folder / SEEDED
+        self._secret = given_password(endpoint.socket_folder)
         self._address = address
         self._spec = spec
 
@@ -56,7 +57,7 @@ class CommandStore:
     def checkout(self, key: str, name: str) -> CommandCopy:
         """The program, after its `reset`: an earlier run may have crashed in the middle of a test."""
         del key, name
-        copy = CommandCopy(self._address, self._spec.data["reset"], self._spec.project)
+        copy = CommandCopy(self._address, self._spec.data["reset"], self._spec.project, self._secret)
         copy.undo()
         return copy
 
@@ -70,8 +71,9 @@ class CommandStore:
 class CommandCopy:
     """A program, from first test to last. It can reset, in the project's own way."""
 
-    def __init__(self, address: Address, reset: str, project: Path) -> None:
+    def __init__(self, address: Address, reset: str, project: Path, secret: str) -> None:
         self.address = address
+        self._secret = secret
         self._reset = reset
         self._project = project
 
@@ -118,7 +120,7 @@ class CommandCopy:
         except Exception as error:
             raise IsolationError(
                 f'the reset "{self._reset}" failed',
-                cause=shortened(error, self._project),
+                cause=redact(shortened(error, self._project), self._secret),
                 fix="mend the function: it takes the program's URL",
             ) from error
 
@@ -136,8 +138,8 @@ class CommandCopy:
 
     def _failed(self, why: str) -> IsolationError:
         return IsolationError(
-            redact(f"the reset `{self._reset}` failed"),
-            cause=redact(why),
+            redact(f"the reset `{self._reset}` failed", self._secret),
+            cause=redact(why, self._secret),
             fix="mend the command: it may name {url}, {host} and {port}",
         )
 

@@ -277,7 +277,7 @@ def _connect_patiently(
                     continue
                 raise ServerLost(
                     f"PostgreSQL at {admin.host}:{admin.port} has had no connection left for {FULL:.0f} s",
-                    cause=redact(words),
+                    cause=redact(words, admin.password),
                     fix="close pools at the end of a test, run fewer workers, or raise max_connections of the server",
                 ) from error
             if wait.now() < until and not any(word in words for word in _GONE):
@@ -285,7 +285,7 @@ def _connect_patiently(
                 continue
             raise ServerLost(
                 f"PostgreSQL at {admin.host}:{admin.port} does not take connections",
-                cause=redact(words),
+                cause=redact(words, admin.password),
                 fix="look at the end of the server's log; the next run starts a new server",
             ) from error
 

@@ -176,7 +176,7 @@ class Databases:
                 raise
             raise TemplateError(
                 f"a database can't have the locale {locale.name} of {locale.provider} on this server",
-                cause=redact(str(error).strip()),
+                cause=redact(str(error).strip(), self._endpoint.admin.password),
                 fix="take another `locale`, or a server that has it: `seatrial doctor` shows which there are",
             ) from error
 

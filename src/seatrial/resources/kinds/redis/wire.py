@@ -145,7 +145,7 @@ class Wire:
         admin = self._endpoint.admin
         return ServerLost(
             f"the {self._endpoint.kind} server at {admin.host}:{admin.port} does not answer",
-            cause=redact(str(error) or type(error).__name__),
+            cause=redact(str(error) or type(error).__name__, admin.password),
             fix="see its log: a test may have ended it",
         )
 

@@ -237,7 +237,7 @@ class PostgresCopy:
         except psycopg.Error as error:
             raise NeedsClone(
                 f'the copy "{self.address.database}" could not be undone in place',
-                cause=redact(str(error)),
+                cause=redact(str(error), self.address.password),
             ) from error
         return undone
 
