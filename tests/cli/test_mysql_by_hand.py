@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+from functools import partial
 from urllib.parse import urlsplit
 
 import pymysql
@@ -149,6 +150,19 @@ def test_a_database_is_adopted_on_confirmation_only_and_may_be_replaced_then(typ
         assert "already" in type_in("adopt", theirs, "--yes")[1]
         store.vacant("theirs")
         assert ask(theirs, "show tables") == ()
+        store.drop("theirs")
+        ask(url, "create database theirs")
+        assert type_in("adopt", theirs, "--yes")[0] == 0
+        for statement in ("drop database theirs", "create database theirs", "create table theirs.real_one (id int)"):
+            ask(url, statement)  # another of this name, which nobody has adopted
+        with connect(theirs) as connected:
+            for act in (store.vacant, store.drop, partial(store.keep, "a_copy")):
+                with pytest.raises(Refused, match="is not ours"):
+                    act("theirs")
+            connected.ping(reconnect=False)
+        assert ask(theirs, "show tables") == (("real_one",),)
+        assert "It bears our marker now" in type_in("adopt", theirs, "--yes")[1]
+        store.vacant("theirs")
         store.drop("theirs")
     assert "no database is named" in type_in("adopt", theirs.removesuffix("theirs"), "--yes")[2]
     for one in ("mysql", "seatrial"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, Refused, TemplateError
-from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
+from seatrial.resources.kinds.mysql.connection import Link, identifier, library, literal
 from seatrial.resources.kinds.mysql.locks import Locks, run_lock
 from seatrial.resources.protocol import Endpoint
 
@@ -23,7 +24,11 @@ _CREATE_LIST = f"""CREATE TABLE IF NOT EXISTS {LIST} (
 _CREATE_WORKERS = f"""CREATE TABLE IF NOT EXISTS {WORKERS} (run VARCHAR(32) NOT NULL PRIMARY KEY, share INT NOT NULL)
 CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'the connections that workers of Seatrial have'"""
 ADOPTED = "adopted"
-"""Somebody else's, which may be replaced: no run owns it, so none sweeps it away."""
+"""Somebody else's, which may be replaced: no run owns it, so none sweeps it away.
+
+A name alone is no proof: he may drop it and make another. So a procedure in it bears the marker, and goes with it; the
+list has its name in the place of a template's. A procedure is in no list of tables, and takes no privilege but its own.
+"""
 PASSING = ("copy", "building", "layer")
 """Databases that end with their run."""
 _BUILDING = 600
@@ -63,8 +68,10 @@ class Databases:
 
     def find(self, name: str) -> Listed | None:
         """The one by this name, if it is ours."""
-        found = self.all(f"name = {literal(name)}")
-        return found[0] if found else None
+        for found in self.all(f"name = {literal(name)}"):
+            if found.what != ADOPTED or _has(self._link, name, found.template):
+                return found
+        return None
 
     def all(self, where: str = "TRUE") -> list[Listed]:
         """Ours, the newest first."""
@@ -79,6 +86,20 @@ class Databases:
             f"REPLACE INTO {LIST} VALUES ({literal(name)}, {literal(what)}, {literal(template)}, "
             f"{literal(self._run)}, UNIX_TIMESTAMP())"
         )
+
+    def adopt(self, name: str) -> None:
+        """Mark somebody else's as one that may be replaced. Raises `Refused` where our user may not."""
+        procedure = f"seatrial_adopted_{secrets.token_hex(4)}"
+        try:
+            self._link.run(f"CREATE PROCEDURE {identifier(name, procedure)}() BEGIN END")
+        except library().err.OperationalError as error:
+            admin = self._endpoint.admin
+            raise Refused(
+                f'the user "{admin.user}" can\'t mark the database "{name}" at {admin.host}:{admin.port}',
+                cause=f"{error.args[-1]}; the marker is a procedure, which goes with the database",
+                fix=f"GRANT CREATE ROUTINE ON {identifier(name)}.* TO {identifier(admin.user)};",
+            ) from error
+        self.note(name, ADOPTED, procedure)
 
     def drop(self, name: str) -> None:
         """Remove one of ours. Raises `Refused` for somebody else's."""
@@ -159,8 +180,20 @@ class Databases:
 
 
 def listed(link: Link, name: str) -> bool:
-    """Whether a database is in our list, if there is one. Changes nothing."""
-    return _OUR_LIST in _tables(link) and bool(link.rows(f"SELECT 1 FROM {LIST} WHERE name = {literal(name)}"))
+    """Whether a database is in our list, if there is one, and is the one that was listed. Changes nothing."""
+    if _OUR_LIST not in _tables(link):
+        return False
+    found = link.rows(f"SELECT what, template FROM {LIST} WHERE name = {literal(name)}")
+    return any(what != ADOPTED or _has(link, name, procedure) for what, procedure in found)
+
+
+def _has(link: Link, name: str, procedure: str) -> bool:
+    return bool(
+        link.rows(
+            "SELECT 1 FROM information_schema.routines "
+            f"WHERE routine_schema = {literal(name)} AND routine_name = {literal(procedure)}"
+        )
+    )
 
 
 def _tables(link: Link) -> list[tuple[str, str]]:

@@ -169,7 +169,8 @@ class MySQLStore:
         self._link.run(f"CREATE DATABASE {identifier(name)}")
 
     def drop(self, name: str) -> None:
-        """Remove the copy `name`, whoever is still connected to it."""
+        """Remove the copy `name`, whoever is still connected to it. Raises `Refused` where it is not ours."""
+        self._databases.refuse_strangers(name)
         self._remove(name)
         self._held.discard(name)
         if self._spec.at is not None:
@@ -227,6 +228,7 @@ class MySQLStore:
 
     def _move(self, name: str, target: str, what: str) -> None:
         """All that is in `name` is in `target` from now on. Whenever this is interrupted, one of them is whole."""
+        self._databases.refuse_strangers(target)
         self._remove(target)
         fence.settle(self._link, name)
         self._databases.note(target, "building")

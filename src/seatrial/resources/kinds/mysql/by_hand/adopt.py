@@ -8,7 +8,7 @@ from functools import partial
 
 from seatrial.errors import ConfigError, Refused
 from seatrial.resources.kinds.mysql.connection import SYSTEM, Link, literal
-from seatrial.resources.kinds.mysql.databases import ADOPTED, OURS, Databases, listed
+from seatrial.resources.kinds.mysql.databases import OURS, Databases, listed
 from seatrial.resources.kinds.mysql.locks import Locks
 from seatrial.resources.protocol import Endpoint, Stranger
 
@@ -42,7 +42,8 @@ def stranger(endpoint: Endpoint) -> Stranger:
     return Stranger(
         what=f'the database "{admin.database}" at {admin.host}:{admin.port}',
         holds=f"{tables} {'table' if tables == 1 else 'tables'}, {int(size) / 2**20:.1f} MB" if tables else "",
-        means="a run that needs a database of this name drops it, with all that is in it, and puts a copy in its place",
+        means="a run that needs a database of this name drops it, with all that is in it, and puts a copy there; "
+        "an empty procedure in it is the marker",
         ours=ours,
         mark=partial(_mark, endpoint),
     )
@@ -50,4 +51,4 @@ def stranger(endpoint: Endpoint) -> Stranger:
 
 def _mark(endpoint: Endpoint) -> None:
     with closing(Link(endpoint)) as link:
-        Databases(link, Locks(link), endpoint, secrets.token_hex(6)).note(endpoint.admin.database, ADOPTED)
+        Databases(link, Locks(link), endpoint, secrets.token_hex(6)).adopt(endpoint.admin.database)
