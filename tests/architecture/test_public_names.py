@@ -23,6 +23,8 @@ JOINTS = (
     "seatrial.report.protocol",
     "seatrial.harness.protocol",
 )
+FOR_PROVIDERS = ("seatrial.resources.providers.local.Binaries", "seatrial.resources.providers.local.reserve")
+"""What a provider of somebody else's calls, as docs/extending.md shows."""
 
 
 def test_the_public_names_are_those_on_the_list():
@@ -37,6 +39,9 @@ def _python() -> Iterator[str]:
         found = importlib.import_module(module)
         mine = getattr(found, "__all__", None) or [n for n, it in vars(found).items() if _made_in(it, module)]
         yield from (f"{module}.{name}" for name in sorted(mine))
+    for name in FOR_PROVIDERS:
+        assert hasattr(importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2])
+        yield name
     for module in JOINTS:
         found = importlib.import_module(module)
         for name, it in sorted(vars(found).items()):

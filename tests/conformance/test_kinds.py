@@ -7,6 +7,7 @@ import contextlib
 import socket
 import sqlite3
 import sys
+import tempfile
 
 import nats
 import psycopg
@@ -19,6 +20,7 @@ from seatrial.resources import registry
 from seatrial.resources.kinds.mysql.connection import arguments
 from seatrial.resources.kinds.nats.program import NatsProgram
 from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.kinds.sqlite.kind import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
 from seatrial.resources.protocol import Undone, Wish
 from seatrial.resources.providers.binary import Binary
@@ -202,6 +204,19 @@ def test_a_kind_that_breaks_a_promise_is_found_out(how, cache, monkeypatch):
     monkeypatch.setattr(SQLiteStore, "checkout", lambda self, *asked: broken(real(self, *asked), **instead))
     [check] = [check for check in checks() if check.__name__ == name]
     with pytest.raises(AssertionError):
+        check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))
+
+
+def test_a_kind_that_makes_a_folder_for_whoever_asks_for_an_address_is_found_out(cache, monkeypatch):
+    real = SQLite.endpoint
+
+    def endpoint(self, spec):
+        tempfile.mkdtemp(prefix="drawer-")
+        return real(self, spec)
+
+    monkeypatch.setattr(SQLite, "endpoint", endpoint)
+    [check] = [check for check in checks() if check.__name__ == "an_address_leaves_nothing_behind"]
+    with pytest.raises(AssertionError, match="who only asked"):
         check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))
 
 

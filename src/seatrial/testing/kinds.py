@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from seatrial.resources.protocol import (
@@ -28,6 +30,7 @@ def checks() -> Sequence[Check]:
     """All of them. One that is about a capability does nothing for a kind whose copies do not have it."""
     return (
         the_address_is_known_before_the_server_runs,
+        an_address_leaves_nothing_behind,
         ready_is_who_answers_a_real_query,
         a_server_that_runs_is_attached_to,
         a_template_is_made_once,
@@ -56,6 +59,30 @@ def the_address_is_known_before_the_server_runs(sample: Sample) -> None:
         assert sample.kind.env
     finally:
         server.release()
+
+
+def an_address_leaves_nothing_behind(sample: Sample) -> None:
+    """Many ask only where it will be (a controller, `doctor`): what is made is made by `open`, and goes with `close`.
+
+    For kinds without a server; of the others' folders the supervisor knows.
+    """
+    if not isinstance(sample.kind, Serverless):
+        return
+    usual = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            server = sample.reserve()
+            address = sample.kind.copy_address(server.endpoint, sample.spec, "asked")
+            server.release()
+            assert _made_in(folder) == [], "who only asked for the address has made this"
+            assert not Path(address.database).exists(), "who only asked for the address has made the copy"
+            with running(sample) as bench:
+                _, copy, _ = _first(bench)
+                copy.close()
+            assert _made_in(folder) == [], "a store that is closed has left this"
+        finally:
+            tempfile.tempdir = usual
 
 
 def a_server_that_runs_is_attached_to(sample: Sample) -> None:
@@ -265,6 +292,11 @@ def a_password_is_in_no_representation(sample: Sample) -> None:
                 assert password not in repr(told)
     finally:
         server.release()
+
+
+def _made_in(folder: str) -> list[str]:
+    """But for what Seatrial itself keeps there, where the machine has no better place."""
+    return [path.name for path in Path(folder).iterdir() if not path.name.startswith("seatrial-")]
 
 
 def _key(bench: Bench) -> str:
