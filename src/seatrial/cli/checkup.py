@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from seatrial.core.redact import redact
@@ -14,11 +14,13 @@ from seatrial.events import CheckedIn, Event, ServerReady, TemplateReady
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seatrial.config.model import ResourceConfig
+    from seatrial.config.model import Config, ResourceConfig
     from seatrial.harness.harness import Harness
     from seatrial.harness.plan import Plan
     from seatrial.resources.protocol import ServerSpec
 
+_URL = "url"
+"""The provider that is never asked by itself."""
 SCANS = 5
 """Tests by which the cost of a scan is measured."""
 LIMITS = (
@@ -40,7 +42,7 @@ class Offer:
     refusal: str
     taken: bool
     change: str
-    """What to type so that this one is taken."""
+    """What to type so that this one is taken; empty where it could not serve whatever one types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,33 +132,47 @@ class TrialTest:
         self.logs[title] = text
 
 
-def offers(spec: ServerSpec, resource: ResourceConfig, taken: str) -> tuple[Offer, ...]:
-    """What each provider says to this spec. Starts nothing."""
+def offers(config: Config, resource: ResourceConfig, plan: Plan) -> tuple[Offer, ...]:
+    """What each provider says to the resource. Starts nothing."""
     from seatrial.resources import registry
 
+    spec, taken = plan.spec, plan.server.endpoint.provider
     if spec.program is None:
         return ()
+    no_url = _refusal_of_url(config, resource, spec)
     found = []
     for name in registry.providers():
         try:
             refusal = registry.provider(name).probe(spec) or ""
         except SeatrialError as error:
             refusal = error.what
+        if name == _URL:
+            change = "" if no_url else f"SEATRIAL_{resource.name.upper()}_URL={spec.url_form}"
+            refusal = no_url or refusal
+        else:
+            change = "" if refusal else _change(name, resource.name, in_place=bool(spec.url))
         found.append(
-            Offer(
-                provider=name,
-                refusal=redact(refusal),
-                taken=name == taken,
-                change="" if name == taken else _change(name, resource.name, spec.program.admin(0, "").scheme),
-            )
+            Offer(provider=name, refusal=redact(refusal), taken=name == taken, change="" if name == taken else change)
         )
     return tuple(found)
 
 
-def _change(provider: str, resource: str, scheme: str) -> str:
-    if provider == "url":
-        return f"SEATRIAL_{resource.upper()}_URL={scheme}://USER:PASSWORD@HOST:PORT/DATABASE"
-    return f'provider = "{provider}" in [resources.{resource}], or SEATRIAL_{resource.upper()}_PROVIDER={provider}'
+def _refusal_of_url(config: Config, resource: ResourceConfig, spec: ServerSpec) -> str:
+    """Why the resource can have no `url`; empty where it can."""
+    from seatrial.harness.compose import describe
+
+    if not spec.url_form:
+        return f"a {spec.kind} resource takes no `url`"
+    try:
+        describe(config, replace(resource, url=spec.url_form.replace("PORT", "1"), at="", provider=""))
+    except SeatrialError as error:
+        return error.what
+    return ""
+
+
+def _change(provider: str, resource: str, *, in_place: bool) -> str:
+    where = f"[resources.{resource}]" + (" in place of `url`" if in_place else "")
+    return f'provider = "{provider}" in {where}, or SEATRIAL_{resource.upper()}_PROVIDER={provider}'
 
 
 def trial(harness: Harness, name: str, recorder: Recorder) -> Trial:

@@ -51,8 +51,14 @@ def resolve(spec: ServerSpec, providers: Sequence[Provider] | None = None, *, na
     raise ProviderError(
         f"no provider can serve {spec.kind}" + (f" {spec.version}" if spec.version else ""),
         cause="\n       ".join(f"{name}: {refusal}" for name, refusal in reasons.items()),
-        fix=f"{spec.remedy}, or set `url` to a server that runs",
+        fix=_fix(spec, name),
     )
+
+
+def _fix(spec: ServerSpec, name: str) -> str:
+    if name:
+        return f'do what "{name}" says above, or remove `provider`: all others are asked then'
+    return f"{spec.remedy}, or set `url` to a server that runs" if spec.url_form else spec.remedy
 
 
 def _asked(spec: ServerSpec, names: Sequence[str], name: str) -> tuple[Iterator[str], str]:

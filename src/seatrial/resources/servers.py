@@ -188,7 +188,7 @@ class ServerSpec:
     url_needs: tuple[str, ...] = ("host", "user", "database")
     """What such a URL must name."""
     url_form: str = URL_FORM
-    """How one is written."""
+    """How one is written; empty where the kind takes none."""
     url_schemes: tuple[str, ...] = ()
     """What it may begin with, before a driver; empty for anything."""
     at: Address | None = None

@@ -50,7 +50,7 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
     with project.harness(config, recorder) as harness:
         for resource in config.resources:
             plan = harness.resources[resource.name].plan
-            answers = offers(plan.spec, resource, plan.server.endpoint.provider)
+            answers = offers(config, resource, plan)
             _show_plan(resource, plan, answers, out)
             tried = None
             if not args.no_start:
@@ -88,7 +88,8 @@ def _show_plan(resource: ResourceConfig, plan: Plan, answers: tuple[Offer, ...],
             out.line(f"  provider   {offer.provider}: taken")
         else:
             out.line(f"             {offer.provider}: {offer.refusal or 'could serve, too'}", "dim")
-            out.line(f"               to take it: {offer.change}", "dim")
+            if offer.change:
+                out.line(f"               to take it: {offer.change}", "dim")
     for key, value in _facts(resource, plan).items():
         out.line(f"  {key:<10} {value}")
 

@@ -54,7 +54,9 @@ class Container:
         found = self._find(spec)
         if isinstance(found, str):
             raise ProviderError(
-                f"no container can serve {spec.kind}", cause=found, fix="start Docker or Podman, or remove `provider`"
+                f"no container can serve {spec.kind}",
+                cause=found,
+                fix="start Docker or Podman, or remove `provider`" if spec.images else "remove `provider`",
             )
         engine, image, version = found
         assert spec.program is not None, "it was looked at by `probe`"

@@ -69,6 +69,7 @@ class Command:
             wish.server(self.name),
             durable=False,  # what is durable is the command's own affair
             exclusive=True,
+            url_form="",
             at=_at(wish.at, scheme) if wish.at else None,
             program=CommandProgram(program, tuple(words[1:]), scheme, readiness, wish.project),
             patience=_seconds(wish.options.get("patience", "60")),

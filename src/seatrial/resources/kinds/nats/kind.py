@@ -49,6 +49,7 @@ class Nats:
             exclusive=True,
             at=_at(wish.at) if wish.at else None,
             program=NatsProgram(),
+            url_form="",
             wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),
         )
