@@ -221,6 +221,7 @@ def everything(tmp_path_factory, clean_environ) -> Project:
     folder = tmp_path_factory.mktemp("everything")
     cache, seeded = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("started")
     own = {"SEATRIAL_CACHE": str(cache), "SEATRIAL_IDLE": "120", "STARTED": str(seeded)}
+    own["DOCKER_HOST"] = f"unix://{cache}/no-such-engine"
     project = Project(folder, {**clean_environ, **own})
     names = set(RESOURCES)
     if Binary().probe(registry.kind("mariadb").spec(Wish.of(project=folder))):
@@ -280,6 +281,13 @@ def templates(outcome) -> dict[str, tuple[str, str]]:
     """Of each resource: the key of its template, and whether that was built or found."""
     found = re.findall(r"^(\w+): .*template (\w+) (built|found)", outcome.text, re.MULTILINE)
     return {name: (key, how) for name, key, how in found}
+
+
+def test_no_docker_is_needed(everything, first_run):
+    """None can be reached."""
+    served = dict(re.findall(r"^(\w+): .* \((\w+)\) (?:started|was up) in ", first_run.text, re.MULTILINE))
+    assert set(served) == everything.names
+    assert set(served.values()) <= {"embedded", "binary"}
 
 
 def test_the_second_run_attaches_to_the_servers_of_the_first_and_finds_its_templates_unless_a_seed_changed(

@@ -52,6 +52,7 @@ def on(test: str, *kinds: str) -> dict[str, str]:
 
 
 DEMANDS: dict[str, dict[str, str]] = {
+    "no Docker": on(IN_RUNS + "test_no_docker_is_needed", *KINDS),
     "nothing to install but the package and its extra": {
         "postgres": "resources/providers/test_embedded.py::test_an_installed_wheel_serves",
         **on(PROMISES + "[a_copy_is_at_the_baseline_and_at_its_address]", "sqlite", "redis, valkey", "nats", "s3"),
@@ -189,12 +190,23 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on("acceptance/test_start.py::test_several_resources_start_side_by_side", *ALL_SERVERS),
         "sqlite": NONE,
     },
-    "no port race in 50 starts at once": {
-        "sqlite": NONE,
+    "no port race: 50 that reserve at once get 50 ports": {
         **on(LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS),
+        "sqlite": NONE,
+    },
+    "no port race: 50 starts at once (of PostgreSQL 8) are as many servers": {
+        "postgres": CROWDS + "test_eight_projects_that_start_at_once_have_eight_servers_of_postgresql",
         "redis, valkey": CROWDS + "test_fifty_starts_at_once_are_fifty_servers",
+        "nats": CROWDS + "test_fifty_starts_at_once_are_fifty_servers_of_nats",
+        "sqlite": NONE,
     },
     "nor with another cache": {**on(LOCAL + "test_two_caches_never_share_a_port", *ALL_SERVERS), "sqlite": NONE},
+    "unix socket and TCP": {
+        **on(
+            EVERY + "test_a_server_answers_by_its_unix_socket_and_by_tcp", "postgres", "mysql, mariadb", "redis, valkey"
+        ),
+        **on(NONE, "sqlite", "nats", "s3", "command"),
+    },
     "socket paths under 104 bytes": {
         "postgres": PLACES + "test_a_server_runs_whatever_the_paths_of_cache_and_project_are",
         **on(
@@ -213,12 +225,16 @@ DEMANDS: dict[str, dict[str, str]] = {
     },
     "durability is off, and `durable = true` turns it on": {
         "mysql, mariadb": MYSQL + "test_durable_means_that_each_commit_is_on_the_disk",
-        "postgres": "resources/kinds/postgres/test_program.py::test_settings",
+        "postgres": LOCAL + "test_what_was_written_before_the_machine_booted_is_not_trusted_unless_it_is_durable",
         "nats": NATS + "test_durable_means_that_each_message_is_on_the_disk",
         "command": NONE,
         "sqlite": "resources/kinds/sqlite/test_store.py::test_durable_means_on_the_disk_and_not_in_memory",
         "redis, valkey": REDIS + "test_durable_means_that_each_write_is_on_the_disk",
+        "s3": NONE,
+    },
+    "`durable = true` is refused where it can't be kept": {
         "s3": S3 + "test_a_key_that_can_not_be_met_is_told",
+        **on(NONE, *(kind for kind in KINDS if kind != "s3")),
     },
     "the chain says why each provider was not taken": {
         **on("cli/test_servers.py::test_doctor_says_what_it_would_use_and_why_not_the_others", *ALL_SERVERS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -9,6 +10,8 @@ import psycopg
 import pytest
 import redis
 
+from seatrial.resources.kinds.nats import Nats
+from seatrial.resources.kinds.nats.wire import Wire
 from seatrial.resources.kinds.redis import Valkey
 from seatrial.resources.protocol import Wish
 from seatrial.resources.providers.embedded import Embedded
@@ -52,6 +55,19 @@ def test_fifty_starts_at_once_are_fifty_servers(crowd, tmp_path):
         assert app.keys() == [f"key of {number}".encode()]
         assert app.config_get("port") == {"port": str(server.endpoint.admin.port)}
         app.close()
+
+
+def test_fifty_starts_at_once_are_fifty_servers_of_nats(crowd, tmp_path):
+    spec = Nats().spec(Wish(project=tmp_path))
+    servers = crowd([spec] * 50)
+    assert len({server.endpoint.admin.port for server in servers}) == 50
+    assert len({client.ask(server.instance, "status")["pid"] for server in servers}) == 50
+    for number, server in enumerate(servers):
+        with contextlib.closing(Wire(server.endpoint)) as wire:
+            wire.api(f"STREAM.CREATE.of_{number}", name=f"of_{number}", subjects=[f"of_{number}"])
+    for number, server in enumerate(servers):
+        with contextlib.closing(Wire(server.endpoint)) as wire:
+            assert wire.api("STREAM.NAMES")["streams"] == [f"of_{number}"]
 
 
 def test_eight_projects_that_start_at_once_have_eight_servers_of_postgresql(crowd, spec, tmp_path):

@@ -162,6 +162,16 @@ def test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_stil
         assert wait.until(lambda: not server.instance.alive, timeout=30)
 
 
+@pytest.mark.parametrize("name", ["mariadb", "postgres", "redis"])
+def test_a_server_answers_by_its_unix_socket_and_by_tcp(reserve, name):
+    server = reserve(name)
+    server.start()
+    endpoint, answers = server.endpoint, server.spec.program.answers
+    assert answers(replace(endpoint, socket_folder=None))
+    assert not answers(replace(endpoint, socket_folder=None, admin=replace(endpoint.admin, host="nowhere.invalid")))
+    assert answers(replace(endpoint, admin=replace(endpoint.admin, host="nowhere.invalid")))  # by the socket, then
+
+
 def machine(cache):
     """What a start must leave as it is: the users of the machine, and who may enter the folders above the cache."""
     modes = {folder: (folder.stat().st_mode, folder.stat().st_uid) for folder in cache.parents}

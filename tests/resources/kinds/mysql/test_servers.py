@@ -47,12 +47,18 @@ def test_one_server_serves_all_workers_each_with_a_database_of_its_own(server, s
     assert addresses == {"w_0", "w_1"}
 
 
-def test_durable_means_that_each_commit_is_on_the_disk(spec, tmp_path):
-    folder = Binary()._find(spec)
-    for durable, flushed in ((True, "1"), (False, "0")):
-        argv = spec.program.launch(folder, tmp_path, tmp_path, spec, 33060, durable).argv
-        assert f"--sync-binlog={flushed}" in argv
-        assert f"--innodb-flush-log-at-trx-commit={flushed}" in argv
+def test_durable_means_that_each_commit_is_on_the_disk(kind, spec, server, tmp_path):
+    def asked(of):
+        with connect(of.endpoint) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT @@sync_binlog, @@innodb_flush_log_at_trx_commit")
+            return cursor.fetchone()
+
+    durable = Binary().reserve(kind.spec(Wish(project=tmp_path, version=spec.version, durable=True)))
+    durable.start()
+    try:
+        assert (asked(durable), asked(server)) == ((1, 1), (0, 0))
+    finally:
+        durable.release()
 
 
 def test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched(server, store):

@@ -109,7 +109,10 @@ def test_at_an_address_of_its_own_a_server_has_the_password_that_is_written_ther
 
 
 def test_durable_means_that_each_write_is_on_the_disk(reserve):
-    server = reserve(durable=True)
+    server, usual = reserve(durable=True), reserve()
+    usual.start()
+    with redis.Redis.from_url(Redis().copy_address(usual.endpoint, usual.spec, "0").url()) as app:
+        assert app.config_get("appendonly", "save") == {"appendonly": "no", "save": ""}
     server.start()
     with redis.Redis.from_url(Redis().copy_address(server.endpoint, server.spec, "0").url()) as app:
         assert app.config_get("append*")["appendfsync"] == "always"
