@@ -104,6 +104,14 @@ def test_doctor_says_what_it_would_use_and_why_not_the_others(shop):
     assert not any(row["running"] for row in told(shop.seatrial("status", "--json")))
 
 
+def test_doctor_says_where_the_cache_is_and_why_it_is_not_where_it_was_asked_for(shop, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    shown = shop.seatrial("doctor", "--no-start", "--set", "db.kind=sqlite", SEATRIAL_CACHE=str(shared)).text
+    assert f"cache      {shared}/seatrial  ({shared}: others may write in it)" in shown
+
+
 def test_doctor_shows_no_password_whatever_its_variable_is_called(shop):
     shop.write(
         {
