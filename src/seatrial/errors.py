@@ -26,7 +26,7 @@ class SeatrialError(Exception):
     Args:
         what: one sentence, with the names and values that the user can recognise.
         cause: the probable cause; empty where `what` already says it.
-        fix: what to type or change next; empty only where nothing helps.
+        fix: what to type or change next. Each of ours has one.
     """
 
     def __init__(self, what: str, *, cause: str = "", fix: str = "") -> None:
@@ -82,6 +82,11 @@ class IsolationError(SeatrialError):
 
 class NeedsClone(IsolationError):
     """This copy can't be undone in place; a fresh clone is the only way back to the baseline."""
+
+    def __init__(
+        self, what: str, *, cause: str = "", fix: str = "nothing: the test after it gets a fresh clone"
+    ) -> None:
+        super().__init__(what, cause=cause, fix=fix)
 
 
 class AppError(SeatrialError):

@@ -73,7 +73,12 @@ class IntegreSQL:
         _, address = await self._service.begin_template(hash_)
         self._given.setdefault(hash_, {})
         if address is None:
-            raise RequestError(HTTPStatus.LOCKED, "template is already initialized")
+            raise RequestError(
+                HTTPStatus.LOCKED,
+                "template is already initialized",
+                cause="another client has filled it, or does so now",
+                fix=f"GET {PREFIX}/templates/HASH/tests: it waits until the template is finalized",
+            )
         return JSONResponse({"database": _database(hash_, address)})
 
     async def finalize(self, request: Request) -> Response:
@@ -111,10 +116,16 @@ class IntegreSQL:
         """`recreate` and `unlock` alike: what was written is undone, and told in a header, if anything was."""
         hash_, number = request.path_params["hash"], request.path_params["id"]
         if not number.isdecimal():
-            raise RequestError(HTTPStatus.BAD_REQUEST, "invalid test database ID")
+            raise RequestError(
+                HTTPStatus.BAD_REQUEST, "invalid test database ID", fix="send the number that came with the database"
+            )
         if number not in self._given.get(hash_, {}):
             what = "test database" if hash_ in self._given else "template"
-            raise RequestError(HTTPStatus.NOT_FOUND, f"{what} not found")
+            raise RequestError(
+                HTTPStatus.NOT_FOUND,
+                f"{what} not found",
+                fix=f"POST {PREFIX}/templates makes a template, GET .../tests takes one",
+            )
         headers = {}
         with suppress(RequestError):  # it was given back already
             undone = await self._service.put_back(number)
@@ -167,7 +178,11 @@ async def _hash(request: Request) -> str:
     except ValueError:
         hash_ = parse_qs(body).get("hash", [None])[0]
     if not isinstance(hash_, str) or not hash_:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "hash is required")
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            "hash is required",
+            fix='send {"hash": "..."}: a hash of all that the template is made of',
+        )
     return hash_
 
 

@@ -78,7 +78,9 @@ class Command:
             )
         except OSError as error:
             raise TemplateError(
-                f"`{self.label}` could not be run: {error.strerror}", fix=f"look at {program}: is it a program?"
+                f"`{self.label}` could not be run",
+                cause=f"{program}: {error.strerror}",
+                fix=f"look at {program}: is it a program for this machine, or a script whose first line names one?",
             ) from error
         if done.returncode:
             lines = done.stdout.strip().splitlines()

@@ -37,7 +37,7 @@ class SqlPrompt:
             names = [column[0] for column in cursor.description]
             rows = cursor.fetchmany(_MOST + 1)
         except self._error as error:
-            raise SeatrialError(str(error).strip()) from error
+            raise SeatrialError(str(error).strip(), fix="correct the statement") from error
         more = ["..."] if len(rows) > _MOST else []
         return "\n".join([*_table(names, rows[:_MOST]), *more])
 

@@ -40,11 +40,19 @@ class Versions:
             try:
                 done = subprocess.run([program, self._argument], capture_output=True, text=True, check=False)
             except OSError as error:
-                raise ProviderError(f"{program} can't be run", cause=str(error)) from error
+                raise ProviderError(
+                    f"{program} can't be run",
+                    cause=str(error),
+                    fix="run it by hand to see what it lacks, and install it anew; or put another before it on PATH",
+                ) from error
             found = self._pattern.search(done.stdout)
             if found is None:
                 raise ProviderError(
-                    f"{program} {self._argument} tells no version", cause=done.stderr.strip() or done.stdout.strip()
+                    f"{program} {self._argument} tells no version",
+                    cause=done.stderr.strip()
+                    or done.stdout.strip()
+                    or f"it printed nothing (status {done.returncode})",
+                    fix="run it by hand to see what it lacks: it may be another of that name, or half installed",
                 )
             self._known[program] = (done.stdout.strip(), found)
         return self._known[program]

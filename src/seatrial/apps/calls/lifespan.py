@@ -90,8 +90,12 @@ class Lifespan:
 
     async def _send(self, message: Message) -> None:
         if not message["type"].startswith("lifespan."):
-            self._asked = False  # an app that takes every scope for a request has no lifespan
-            raise AppError(f"{message['type']!r} is no answer to a lifespan event.")
+            self._asked = False
+            raise AppError(
+                f"{message['type']!r} is no answer to a lifespan event.",
+                cause="the app takes every scope for a request, so it has no lifespan",
+                fix="nothing, if it needs none; else let it look at scope['type'] first",
+            )
         self._told.put_nowait(message)
 
 

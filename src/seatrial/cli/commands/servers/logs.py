@@ -67,7 +67,11 @@ def servers(config: Config, name: str) -> list[Status]:
     resource = next(one for one in config.resources if one.name == name)
     _, spec = describe(config, resource)
     if spec.program is None:
-        raise ConfigError(f"`{name}` has no server, so it has no log", cause=f"{spec.kind} is a library")
+        raise ConfigError(
+            f"`{name}` has no server, so it has no log",
+            cause=f"{spec.kind} is a library",
+            fix="name a resource with a server: `seatrial status` lists those that run",
+        )
     if spec.url:
         raise ConfigError(
             f"the server of `{name}` is not ours, and its log is out of our reach",

@@ -113,7 +113,11 @@ class MySQLStore:
             TemplateError: there is no such template.
         """
         if not self.find(key):
-            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+            raise TemplateError(
+                f"there is no complete template for {name}",
+                cause="somebody has removed it since this run built or found it, as `seatrial clean` does",
+                fix="run it again",
+            )
         self._hold(name)
         template = _template(key)
         base = baseline(self._link, template, blueprint.read(self._link, template))

@@ -123,7 +123,11 @@ class PostgresProgram:
         alone = f'echo "CREATE DATABASE {DATABASE}" | exec "$0" --single -F -D "$1" template1'
         told = run(["/bin/sh", "-c", alone, str(binaries / self.executables[0]), str(data)])
         if "ERROR:" in told or "FATAL:" in told:
-            raise ProviderError("PostgreSQL can't make our own database in a fresh data folder", cause=told.strip())
+            raise ProviderError(
+                "PostgreSQL can't make our own database in a fresh data folder",
+                cause=told.strip(),
+                fix="see whether the disk has room and the binaries are whole; `seatrial doctor` names other providers",
+            )
 
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
         """The process to run: on the loopback interface and a socket in `folder` only.

@@ -138,7 +138,11 @@ class PostgresStore:
         """
         template = self._template(key)
         if template is None:
-            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+            raise TemplateError(
+                f"there is no complete template for {name}",
+                cause="somebody has removed it since this run built or found it, as `seatrial clean` does",
+                fix="run it again",
+            )
         self._hold(name)
         self._ensure_role()
         self._forget(name)

@@ -41,9 +41,9 @@ class RedisPrompt:
             words = shlex.split(text)
             reply = self._wire.ask(*words) if words else []
         except (ReplyError, ValueError) as error:
-            raise SeatrialError(str(error)) from error
+            raise SeatrialError(str(error), fix="correct the command") from error
         except ServerLost as error:
-            raise SeatrialError(error.cause or error.what) from error
+            raise SeatrialError(error.cause or error.what, fix=error.fix) from error
         return "\n".join(_lines(reply))
 
     def close(self) -> None:

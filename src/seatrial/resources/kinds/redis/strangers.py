@@ -53,7 +53,7 @@ def stranger(endpoint: Endpoint) -> Stranger:
         last = _last(wire)
         marked, held = _bears(wire, last), _held(wire)
     except ReplyError as error:
-        raise ServerLost(f"the {endpoint.kind} server refuses us", cause=str(error)) from error
+        raise refuses(endpoint, error) from error
     finally:
         wire.close()
     return Stranger(
@@ -62,6 +62,16 @@ def stranger(endpoint: Endpoint) -> Stranger:
         means=_MEANS,
         ours=marked,
         mark=partial(_adopt, endpoint),
+    )
+
+
+def refuses(endpoint: Endpoint, error: ReplyError) -> ServerLost:
+    """What a server's refusal means to somebody who asked for a test."""
+    return ServerLost(
+        f"the {endpoint.kind} server refuses us",
+        cause=str(error),
+        fix="give `url` a user who may run every command on every key (ACL: +@all ~* &*), with the right password; "
+        "a server that is still loading its data, or is a replica, can't be used",
     )
 
 

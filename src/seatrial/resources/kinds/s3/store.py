@@ -95,7 +95,11 @@ class S3Store:
         """
         template = self._template(key)
         if not template:
-            raise TemplateError(f"there is no complete template for {name}", fix="run it again")
+            raise TemplateError(
+                f"there is no complete template for {name}",
+                cause="somebody has removed it since this run built or found it, as `seatrial clean` does",
+                fix="run it again",
+            )
         bucket = self._hold(self._address(name).database)
         self._make(bucket, "copy")
 

@@ -64,6 +64,7 @@ class SQLite:
         if spec.version and not _satisfies(spec.version):
             raise ProviderError(
                 f'this Python has SQLite {sqlite3.sqlite_version}, and version = "{spec.version}" is wanted',
+                cause="SQLite is a part of Python's own build, so there is no other to choose from",
                 fix="run the tests with a Python that has it, or change `version`",
             )
         if spec.at is not None and spec.at.database == MEMORY and sqlite3.sqlite_version_info < _NAMED_MEMORY:
