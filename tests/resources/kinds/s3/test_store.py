@@ -84,6 +84,21 @@ def test_what_a_run_of_this_machine_left_is_swept_by_the_next(server, store):
         assert {name for name in buckets(following) if name == "left" or name.startswith("seatrial-l")} == set()
 
 
+def test_a_container_of_the_same_name_with_the_same_paths_leaves_our_copies_alone(server, tmp_path, monkeypatch):
+    """Its cache is another folder, in which it does not see our locks."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as ours:
+        ours.build("key", "in_use", fill)
+        ours.checkout("key", "in_use")
+        held = {name for name in buckets(ours) if "in-use" in name}
+        assert held
+        cache.rename(tmp_path / "not seen from there")
+        with contextlib.closing(S3().open(server.endpoint, server.spec)) as other:
+            assert held <= buckets(other)
+        ours.drop("in_use")
+
+
 def test_another_machine_leaves_our_copies_alone_for_a_day_and_takes_our_template(copy, store, theirs, monkeypatch):
     with theirs("second") as other:
         assert copy.address.database in buckets(store)

@@ -34,8 +34,12 @@ class Notes:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        # Locks are files of this cache, and of this boot of this machine.
-        self._machine = folders.digest(f"{platform.node()} {processes.boot()} {folders.cache().path}", 16)
+        # Locks are files of this cache, and of this boot of this machine. Two containers on one machine may agree in
+        # all of that, and have folders of their own behind the same path.
+        store = folders.cache().path
+        folder = store.stat()
+        where = f"{platform.node()} {processes.boot()} {store} {folder.st_dev} {folder.st_ino}"
+        self._machine = folders.digest(where, 16)
 
     def all(self, *whats: str) -> list[Note]:
         """Those that say one of these, or all; the last noted first."""
