@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.resources.kinds.s3.conftest import fill
 
 from seatrial.errors import IsolationError, Refused, TemplateError
-from seatrial.resources.kinds.s3 import S3
+from seatrial.resources.kinds.s3 import S3, objects
 from seatrial.resources.kinds.s3 import store as stores
 from seatrial.resources.kinds.s3.notes import OURS
 from seatrial.resources.protocol import Wish
@@ -122,6 +123,34 @@ def test_a_template_that_was_not_finished_is_none(server, store, monkeypatch):
         [template] = [name for name in buckets(following) if name.startswith(stores._prefix("half"))]
         assert not template.endswith("-00")
         assert following.find("half")
+
+
+def test_a_kept_copy_is_there_when_it_is_whole_and_stays_wherever_its_keeper_was_killed(server, store, monkeypatch):
+    def there(name):
+        admin = replace(server.endpoint.admin, database=name)
+        return server.spec.program.answers(replace(server.endpoint, admin=admin))
+
+    def killed(*asked):
+        raise KeyboardInterrupt
+
+    store.build("key", "one", fill)
+    store.checkout("key", "one")
+    store.checkout("key", "two")
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "copy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.keep("one", "mine_dev", forever=True)
+    assert not there("mine-dev")
+    with monkeypatch.context() as patch:
+        patch.setattr(store._notes, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.keep("two", "yours_dev", forever=True)
+    assert there("yours-dev")
+    monkeypatch.setattr(stores, "_LOST", timedelta(seconds=-1))
+    with contextlib.closing(S3().open(server.endpoint, server.spec)) as following:
+        assert "mine-dev" not in buckets(following)
+        assert "yours-dev" in buckets(following)
+        following._remove("yours-dev")
 
 
 def test_old_templates_make_room(store, monkeypatch):

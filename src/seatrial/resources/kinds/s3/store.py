@@ -204,7 +204,7 @@ class S3Store:
 
     def _sweep(self) -> None:
         """Remove copies of runs that are gone, and what nobody finished. Of another machine's only their age tells."""
-        complete = {note.bucket for note in self._notes.all("template")}
+        complete = {note.bucket for note in self._notes.all("template", "kept", "lasting")}
         for note in self._notes.all("copy", "layer", "building"):
             if note.bucket in complete:
                 continue
