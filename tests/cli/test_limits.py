@@ -10,13 +10,19 @@ UNSEEN = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def said(shape) -> str:
-    shape.files({"seatrial.toml": "[resources.db]\nkind = 'postgres'\nschema = 'a.sql'\n", "a.sql": "select 1"})
+def said(shape, kind) -> str:
+    shape.files({"seatrial.toml": f"[resources.db]\nkind = '{kind}'\n"})
     status, out, err = shape.run("doctor", "-C", str(shape.folder), "--no-start")
     assert (status, err) == (0, "")
     return out.partition("What can't be seen from outside:")[2]
 
 
-def test_doctor_prints_what_a_reset_can_not_see(said):
-    assert [word for word in UNSEEN if word not in said] == []
+def test_doctor_prints_what_a_reset_can_not_see(shape):
+    told = said(shape, "postgres")
+    assert [word for word in UNSEEN if word not in told] == []
+
+
+@pytest.mark.parametrize(("kind", "unseen"), [("sqlite", UNSEEN[-3:]), ("nats", UNSEEN[-2:])])
+def test_doctor_tells_of_no_limit_that_only_another_kind_has(shape, kind, unseen):
+    told = said(shape, kind)
+    assert [word for word in UNSEEN if word in told] == unseen

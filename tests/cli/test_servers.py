@@ -71,6 +71,14 @@ def test_run_ends_with_the_status_of_its_command(shop):
     assert "no-such-command can't be run" in outcome.text
 
 
+def test_run_prints_one_json_value_whatever_its_command_prints(shop):
+    script = "import sys; print('{'); print(']', file=sys.stderr)"
+    command = [sys.executable, "-m", "seatrial", "run", "--json", "--", sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=shop.folder, env=shop.environ, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["status"] == 0
+    assert done.stderr.splitlines() == ["{", "]"]
+
+
 def test_run_without_a_command_says_how_to_write_one(shop):
     outcome = shop.seatrial("run")
     assert outcome.status == 2

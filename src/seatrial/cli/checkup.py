@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from seatrial.core.redact import redact
@@ -12,7 +13,7 @@ from seatrial.errors import SeatrialError
 from seatrial.events import CheckedIn, Event, ServerReady, TemplateReady
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from seatrial.config.model import Config, ResourceConfig
     from seatrial.harness.harness import Harness
@@ -23,14 +24,28 @@ _URL = "url"
 """The provider that is never asked by itself."""
 SCANS = 5
 """Tests by which the cost of a scan is measured."""
-LIMITS = (
-    "Settings, LISTENs, advisory locks and temporary tables of other processes' pooled connections: not seen from here",
-    "A sequence with CACHE > 1 lives on in the pooled connection of another process that used it",
-    "After a test that took a clone, other processes must open new connections",
-    "The order of rows without ORDER BY may change after rows were restored",
-    "Roles and settings of the database come back where the log is read; tablespaces fail a test; ALTER SYSTEM unseen",
-    "A write on a connection of its own that lands within the next test looks like that test's",
+_POSTGRES, _MYSQL = ("postgres",), ("mysql", "mariadb")
+_ELSEWHERE = "temporary tables of other processes' pooled connections: not seen from here"
+_LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        f"Settings, LISTENs, advisory locks and {_ELSEWHERE}": _POSTGRES,
+        f"Settings, user locks and {_ELSEWHERE}": _MYSQL,
+        "A sequence with CACHE > 1 lives on in the pooled connection of another process that used it": _POSTGRES,
+        "After a test that took a clone, other processes must open new connections": (),
+        "The order of rows without ORDER BY may change after rows were restored": (*_POSTGRES, *_MYSQL, "sqlite"),
+        "Roles and settings of the database come back where the log is read; tablespaces fail a test": _POSTGRES,
+        "What ALTER SYSTEM does is not seen": _POSTGRES,
+        "A write on a connection of its own that lands within the next test looks like that test's": (),
+    }
 )
+"""What a reset can't see, with the kinds that it is true of: all, where none is named."""
+
+
+def limits(kinds: Collection[str]) -> list[str]:
+    """What can't be seen from outside in a project with these kinds."""
+    return [limit for limit, of in _LIMITS.items() if kinds and (not of or set(of) & set(kinds))]
+
+
 """What no reset of a database can see or mend; the documentation tells each at length."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli import project
-from seatrial.cli.checkup import LIMITS, Offer, Recorder, Trial, offers, shown, trial
+from seatrial.cli.checkup import Offer, Recorder, Trial, limits, offers, shown, trial
 from seatrial.cli.output import Output
 from seatrial.core import folders
 from seatrial.core.redact import redact
@@ -60,7 +60,8 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
                 healthy = healthy and tried.error is None
             reports.append(_report(resource, plan, answers, tried))
     found = _patterns(config)
-    _show_rest(found, out)
+    unseen = limits([resource.kind for resource in config.resources])
+    _show_rest(found, unseen, out)
     out.value(
         {
             "configuration": str(config.source),
@@ -68,7 +69,7 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
             "cache": str(cache.path),
             "resources": reports,
             "patterns": [asdict(pattern) for pattern in found],
-            "limits": list(LIMITS),
+            "limits": unseen,
             "healthy": healthy if not args.no_start else None,
         }
     )
@@ -154,7 +155,7 @@ def _patterns(config: Config) -> tuple[Pattern, ...]:
     return patterns(look(config.root))
 
 
-def _show_rest(found: tuple[Pattern, ...], out: Output) -> None:
+def _show_rest(found: tuple[Pattern, ...], unseen: list[str], out: Output) -> None:
     if found:
         out.line()
         out.line("Fixtures of this project that do by hand what Seatrial does:", "bold")
@@ -162,7 +163,8 @@ def _show_rest(found: tuple[Pattern, ...], out: Output) -> None:
         today = f" Today: {pattern.consequence}." if pattern.consequence else ""
         out.line(f"  {pattern.place} `{pattern.fixture}`: {pattern.name}.{today}")
         out.line(f"    {pattern.instead}", "dim")
-    out.line()
-    out.line("What can't be seen from outside:", "bold")
-    for limit in LIMITS:
+    if unseen:
+        out.line()
+        out.line("What can't be seen from outside:", "bold")
+    for limit in unseen:
         out.line(f"  {limit}", "dim")

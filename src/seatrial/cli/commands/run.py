@@ -17,6 +17,7 @@ from seatrial.errors import SeatrialError
 
 HELP = "run a command with the environment of a test run"
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+_STDERR = 2
 _KILLED = 128
 """A shell tells a command that signal N has ended as 128 + N."""
 
@@ -38,14 +39,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
         with out.progress(f"starting {', '.join(names)}"):
             project.start(harness, names)
         variables = sorted({name for managed in harness.resources.values() for name in managed.plan.variables})
-        status = _run(argv)
+        status = _run(argv, aside=out.as_json)
     out.value({"command": argv, "status": status, "resources": names, "environment": variables})
     return status
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], *, aside: bool) -> int:
+    """`aside`: what it writes goes to standard error, since our standard output is to be one JSON value."""
     try:
-        process = subprocess.Popen(argv)
+        process = subprocess.Popen(argv, stdout=_STDERR if aside else None)
     except OSError as error:
         raise SeatrialError(
             f"{argv[0]} can't be run", cause=str(error.strerror), fix="check its name, and that it is on PATH"
