@@ -205,3 +205,12 @@ def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_na
     ask(login, "insert into users (name) values ('next')")
     assert rows()[-1] == (8, "next")
     assert not [name for (name,) in ask(login, "show databases") if name.startswith("seatrial_s_")]
+
+
+def test_a_schema_that_fails_is_told_without_the_password_of_its_user(type_in, tmp_path):
+    (tmp_path / "schema.sql").write_text("create table t (id int);\ncreate user x identifed by 'hunter22';\n")
+    for arguments in (["run", "--", "true"], ["run", "--json", "--", "true"], ["doctor"], ["doctor", "--json"]):
+        status, out, told = type_in(*arguments)
+        assert status != 0
+        assert "identifed by ***" in out + told
+        assert "hunter22" not in out + told

@@ -115,6 +115,7 @@ def test_the_value_of_a_variable_that_is_named_like_a_secret_is_hidden(value):
         "create role app password 'hunter22",
         "create user x identified by 'hunter22'",
         "near 'identified by 'hunter22'' at line 1",
+        "near 'identifed by 'hunter22'' at line 1",
         "create user x identified with mysql_native_password by 'hunter22'",
         "create user x identified via mysql_native_password using password('hunter22')",
         'set password for x@y = "hunter22"',

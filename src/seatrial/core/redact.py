@@ -51,8 +51,8 @@ _PATTERNS = tuple(
         # On a command line, and in what Redis is told.
         rf"""(?P<before>(?:--[\w-]{{0,40}}(?:password|passwd|secret|token)|--(?:pass|auth)|\b(?:requirepass|masterauth))
             (?:\s+|["'],\s*))(?!-){_VALUE}""",
-        # SQL: a string, or text between $$ or $tag$.
-        rf"""(?P<before>(?:\bidentified\s+(?:(?:with|via)\s+\S{{1,99}}\s+)?(?:by|using|as)
+        # SQL: a string, or text between $$ or $tag$; a server quotes IDENTIFIED as it was misspelt.
+        rf"""(?P<before>(?:\bid\w{{4,10}}\s+(?:(?:with|via)\s+\S{{1,99}}\s+)?(?:by|using|as)
                 |\bpassword(?:\s+for\s+\S{{1,99}}\s*=|(?=[\s(])))\s*(?:password\s*)?\(?\s*)
             (?P<secret>{_STRING}|\$(?P<tag>\w{{0,63}})\$(?s:.)*?(?:\$(?P=tag)\$|\Z))""",
     )
