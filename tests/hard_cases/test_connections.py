@@ -138,6 +138,17 @@ def test_a_write_after_the_tests_end_is_undone_and_charged_to_the_test_that_star
     assert (late.test, set(late.tables)) == (first.id, {"orders", "orders_id_seq"})
 
 
+def test_the_last_statement_of_a_connection_that_was_ended_is_told_without_its_password(app_of, sea):
+    app = app_of("sqlalchemy")
+    with sea.one_test("reset", "db") as test:
+        held = app.hold()
+        held.run(ORDER)
+        held.run("select 1 where 'password=hunter22' = 'x'")
+    (ended,) = test.seen(events.ConnectionEnded)
+    assert "password=***" in ended.query
+    assert "hunter22" not in ended.query
+
+
 @pytest.mark.parametrize("isolation", ["rollback", "clone"])
 def test_a_write_after_the_tests_end_is_undone_whatever_the_next_isolation(sea, app_of, isolation):
     with sea.one_test("reset", "db") as first:

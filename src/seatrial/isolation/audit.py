@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from seatrial.core.redact import redact
 from seatrial.errors import IsolationError
 from seatrial.resources.protocol import Auditor, Difference, Ended
 
@@ -66,4 +67,4 @@ def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequenc
 
 def _who(one: Ended) -> str:
     name = f" ({one.application})" if one.application else ""
-    return f"pid {one.pid}{name}, which last ran: {one.query[:200]}"
+    return f"pid {one.pid}{name}, which last ran: {redact(one.query)[:200]}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from seatrial.core.redact import redact
 from seatrial.errors import IsolationError
 from seatrial.isolation import restore
 from seatrial.isolation.protocol import Lease
@@ -57,5 +58,5 @@ def _who(others: Sequence[Ended]) -> str:
         return "a second connection, or a raw COMMIT,"
     first = others[0]
     name = f' ("{first.application}")' if first.application else ""
-    last = f", last with: {first.query}," if first.query else ""
+    last = f", last with: {redact(first.query)}," if first.query else ""
     return f"a second connection, process {first.pid} of the server{name}{last}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from seatrial.core.redact import redact
 from seatrial.events import Exchange, Statement
 
 A_FEW = 2
@@ -30,7 +31,7 @@ class Exchanges(Sequence[Exchange]):
         return len(self._ask())
 
     def __repr__(self) -> str:
-        return "\n".join(str(each) for each in self._ask()) or "no exchanges"
+        return redact("\n".join(str(each) for each in self._ask())) or "no exchanges"
 
     def told(self) -> str:
         """For people: a line an exchange, with its time and what it asked of databases, and its repeated queries."""
@@ -40,7 +41,7 @@ class Exchanges(Sequence[Exchange]):
             sent = f", {count} statement{'s' if count > 1 else ''}" if count else ""
             lines.append(f"{each} in {each.milliseconds:.1f} ms{sent}")
             lines.extend(f"    {repeated}" for repeated in repetitions(each.statements) if repeated.count > A_FEW)
-        return "\n".join(lines)
+        return redact("\n".join(lines))
 
     def between(self, caller: str, answerer: str) -> Sequence[Exchange]:
         """Those between these two: "test", "app", or the name of a service."""
@@ -57,7 +58,7 @@ class Repeated:
     exchange: int
 
     def __str__(self) -> str:
-        return f"{self.count} times at {self.where or 'an unknown line'}: {' '.join(self.sql.split())}"
+        return redact(f"{self.count} times at {self.where or 'an unknown line'}: {' '.join(self.sql.split())}")
 
 
 class Statements(Sequence[Statement]):
@@ -82,7 +83,7 @@ class Statements(Sequence[Statement]):
 
     def __repr__(self) -> str:
         lines = [f"{each.where or '?'}: {' '.join(each.sql.split())}" for each in self]
-        return "\n".join([f"{len(lines)} statements on {self._resource}", *lines])
+        return redact("\n".join([f"{len(lines)} statements on {self._resource}", *lines]))
 
     def of(self, exchange: Exchange) -> Sequence[Statement]:
         """Those that this exchange caused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from seatrial import events
+from seatrial.core.redact import redact
 from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import Ended, Endpoint, Undone
 
@@ -49,7 +50,7 @@ class Teller:
                     test=test,
                     pid=one.pid,
                     application=one.application,
-                    query=one.query,
+                    query=redact(one.query),
                     state=one.state,
                 )
             )
@@ -64,7 +65,7 @@ class Teller:
                         test=lease.test,
                         pid=one.pid,
                         application=one.application,
-                        query=one.query,
+                        query=redact(one.query),
                     )
                 )
 
