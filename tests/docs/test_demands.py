@@ -277,7 +277,8 @@ OPENING = """# What is demanded of every resource
 
 Each line is held by the test that the table names, below `tests/`. Where one test stands in several columns, the part
 of Seatrial that keeps the promise is shared by these kinds. An empty cell is a gap: nobody has tested it there. A dash
-says that the line makes no sense for that kind. This page is made by `make docs`.
+says that the line makes no sense for that kind. What leads to `tests/conformance` is a check of `seatrial.testing`, which
+is there for kinds of others, too. This page is made by `make docs`.
 """
 
 
