@@ -55,3 +55,30 @@ def test_without_it_nobody_looks(broken):
     outcome = broken.pytest("-k", "innocent", audit=False)
     assert outcome.counts()["passed"] == 1, outcome.text
     assert "audit" not in outcome.text
+
+
+BY_NAME = """
+import pytest
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_asks_by_name(request, attempt):
+    db = request.getfixturevalue("d" + "b")
+    assert db.execute("select count(*) from team").fetchone() == (1,)
+    db.execute("insert into team values (2, 'committed')")
+    db.commit()
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+def test_the_first_test_that_asks_for_a_resource_by_name_only_is_isolated_as_all_others(project, kind):
+    project.write(
+        {
+            "seatrial.toml": f"[resources.db]\nkind = '{kind}'\nschema = 'schema.sql'\n",
+            "schema.sql": "create table team (id int primary key, name text); insert into team values (1, 'seed');",
+            "test_teams.py": BY_NAME,
+        }
+    )
+    outcome = project.pytest("--seatrial-explain", audit=True)
+    assert outcome.counts() == {"passed": 3}, outcome.text
+    assert "after its end" not in outcome.text
+    assert "db: audited after 3 tests, all of them equal" in outcome.text

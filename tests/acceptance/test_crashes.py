@@ -95,7 +95,8 @@ def test_without_a_database(wide):
 def test_a_server_that_dies_where_tests_ask_for_it_by_name_only_is_there_again_for_the_next_wider_fixture(service):
     service.write({"tests/test_by_name.py": ASKED_BY_NAME})
     outcome = service.pytest("-q", "tests/test_by_name.py", timeout=60)
-    assert outcome.counts() == {"passed": 3}, outcome.text
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+    assert "ERROR tests/test_by_name.py::test_the_server_is_killed" in outcome.text
 
 
 UNTOLD = """

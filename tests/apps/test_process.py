@@ -235,13 +235,17 @@ time.sleep(60)
 
 def test_nothing_is_left_when_the_owner_is_killed(tmp_path):
     (tmp_path / "server.py").write_text(textwrap.dedent(FAMILY))
-    with subprocess.Popen([sys.executable, "-c", OWNER], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as owner:
+    (temporary := tmp_path / "temporary").mkdir()
+    environ, argv = {**os.environ, "TMPDIR": str(temporary)}, [sys.executable, "-c", OWNER]
+    with subprocess.Popen(argv, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         pids = [int(word) for word in owner.stdout.readline().split()]
         assert len(pids) == 3
+        assert list(temporary.iterdir())
         assert all(processes.started(pid) for pid in pids)
         owner.kill()
     assert wait.until(lambda: not any(processes.started(pid) for pid in pids), timeout=15)
+    assert wait.until(lambda: not list(temporary.iterdir()), timeout=15)
 
 
 @pytest.mark.parametrize("ready", ["health", "log", "log:(", "udp"])

@@ -17,6 +17,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ class Keeper:
             _tell({"exit": self._status})
         self._end(signal.SIGTERM, self._patience)
         self._end(signal.SIGKILL, self._patience)
+        if os.getppid() != self._parent:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Whoever would have removed the log, and its folder where nothing else is in it, is gone."""
+        log = Path(self._log)
+        with suppress(OSError):
+            log.unlink()
+            log.parent.rmdir()
 
     def _listen(self) -> int:
         wake, write = os.pipe()

@@ -67,6 +67,7 @@ class Harness:
         self._kept = False
         self._app: App | None = None
         self._test: TestContext | None = None
+        self._isolations: Mapping[str, str] = {}
         self._failed = False
         """Whether a test before the running one, with which it shares its leases, has failed."""
         self._environment = Environment()
@@ -96,12 +97,18 @@ class Harness:
                 _attempt(managed, managed.prepare)
 
     def require(self, names: Sequence[str]) -> None:
-        """Have these resources ready; raises what kept one from it."""
+        """Have these resources ready; raises what kept one from it.
+
+        What the running test asks for first, in its midst, is lent to it as if it had been known before.
+        """
+        new = [name for name in names if not self.resources[name].started] if self._test is not None else []
         self.start(names)
         for name in names:
             failure = self.resources[name].failure
             if failure is not None:
                 raise failure
+        for name in new:
+            self._lend(name)
 
     def build(self) -> dict[str, str]:
         """Have the templates of all resources, and no copies; returns their keys, by resource.
@@ -123,14 +130,18 @@ class Harness:
             needs: resources that the test uses; they are started now if they are not.
         """
         self.require(list(needs))
-        self._test = test
+        self._test, self._isolations = test, isolations
         for name, managed in self.resources.items():
             if managed.started and managed.failure is None:
-                asked = isolations.get(name)
-                reason = "the test's marker" if asked else "the configuration"
-                managed.begin(test.id, asked or managed.plan.isolation, reason)
+                self._lend(name)
         self._watch.begin(test.id)
         self._checks.begin(test.id)
+
+    def _lend(self, name: str) -> None:
+        assert self._test is not None, "only a test gets a lease"
+        managed, asked = self.resources[name], self._isolations.get(name)
+        reason = "the test's marker" if asked else "the configuration"
+        managed.begin(self._test.id, asked or managed.plan.isolation, reason)
 
     @property
     def in_test(self) -> bool:
