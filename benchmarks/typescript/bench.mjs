@@ -98,6 +98,7 @@ async function clone(url) {
   const at = (database) => Object.assign(new URL(url), { pathname: `/${database}` }).href;
   const admin = new pg.Client({ connectionString: at('postgres') });
   await admin.connect();
+  await admin.query('DROP DATABASE IF EXISTS bench_template'); // of a run that was broken off
   await admin.query('CREATE DATABASE bench_template');
   const filler = new pg.Client({ connectionString: at('bench_template') });
   await filler.connect();
