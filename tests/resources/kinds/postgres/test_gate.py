@@ -257,6 +257,28 @@ def test_the_log_is_read_the_same_way_where_only_a_commit_flushes_it(embedded_st
     embedded_store.drop(one.name)
 
 
+def test_a_copy_that_needs_a_clone_gets_the_one_that_is_ready(embedded, spec, bench_on) -> None:
+    """Which was made, and marked, in the background meanwhile: that is nothing that the test did to the server."""
+    store = Postgres().open(embedded, spec)
+    one = bench_on(store, SEEDED)
+
+    def oids(names: str) -> list[int]:
+        return [oid for (oid,) in store._admin.rows(f"select oid::bigint from pg_database where datname ~ '{names}'")]
+
+    one.write("create table first_of_all (id int)")
+    one.needs_clone()
+    for number in range(3):
+        while not any(spares._ready.qsize() for spares in store._spares.values()):
+            time.sleep(0.01)
+        ready = oids("^seatrial_s_")
+        assert one.copy.ready()
+        one.write(f"create table extra_{number} (id int)")
+        one.needs_clone()
+        assert oids(f"^{one.name}$") == ready
+    store.drop(one.name)
+    store.close()
+
+
 def test_clones_that_were_made_in_the_background_are_the_baseline_and_nothing_is_left_of_them(
     embedded, spec, bench_on
 ) -> None:

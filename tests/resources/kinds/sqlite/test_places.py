@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from tests.resources.mounts import behind, needs_mounts
@@ -62,6 +64,13 @@ def test_it_works_with_a_home_that_can_t_be_written(project, tmp_path):
     assert [path.name for path in temporary.glob("seatrial-*/sqlite/templates/*.db")] != []
 
 
+@pytest.fixture
+def short():
+    """A folder whose path is no hindrance to a socket in it, whatever pytest's own folder is called."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 THREE = """create table t (a);
 create table big as
 with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000) select zeroblob(1000) a from n;
@@ -80,10 +89,10 @@ PLAIN = "def test_it(db):\n    assert db.execute('select count(*) from big').fet
     ],
     ids=["where the schema is applied", "where the template is kept", "where it is copied"],
 )
-def test_a_disk_that_is_full_is_told_and_with_room_the_next_run_works(project, tmp_path, warm, megabytes, told):
-    disk, temporary = tmp_path / "d", tmp_path / "temporary" / ("long" * 30)  # too long for a socket: not taken
-    disk.mkdir()
+def test_a_disk_that_is_full_is_told_and_with_room_the_next_run_works(project, tmp_path, short, warm, megabytes, told):
+    temporary = tmp_path / "temporary" / ("long" * 30)  # too long for a socket: not taken
     temporary.mkdir(parents=True)
+    disk = short
     written(project, schema=THREE, tests=PLAIN)
     filler = f"head -c {(11 - megabytes - (3 if warm else 0)) * 1_000_000} /dev/zero > {disk}/filler"
     steps = [*(['"$@"'] if warm else []), filler, '"$@"', f"rm {disk}/filler", '"$@"']

@@ -132,8 +132,8 @@ class PostgresCopy:
         if self._oid and self._is_here():
             source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
-        self._oid = source.clone(bool(self._pending.shared))
         before, shared = self._pending, self._shared
+        self._oid = source.clone(shared.entangled(before.shared) if shared is not None else bool(before.shared))
         try:
             if before.shared and shared is not None:
                 # The old database is gone, and with it whatever kept a role from being dropped.

@@ -27,6 +27,8 @@ RESTORED: Mapping[str, tuple[str, ...]] = {
 """Shared catalogs whose rows are put back, with what identifies a row."""
 OF_ROLES: Mapping[str, str] = {"pg_shdescription": "where classoid = 'pg_authid'::regclass"}
 """The comments on databases are markers: ours is written again, others' are theirs."""
+OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
+"""What making, marking, renaming and dropping a database writes to."""
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
@@ -54,6 +56,13 @@ class SharedState:
         )
         self._before = self._snapshot(RESTORED)
         self._database_before = self._own()
+
+    def entangled(self, written: Iterable[int]) -> bool:
+        """Whether a database may be in the way of putting these catalogs back, as where a role owns something in it.
+
+        None is in the way of what clones write to, in the background and for other workers.
+        """
+        return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
     def restore(self, written: Mapping[int, Iterable[int]], since: str, until: str) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
