@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from seatrial import events
 from seatrial.core import wait
@@ -125,7 +125,7 @@ class Managed:
                 self.plan.server.end()
             elif self.plan.server.alive():
                 raise
-            built = self._made(self._reopened())
+            built = self._again(lambda: self._made(self._opened()))
         self._emit(
             events.TemplateReady(
                 resource=self.plan.name, key=self._key, built=built, seconds=time.perf_counter() - before
@@ -219,11 +219,9 @@ class Managed:
         if self._copy is None or self.leased:
             return
         try:
-            late = restore.late(self._copy)
+            self._late(restore.late(self._copy))
         except ServerLost:
             self._recover()
-        else:
-            self._late(late)
 
     def lay(self, owner: object, name: str, *, asks: bool) -> bool:
         """The fixture is set up: what it has written is the baseline of the tests inside it. Whether it wrote anything.
@@ -367,26 +365,30 @@ class Managed:
 
     def _recover(self) -> None:
         """The server died: have it run again, and start from a fresh copy at the same address."""
-        store = self._reopened()
-        if not store.find(self._key):
-            self._made(store)
+        self._again(self._bring_back)
+
+    def _bring_back(self) -> bool:
+        store = self._opened()
+        built = not store.find(self._key) and self._made(store)
         self._check_out_copy()
+        return built
 
     def _opened(self) -> Store:
         store = self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
         return store
 
-    def _reopened(self) -> Store:
-        """Its store, once the server answers again: it may be restarting by itself, or be gone for good."""
-        self._release_quietly()
+    def _again(self, act: Callable[[], bool]) -> bool:
+        """On a server that is restarting by itself, or gone for good, or of whose end nobody has heard yet."""
         for _ in range(_RESTARTS):
+            self._release_quietly()
             self.plan.server.start()
             try:
-                return self._opened()
+                return act()
             except ServerLost:
                 wait.until(lambda: not self.plan.server.alive(), timeout=_RESTART_SECONDS)
+        self._release_quietly()
         self.plan.server.start()
-        return self._opened()
+        return act()
 
     def _release_quietly(self) -> None:
         for part in (self._copy, self._store):
