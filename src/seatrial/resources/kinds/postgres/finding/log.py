@@ -131,14 +131,15 @@ class LogReader:
     """
 
     def __init__(self, hub: Link, database: int, start: str, *, near: Link | None, flushes: bool) -> None:
-        self._hub = self._link = hub
+        self._hub = hub
         self._near = near
         self._database = database
         self.position = start
         """Where the next piece begins."""
-        self._flushes = flushes
-        self._text = READ if flushes else READ_FLUSHED
+        self._name, self._text = ("log", READ) if flushes else ("log16", READ_FLUSHED)
+        self._before = [] if flushes else ["BEGIN", "SELECT pg_logical_emit_message(true, 'seatrial', '')", "COMMIT"]
         self._own: list[str] = []
+        self._ask_at(hub, HUB)
 
     def read(self, more: str = "", prepared: Mapping[str, str] | None = None) -> tuple[Written, list[Result]]:
         """What was written since the last time; and what the statements `more` give, run right after.
@@ -151,32 +152,29 @@ class LogReader:
 
         if more and self._near is not None and self._near.pid:
             self._go_near(self._near)  # at a test's begin or end; in its midst that would look like a commit of its own
-        name = "log" if self._flushes else "log16"
         own = "{" + ",".join(self._own) + "}"
-        script = f"EXECUTE {name}('{self.position}', {self._database}, '{own}')"
-        if not self._flushes:
-            script = f"BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT; {script}"
-        skipped = 0 if self._flushes else 3
+        script = [*self._before, f"EXECUTE {self._name}('{self.position}', {self._database}, '{own}')"]
         if more:
-            script = f"{script}; {more}"
+            script.append(more)
         try:
-            results = self._link.run(script, {name: self._text.format(blocks=self._blocks), **(prepared or {})})
+            results = self._link.run("; ".join(script), {**self._prepared, **(prepared or {})})
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):  # it went with its connection
             if self._link is self._hub:
                 raise
-            self._link = self._hub
+            self._ask_at(self._hub, HUB)
             return self.read(more, prepared)
-        return self._take(results[skipped].rows), results[skipped + 1 :]
+        found, *others = results[len(self._before) :]
+        return self._take(found.rows), others
 
     def _go_near(self, near: Link) -> None:
         """None is opened for this: it costs 5 ms and more, in vain where the copy is cloned anew after each test."""
-        self._link, self._near = near, None
-        near.run(DECLARE)
-        self.own(near.rows(DECLARED)[0][0])
+        self._near = None
+        self.own(near.rows(f"{DECLARE}; {DECLARED}")[0][0])
+        self._ask_at(near, NEAR)
 
-    @property
-    def _blocks(self) -> str:
-        return HUB if self._link is self._hub else NEAR
+    def _ask_at(self, link: Link, blocks: str) -> None:
+        self._link = link
+        self._prepared = {self._name: self._text.format(blocks=blocks)}
 
     def _take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
         """What the rows say, from the last position to the end of the log as it was."""
