@@ -6,7 +6,7 @@ import configparser
 from collections.abc import Iterator
 
 from seatrial.cli.detect.candidate import Candidate, ranked
-from seatrial.cli.detect.project import Project
+from seatrial.cli.detect.project import Project, line_at
 
 _ALEMBIC, _DJANGO, _PRISMA, _COMMAND, _SQL = 100, 90, 80, 75, 60
 _SQL_NAMES = ("schema.sql", "structure.sql", "init.sql", "tables.sql", "ddl.sql")
@@ -76,7 +76,7 @@ def _commands(project: Project) -> Iterator[Candidate]:
         for file in project.named(name):
             text = project.text(file)
             if mark in text and any("migrations/" in other for other in project.files):
-                line = text[: text.index(mark)].count("\n") + 1
+                line = line_at(text, text.index(mark))
                 yield Candidate(value=command, file=file, line=line, why=what, score=_COMMAND - file.count("/"))
     for file in project.files:
         if file.endswith(".sql") and "-- migrate:up" in project.text(file):
@@ -95,7 +95,7 @@ def _sql(project: Project) -> Iterator[Candidate]:
             continue
         siblings = [one for one in project.files if one.rpartition("/")[0] == folder and one.endswith(".sql")]
         if name in _SQL_NAMES or len(siblings) == 1:
-            line = text[: text.index("CREATE TABLE")].count("\n") + 1
+            line = line_at(text, text.index("CREATE TABLE"))
             score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
             yield Candidate(value=file, file=file, line=line, why="SQL that creates tables", score=score)
         elif folder.rpartition("/")[2] in _SQL_FOLDERS:

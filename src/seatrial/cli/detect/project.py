@@ -214,3 +214,8 @@ def _opened(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from node.orelse
         elif isinstance(node, ast.Try):
             yield from node.body
+
+
+def line_at(text: str, position: int) -> int:
+    """The number of the line, from 1, that holds the character at `position`."""
+    return text.count("\n", 0, position) + 1

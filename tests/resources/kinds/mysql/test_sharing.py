@@ -13,6 +13,7 @@ import threading
 
 import pymysql
 import pytest
+from tests.resources.kinds.shares import wait_for_a_share
 
 from seatrial.core import wait
 from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused, ServerLost
@@ -171,17 +172,7 @@ def test_what_a_machine_leaves_that_is_lost_is_collected_by_the_next_and_nothing
 
 def test_workers_of_all_machines_wait_for_their_share_of_the_connections(opened, name):
     stores = [opened(connections=15, worker_connections=7) for _ in range(3)]
-    stores[0].build(name, f"{name}_0", fill)
-    stores[1].checkout(name, f"{name}_1")
-    waiting = threading.Thread(target=stores[2].checkout, args=(name, f"{name}_2"), daemon=True)
-    waiting.start()
-    waiting.join(0.5)
-    assert waiting.is_alive()
-    stores[0].close()  # that run ends
-    waiting.join(60)
-    assert not waiting.is_alive()
-    stores[1].drop(f"{name}_1")
-    stores[2].drop(f"{name}_2")
+    wait_for_a_share(stores, name, fill)
 
 
 def test_a_worker_that_gets_no_share_is_told_who_has_them(opened, name, monkeypatch):

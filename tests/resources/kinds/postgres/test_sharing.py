@@ -9,6 +9,7 @@ import threading
 
 import psycopg
 import pytest
+from tests.resources.kinds.shares import wait_for_a_share
 
 from seatrial.core import wait
 from seatrial.errors import ConfigError, ProviderError, ServerLost
@@ -137,17 +138,7 @@ def test_workers_of_all_machines_wait_for_their_share_of_the_connections(elsewhe
     two = tables("-", spec, connections=15, worker_connections=7)
     stores = [Postgres().open(elsewhere, two) for _ in range(3)]
     try:
-        stores[0].build(name, f"{name}_0", fill)
-        stores[1].checkout(name, f"{name}_1")
-        waiting = threading.Thread(target=stores[2].checkout, args=(name, f"{name}_2"), daemon=True)
-        waiting.start()
-        wait.pause(0.5)
-        assert waiting.is_alive()
-        stores[0].close()  # that run ends
-        waiting.join(60)
-        assert not waiting.is_alive()
-        stores[1].drop(f"{name}_1")
-        stores[2].drop(f"{name}_2")
+        wait_for_a_share(stores, name, fill)
     finally:
         for store in stores:
             store.close()

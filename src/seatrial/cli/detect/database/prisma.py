@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from seatrial.cli.detect.candidate import Candidate, Note
-from seatrial.cli.detect.project import Project
+from seatrial.cli.detect.project import Project, line_at
 
 _KINDS: Mapping[str, str] = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "sqlite": "sqlite"}
 _SOURCE = re.compile(r"^\s*datasource\s+\w+\s*\{[^}]*\}", re.MULTILINE)
@@ -34,7 +34,7 @@ def prisma(project: Project) -> Prisma | None:
         source = _SOURCE.search(text)
         provider = _PROVIDER.search(source[0]) if source else None
         if source and provider and provider["name"] in _KINDS:
-            line = _line(text, source.start() + provider.start("name"))
+            line = line_at(text, source.start() + provider.start("name"))
             why = f'Prisma\'s provider is "{provider["name"]}"'
             kind = Candidate(value=_KINDS[provider["name"]], file=file, line=line, why=why, score=0)
             return Prisma(kind=kind, variable=_variable(project, file, _SOURCE))
@@ -56,7 +56,7 @@ def _seeds(project: Project) -> Iterator[tuple[str, int, str]]:
     for file in project.named(*_CONFIGS):
         text = project.text(file)
         if found := _SEED.search(text):
-            yield file, _line(text, found.start()), found["command"]
+            yield file, line_at(text, found.start()), found["command"]
     for file in project.named("package.json"):
         text = project.text(file)
         try:
@@ -64,7 +64,7 @@ def _seeds(project: Project) -> Iterator[tuple[str, int, str]]:
         except (ValueError, KeyError, TypeError):
             continue
         if isinstance(command, str):
-            yield file, _line(text, max(text.find('"seed"', text.find('"prisma"')), 0)), command
+            yield file, line_at(text, max(text.find('"seed"', text.find('"prisma"')), 0)), command
 
 
 def _variable(project: Project, schema: str, source: re.Pattern[str]) -> Candidate | None:
@@ -73,10 +73,6 @@ def _variable(project: Project, schema: str, source: re.Pattern[str]) -> Candida
         within = source.search(text) if file == schema else re.search(".*", text, re.DOTALL)
         found = _URL.search(within[0]) if within else None
         if within and found:
-            line, name = _line(text, within.start() + found.start()), found["env"] or found["process"]
+            line, name = line_at(text, within.start() + found.start()), found["env"] or found["process"]
             return Candidate(value=name, file=file, line=line, why="read by Prisma", score=0)
     return None
-
-
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
