@@ -194,10 +194,8 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on(LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS),
         "sqlite": NONE,
     },
-    "no port race: 50 starts at once (of PostgreSQL 8) are as many servers": {
-        "postgres": CROWDS + "test_eight_projects_that_start_at_once_have_eight_servers_of_postgresql",
-        "redis, valkey": CROWDS + "test_fifty_starts_at_once_are_fifty_servers",
-        "nats": CROWDS + "test_fifty_starts_at_once_are_fifty_servers_of_nats",
+    "no port race: 50 starts at once (of PostgreSQL, MySQL and S3 8, 50 by night) are as many servers": {
+        **on(CROWDS + "test_as_many_servers_run_as_are_started_at_once_and_each_project_reaches_its_own", *ALL_SERVERS),
         "sqlite": NONE,
     },
     "nor with another cache": {**on(LOCAL + "test_two_caches_never_share_a_port", *ALL_SERVERS), "sqlite": NONE},

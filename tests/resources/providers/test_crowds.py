@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
-import contextlib
+import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-import psycopg
 import pytest
-import redis
 
-from seatrial.resources.kinds.nats import Nats
-from seatrial.resources.kinds.nats.wire import Wire
-from seatrial.resources.kinds.redis import Valkey
+from seatrial.errors import ProviderError
+from seatrial.resources import registry
 from seatrial.resources.protocol import Wish
-from seatrial.resources.providers.embedded import Embedded
+from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
+
+PROGRAM = f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}"
+LIGHT = ("command", "nats", "valkey")
+HEAVY = ("mariadb", "postgres", "s3")
+"""Fifty of these fill several gigabytes of memory."""
+CROWDS = (
+    *(pytest.param(name, 50) for name in LIGHT),
+    *(pytest.param(name, 8) for name in HEAVY),
+    *(pytest.param(name, 50, marks=pytest.mark.nightly) for name in HEAVY),
+)
 
 
 @pytest.fixture
-def crowd():
-    """Reserves and starts servers for all of these at once, one thread each; they are ended after the test."""
+def crowd(tmp_path):
+    """Reserves and starts servers of a kind at once, each of a project and in a thread of its own; they are ended
+    after the test."""
     servers = []
 
-    def start(specs):
-        ready = Barrier(len(specs))
+    def start(name, many):
+        specs = []
+        for number in range(many):
+            project = tmp_path / str(number)
+            project.mkdir()
+            options = {"command": PROGRAM, "reset": "nothing"} if name == "command" else {}
+            specs.append(registry.kind(name).spec(Wish(project=project, options=options)))
+        try:
+            provider = resolve(specs[0]).provider
+        except ProviderError as error:
+            pytest.skip(error.cause)
+        ready = Barrier(many)
 
         def one(spec):
             ready.wait()
-            server = Embedded().reserve(spec)
+            server = provider.reserve(spec)
             servers.append(server)
             assert server.start() is False
             return server
 
-        with ThreadPoolExecutor(len(specs)) as pool:
+        with ThreadPoolExecutor(many) as pool:
             return list(pool.map(one, specs))
 
     yield start
@@ -43,43 +62,22 @@ def crowd():
         list(pool.map(lambda server: client.down(server.instance), servers))
 
 
-def test_fifty_starts_at_once_are_fifty_servers(crowd, tmp_path):
-    spec = Valkey().spec(Wish(project=tmp_path))
-    servers = crowd([spec] * 50)
-    assert len({server.endpoint.admin.port for server in servers}) == 50
-    assert len({client.ask(server.instance, "status")["pid"] for server in servers}) == 50
-    apps = [redis.Redis.from_url(Valkey().copy_address(server.endpoint, spec, "0").url()) for server in servers]
-    for number, app in enumerate(apps):
-        app.set(f"key of {number}", number)
-    for number, (app, server) in enumerate(zip(apps, servers, strict=True)):
-        assert app.keys() == [f"key of {number}".encode()]
-        assert app.config_get("port") == {"port": str(server.endpoint.admin.port)}
-        app.close()
+@pytest.mark.parametrize(("name", "many"), CROWDS)
+def test_as_many_servers_run_as_are_started_at_once_and_each_project_reaches_its_own(crowd, name, many):
+    servers = crowd(name, many)
+    assert len({server.endpoint.admin.port for server in servers}) == many
+    assert len({client.ask(server.instance, "status")["pid"] for server in servers}) == many
+    for server in servers:  # whoever reached another's would be answered after the end of his own, or not before it
+        assert server.spec.program.answers(server.endpoint)
+        server.release()
+        client.down(server.instance)
+        assert not answers(server)
 
 
-def test_fifty_starts_at_once_are_fifty_servers_of_nats(crowd, tmp_path):
-    spec = Nats().spec(Wish(project=tmp_path))
-    servers = crowd([spec] * 50)
-    assert len({server.endpoint.admin.port for server in servers}) == 50
-    assert len({client.ask(server.instance, "status")["pid"] for server in servers}) == 50
-    for number, server in enumerate(servers):
-        with contextlib.closing(Wire(server.endpoint)) as wire:
-            wire.api(f"STREAM.CREATE.of_{number}", name=f"of_{number}", subjects=[f"of_{number}"])
-    for number, server in enumerate(servers):
-        with contextlib.closing(Wire(server.endpoint)) as wire:
-            assert wire.api("STREAM.NAMES")["streams"] == [f"of_{number}"]
-
-
-def test_eight_projects_that_start_at_once_have_eight_servers_of_postgresql(crowd, spec, tmp_path):
-    projects = [tmp_path / str(number) for number in range(8)]
-    for project in projects:
-        project.mkdir()
-    servers = crowd([spec(project=project) for project in projects])
-    for number, server in enumerate(servers):
-        with psycopg.connect(server.endpoint.admin.url(), autocommit=True) as connection:
-            connection.execute(f"create database of_{number}")
-    for number, server in enumerate(servers):
-        with psycopg.connect(server.endpoint.admin.url()) as connection:
-            made = connection.execute("select datname from pg_database where datname like 'of_%'").fetchall()
-            assert made == [(f"of_{number}",)]
-            assert connection.execute("show port").fetchone() == (str(server.endpoint.admin.port),)
+def answers(server):
+    """Whether somebody still listens where it did."""
+    try:
+        socket.create_connection((server.endpoint.admin.host, server.endpoint.admin.port), 5).close()
+    except OSError:
+        return False
+    return True
