@@ -11,16 +11,13 @@ from pathlib import Path
 
 import freezegun
 import pytest
+from tests.resources.providers.chosen import described, provider_of
 
 from seatrial.core import folders, processes, wait
 from seatrial.errors import ProviderError
-from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
-from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
 
 KINDS = ("command", "mariadb", "nats", "postgres", "redis", "s3")
-COMMAND = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
 ODD = "with spaces, ünïcödé and 日本 'quotes' %s"
 LOOPBACK = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
 
@@ -34,11 +31,8 @@ def reserve(tmp_path, monkeypatch):
     def make(name, cache=store, project=tmp_path):
         cache.mkdir(parents=True, exist_ok=True)
         monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
-        spec = registry.kind(name).spec(Wish(project=project, options=COMMAND if name == "command" else {}))
-        try:
-            server = resolve(spec).provider.reserve(spec)
-        except ProviderError as error:
-            pytest.skip(error.cause)
+        spec = described(name, project)
+        server = provider_of(spec).reserve(spec)
         servers.append((server, cache))
         return server
 
