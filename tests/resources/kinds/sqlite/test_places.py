@@ -65,7 +65,7 @@ def test_it_works_with_a_home_that_can_t_be_written(project, tmp_path):
 
 
 @pytest.fixture
-def short():
+def disk():
     """A folder whose path is no hindrance to a socket in it, whatever pytest's own folder is called."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
@@ -89,10 +89,9 @@ PLAIN = "def test_it(db):\n    assert db.execute('select count(*) from big').fet
     ],
     ids=["where the schema is applied", "where the template is kept", "where it is copied"],
 )
-def test_a_disk_that_is_full_is_told_and_with_room_the_next_run_works(project, tmp_path, short, warm, megabytes, told):
+def test_a_disk_that_is_full_is_told_and_with_room_the_next_run_works(project, tmp_path, disk, warm, megabytes, told):
     temporary = tmp_path / "temporary" / ("long" * 30)  # too long for a socket: not taken
     temporary.mkdir(parents=True)
-    disk = short
     written(project, schema=THREE, tests=PLAIN)
     filler = f"head -c {(11 - megabytes - (3 if warm else 0)) * 1_000_000} /dev/zero > {disk}/filler"
     steps = [*(['"$@"'] if warm else []), filler, '"$@"', f"rm {disk}/filler", '"$@"']
