@@ -12,7 +12,7 @@ from seatrial.resources.kinds.mysql import MySQL
 from seatrial.resources.kinds.postgres import Postgres
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
-SHARED = "Of a `postgres`, `mysql` or `mariadb` resource"
+SHARED = "Keys of a `postgres`, `mysql` or `mariadb` resource"
 NOT_KEYS = {"name", "root", "source", "origins", "options"}
 """What a configuration knows of itself: where it stands in its file, where the file is, and the keys of its kind."""
 
@@ -28,21 +28,21 @@ def keys(model: type) -> set[str]:
 
 
 def test_every_key_of_the_model_is_documented_and_no_other():
-    assert set(sections("Of the project")) == keys(Config) == set(TOP)
-    assert set(sections("Of a resource")) == keys(ResourceConfig) == set(RESOURCE)
+    assert set(sections("Keys of the project")) == keys(Config) == set(TOP)
+    assert set(sections("Keys of a resource")) == keys(ResourceConfig) == set(RESOURCE)
     shared = set(sections(SHARED))
-    assert set(sections("Of a `postgres` resource")) | shared == set(Postgres.options)
+    assert set(sections("Keys of a `postgres` resource")) | shared == set(Postgres.options)
     assert shared == set(MySQL.options)
-    assert set(sections("Of a service")) == keys(ServiceConfig) == set(SERVICE)
+    assert set(sections("Keys of a service")) == keys(ServiceConfig) == set(SERVICE)
 
 
 def test_every_key_has_an_example_that_sets_it():
     for key, text in (
-        *sections("Of the project").items(),
-        *sections("Of a resource").items(),
-        *sections("Of a `postgres` resource").items(),
+        *sections("Keys of the project").items(),
+        *sections("Keys of a resource").items(),
+        *sections("Keys of a `postgres` resource").items(),
         *sections(SHARED).items(),
-        *sections("Of a service").items(),
+        *sections("Keys of a service").items(),
     ):
         (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
         assert re.search(rf"\b{key}\b", example), key
