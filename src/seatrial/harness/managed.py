@@ -13,9 +13,9 @@ from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpe
 from seatrial.harness.borders.choosing import Choosing
 from seatrial.harness.borders.ending import end_sessions
 from seatrial.harness.borders.telling import Teller
+from seatrial.harness.borders.wider import Wider
 from seatrial.harness.plan import Plan
 from seatrial.isolation import restore, template
-from seatrial.isolation.layers import Layers
 from seatrial.isolation.protocol import Lease, Strategy
 from seatrial.resources.protocol import (
     Copy,
@@ -53,9 +53,7 @@ class Managed:
         self._last_test = ""
         self._teller = Teller(plan.name, emit)
         self._choosing = Choosing(plan.name, plan.chooser)
-        self._layers: Layers | None = None
-        self._lost: dict[object, str] = {}
-        """Fixtures that are still there, though the server has died with what they wrote."""
+        self._wider = Wider(plan.name, emit)
         self._audit = plan.audit() if plan.audit is not None else None
         self._at_work: Sequence[Ended] = ()
         self._held: frozenset[int] = frozenset()
@@ -141,7 +139,7 @@ class Managed:
         """A test gets the copy, at its baseline."""
         if not self.plan.server.alive():
             self._recover()
-        self._refuse_lost_layers()
+        self._wider.refuse_lost()
         joinable = self.sessions.joinable
         isolation, reason = self._choosing.choose(test, isolation, reason, joinable=joinable)
         if isolation == "rollback" and not joinable:
@@ -151,7 +149,7 @@ class Managed:
             self._lease = strategy.checkout(test, reason)
         except ServerLost:
             self._recover()
-            self._refuse_lost_layers()
+            self._wider.refuse_lost()
             self._lease = self._strategies[isolation].checkout(test, reason)
         self._late(self._lease.late)
         self._last_test = test
@@ -231,20 +229,11 @@ class Managed:
             name: what it is called, for people.
             asks: whether it asked for this resource.
         """
-        if self._layers is None:
-            return False
         if self.leased:
             if asks:
-                text = (
-                    f"the fixture {name} was first asked for in the middle of a test: what it wrote ends with that test"
-                )
-                self._emit(events.Note(resource=self.plan.name, text=text))
+                self._wider.amid(name)
             return False
-        self.sessions.settle(owner)
-        laid = self._layers.lay(owner, name)
-        if laid:
-            self.sessions.invalidate()
-        return laid
+        return self._copy is not None and self._wider.lay(owner, name, self.sessions)
 
     def lift(self, owner: object) -> bool:
         """The fixture is torn down: what it has written is gone. Whether there was anything.
@@ -252,14 +241,8 @@ class Managed:
         Raises:
             IsolationError: another fixture's layer lies on it.
         """
-        self._lost.pop(owner, None)
-        if self._layers is None or self.leased:
-            return False
-        self.sessions.leave(owner)
-        lifted = self._layers.lift(owner)
-        if lifted:
-            self.sessions.invalidate()
-        return lifted
+        self._wider.forget(owner)
+        return self._copy is not None and not self.leased and self._wider.lift(owner, self.sessions)
 
     def why(self) -> str:
         """The running test's isolation and its reason, where we chose it; empty where we did not."""
@@ -294,9 +277,7 @@ class Managed:
         assert self._store is not None
         self._copy = self._store.checkout(self._key, self.plan.copy_name)
         self._strategies = self.plan.strategies(self._copy, self._own_backends)
-        if self._layers is not None:
-            self._lost.update(self._layers.owners())
-        self._layers = Layers(self._copy, self._audit)
+        self._wider.start(self._copy, self._audit)
         if self._sessions is None:
             self._sessions = self.plan.sessions(self._copy)
         else:
@@ -312,14 +293,6 @@ class Managed:
             self._teller.late(self._last_test, late)
             if late.path == "clone" or late.ended:
                 self.sessions.invalidate()
-
-    def _refuse_lost_layers(self) -> None:
-        if self._lost:
-            raise IsolationError(
-                f"the server was restarted, and with it went what {', '.join(self._lost.values())} wrote",
-                cause="fixtures of wider scope are set up once, and this test is inside them",
-                fix="run the tests again; the server's log tells why it died",
-            )
 
     def _check_in(self, lease: Lease, told: list[SeatrialError], *, recover: bool) -> Undone:
         try:
@@ -353,7 +326,7 @@ class Managed:
             return Undone(path="clone", notes=(f"{self.plan.kind.name} can't keep a database",))
         assert self._copy is not None
         kept = f"{self.plan.name}_kept_{secrets.token_hex(3)}"
-        if self._layers:
+        if self._wider:
             address = store.keep(self.plan.copy_name, kept)
             restore.renew(self._copy)  # with the layers that lie on it
         else:

@@ -1,1 +1,1 @@
-"""The borders of one test on one resource: what is chosen at its beginning, and told at its end."""
+"""The borders of one test, or one fixture, on one resource: what is chosen at its beginning, told at its end."""
