@@ -4,6 +4,7 @@
     ├── ConfigError         a key, a value or an import path in the configuration
     ├── ProviderError       no server can be had, or it did not start
     │   └── ServerLost      a server that ran is gone
+    │       └── ServerSpent a test did something to a server that can't be undone; it has to be replaced
     ├── TemplateError       schema, migrations or seed data failed
     ├── Refused             what we will not do: somebody's data is at stake
     ├── IsolationError      a test could not be brought back to its baseline, or left something behind
@@ -65,7 +66,7 @@ class ServerLost(ProviderError):
 
 
 class ServerSpent(ServerLost):
-    """A server has had what can't be taken back: it has to start anew."""
+    """A test did something to a server that can't be undone: the server has to be replaced by a new one."""
 
 
 class TemplateError(SeatrialError):
@@ -113,7 +114,7 @@ class WebSocketClosed(SeatrialError):
         self.response = response
 
     def __reduce__(self) -> tuple[object, ...]:
-        return WebSocketClosed, (self.code, self.reason)
+        return WebSocketClosed, (self.code, self.reason, self.response)
 
 
 class ContractError(SeatrialError):

@@ -25,6 +25,24 @@ def test_a_mistake_in_the_configuration_names_file_key_and_nearest_value(project
     assert "Traceback" not in outcome.text
 
 
+@pytest.mark.parametrize(
+    ("marked", "fix"),
+    [
+        ('db="clnoe"', "write `clone` (isolations: "),
+        ('db="xyzzy"', "take one of the isolations: reset, rollback, clone, auto"),
+        ('bd="clone"', "write `db` (resources: db)"),
+        ('warehouse="clone"', "take one of the resources: db"),
+    ],
+)
+def test_a_marker_that_names_what_does_not_exist_says_what_to_write(project, marked, fix):
+    test = f"import pytest\n\n@pytest.mark.seatrial({marked})\ndef test_x(): pass\n"
+    project.write({"pyproject.toml": '[tool.seatrial.resources.db]\nkind = "sqlite"\n', "test_x.py": test})
+    outcome = project.pytest("-q")
+    assert outcome.status != 0
+    assert "names the" in outcome.text
+    assert f"fix: {fix}" in outcome.text
+
+
 def test_an_app_that_does_not_import_shows_its_own_traceback_shortened(service):
     service.write({"app/main.py": "from app.database import Base\nimport app.models\n\n1 / 0\n"})
     outcome = service.pytest("-q", "tests", "-k", "cascade")

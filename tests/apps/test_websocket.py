@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -182,6 +183,14 @@ def test_a_refusal_with_a_response_has_that_response(client):
         pytest.fail("it was refused")
     response = caught.value.response
     assert (response.status_code, response.json(), response.headers["x-price"]) == (402, {"detail": "pay first"}, "3")
+
+
+def test_a_refusal_that_a_worker_sends_to_the_controller_still_has_its_response(client):
+    with pytest.raises(WebSocketClosed) as caught, client.websocket_connect("/denied"):
+        pytest.fail("it was refused")
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert (sent.code, sent.reason, str(sent)) == (caught.value.code, caught.value.reason, str(caught.value))
+    assert (sent.response.status_code, sent.response.json()) == (402, {"detail": "pay first"})
 
 
 def test_an_async_test_is_refused_too(serve, app):

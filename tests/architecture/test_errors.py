@@ -51,7 +51,8 @@ def _made(module, kinds: set[str]) -> Iterator[tuple[str, str, dict[str, ast.exp
 
 def _said(parts: dict[str, ast.expr], part: str) -> bool:
     said = parts.get(part)
-    return said is not None and not (isinstance(said, ast.Constant) and not said.value)
+    either = (said.body, said.orelse) if isinstance(said, ast.IfExp) else (said,)
+    return said is not None and not any(isinstance(each, ast.Constant) and not each.value for each in either)
 
 
 def _name(node: ast.expr) -> str:

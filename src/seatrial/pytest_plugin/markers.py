@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 
 import pytest
 
+from seatrial.config.explain import instead
 from seatrial.errors import ConfigError
 
 
@@ -31,11 +31,8 @@ def isolations(item: pytest.Item, resources: Collection[str], valid: Collection[
 
 
 def _check(item: pytest.Item, what: str, value: object, valid: Collection[str]) -> None:
-    if value in valid:
-        return
-    near = difflib.get_close_matches(str(value), list(valid), n=1)
-    raise ConfigError(
-        f"{item.nodeid}: @pytest.mark.seatrial names the {what} {value!r}, which does not exist",
-        cause=f"there are: {', '.join(valid)}",
-        fix=f"did you mean {near[0]!r}?" if near else "",
-    )
+    if value not in valid:
+        raise ConfigError(
+            f"{item.nodeid}: @pytest.mark.seatrial names the {what} {value!r}, which does not exist",
+            fix=instead(str(value), valid, of=f"{what}s") if valid else "add a table [tool.seatrial.resources.NAME]",
+        )
