@@ -47,7 +47,7 @@ def test_a_difference_fails_the_test_that_left_it_and_names_table_row_and_writer
     assert "db: audited after 3 tests, 1 left a difference" in outcome.text
     if "kind = 'postgres'" in (broken.folder / "seatrial.toml").read_text():
         assert "is too many (transaction " in outcome.text
-        assert "in the test were at work: pid " in outcome.text
+        assert "connections that were used during the test: pid " in outcome.text
 
 
 @pytest.mark.parametrize("broken", ["sqlite"], indirect=True)

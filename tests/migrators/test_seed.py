@@ -107,7 +107,7 @@ def test_its_own_error_is_shown_shortened(sqlite: Bench, name: str) -> None:
 
 @pytest.mark.parametrize("source", ["def load(a, b): ...", "def load(whatever): ...", "def load(x: int): ..."])
 def test_a_parameter_that_says_nothing_is_told(sqlite: Bench, name: str, source: str) -> None:
-    with pytest.raises(ConfigError, match="asks for what we don't know") as error:
+    with pytest.raises(ConfigError, match="has parameters that Seatrial can't fill in") as error:
         seeded(sqlite, name, source)
     assert "def load(session)" in error.value.fix
 

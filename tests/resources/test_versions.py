@@ -32,7 +32,7 @@ def test_it_is_asked_once(program, tmp_path):
 def test_a_program_that_tells_none_is_named_with_what_it_says(program):
     with pytest.raises(ProviderError) as caught:
         Versions(r"v(\d+)").of(program("no such option", to=2))
-    assert caught.value.what.endswith("server --version tells no version")
+    assert caught.value.what.endswith("server --version does not print a version")
     assert caught.value.cause == "no such option"
 
 

@@ -57,7 +57,7 @@ def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequenc
     lines = [f"After {test} the database {resource} does not equal its baseline: {names}{more}"]
     lines += map(str, found[:SHOWN])
     if at_work:
-        lines.append("in the test were at work: " + "; ".join(map(_who, at_work[:SHOWN])))
+        lines.append("connections that were used during the test: " + "; ".join(map(_who, at_work[:SHOWN])))
     return IsolationError(
         "\n".join(lines),
         cause="the test, or something that it started, wrote this, and its isolation did not undo it",

@@ -139,9 +139,9 @@ def _nothing(text: str, root: Path, key: str) -> ConfigError:
     word = text.partition(" ")[0]
     python = "tests.seed:load" if key == "seed" else "app.database:Base"
     return ConfigError(
-        f'{key} = "{text}" means nothing that we know',
-        cause=f"there is no file or folder of that name in {root}; it is not written as an import path "
-        f'("{python}"); and there is no program {word or "in it"} to run as a command',
-        fix=f"correct the name, or write an import path, a .sql file, a folder of them, "
+        f'{key} = "{text}" is neither a file, nor an import path, nor a command',
+        cause=f"no file or folder in {root} has that name, it does not look like an import path "
+        f'("{python}"), and there is no program "{word}" to run as a command',
+        fix=f"correct the name, or write an import path, a .sql file, a folder of .sql files, "
         f"{'alembic.ini, ' if key == 'schema' else ''}or a command",
     )

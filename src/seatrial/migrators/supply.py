@@ -75,9 +75,9 @@ def _wanted(function: Callable[..., Any], *, plain: bool = False) -> tuple[str, 
             return (_ASYNC.get(kind, kind) if inspect.iscoroutinefunction(function) else kind), ""
     names = ", ".join(parameter.name for parameter in required)
     raise ConfigError(
-        f"the seed function {function.__name__}({names}) asks for what we don't know",
-        cause="it may take nothing, or one thing: told by an annotation (Session, AsyncSession, Connection, Engine, "
-        "str) or by a name (session, db, connection, engine, url)",
+        f"the seed function {function.__name__}({names}) has parameters that Seatrial can't fill in",
+        cause="it may have one parameter at most, whose annotation (Session, AsyncSession, Connection, Engine, str) or "
+        "name (session, db, connection, engine, url) says what to pass",
         fix=f"write def {function.__name__}(session): ...",
     )
 

@@ -23,7 +23,7 @@ class Versions:
         self._known: dict[Path, tuple[str, re.Match[str]]] = {}
 
     def of(self, program: Path) -> str:
-        """The version of this program. Raises `ProviderError` if it can't be run, or tells none."""
+        """The version of this program. Raises `ProviderError` if it can't be run, or prints none."""
         found = self._ask(program)[1]
         return next(filter(None, found.groups()), "") or found[0]
 
@@ -48,7 +48,7 @@ class Versions:
             found = self._pattern.search(done.stdout)
             if found is None:
                 raise ProviderError(
-                    f"{program} {self._argument} tells no version",
+                    f"{program} {self._argument} does not print a version",
                     cause=done.stderr.strip()
                     or done.stdout.strip()
                     or f"it printed nothing (status {done.returncode})",

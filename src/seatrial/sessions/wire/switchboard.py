@@ -178,7 +178,7 @@ class Switchboard:
             client.dismiss(reason)
             return
         except Exception as error:  # noqa: BLE001 - whatever the driver raises, the client must hear of it
-            client.dismiss(IsolationError(str(error), cause="the server let the test in no more", fix="see its log"))
+            client.dismiss(_unopened(error))
             return
         stream.send(opening.welcome(upstream.reported(), upstream.pid, number))
         with self._lock:
@@ -204,3 +204,11 @@ class Switchboard:
             client = self._clients.get(number)
         if client is not None and client.sending and self._upstream is not None:
             self._upstream.cancel()
+
+
+def _unopened(error: Exception) -> IsolationError:
+    return IsolationError(
+        f"the connection that all of this test share could not be opened: {str(error).strip()}",
+        cause="the server has ended, has no connection left, or refuses the role",
+        fix="read what the server logged: pytest prints it with the failed test",
+    )

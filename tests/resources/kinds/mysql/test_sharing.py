@@ -209,7 +209,7 @@ def test_a_lease_that_another_run_has_taken_meanwhile_does_not_come_back(opened,
         assert wait.until(lambda: _holds(second, name), timeout=60, every=0.1)
     else:
         assert wait.until(lambda: (opened().close(), name not in databases(ask))[1], timeout=60, every=0.2)
-    with pytest.raises(ServerLost, match="another run has taken what it held"):
+    with pytest.raises(ServerLost, match="another run has taken its databases"):
         first.find(name)
     second.drop(name)
 

@@ -117,7 +117,7 @@ def test_a_lease_that_another_has_for_a_moment_comes_back_and_one_that_he_keeps_
                 give_back.join()
             else:
                 monkeypatch.setattr(connection, "AGAIN", 0.3)
-                with pytest.raises(ServerLost, match="another run has taken what it held"):
+                with pytest.raises(ServerLost, match="another run has taken its databases"):
                     first._admin.run("select 1")
 
 

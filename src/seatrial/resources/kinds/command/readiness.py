@@ -68,7 +68,7 @@ def read(text: str) -> Readiness:
     way, _, what = text.strip().partition(":")
     if way not in WAYS or (way != "tcp") != bool(what.strip()):
         raise ConfigError(
-            f'`ready` is "{text}", which is no way to tell',
+            f'`ready` is "{text}", which does not say how to see that the program is ready',
             fix='write "tcp", "http:/health", "log:listening on", "exec:my-client ping {port}" or "file:{data}/ready"',
         )
     if way == "log":

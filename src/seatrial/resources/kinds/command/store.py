@@ -40,14 +40,14 @@ class CommandStore:
         """Run the seed.
 
         Raises:
-            ServerSpent: the program has had another, or half of one.
+            ServerSpent: the program already has another seed, or a part of one.
         """
         del name
         if self._seeded.exists():
             raise ServerSpent(
-                "the program has had another seed, or half of one",
-                cause="nobody but the project knows how that is taken back",
-                fix="end it by `seatrial down`",
+                "the program already has another seed, or a part of one, and can't get this one on top of it",
+                cause="the seed was altered since the program started, or failed halfway, and Seatrial can't undo a seed",
+                fix="type `seatrial down`; the next run starts the program again, without any seed",
             )
         self._seeded.touch()  # from now on it is not as it starts
         fill(Target(address=self._address, execute=_refuse, connect=_no_client))

@@ -191,8 +191,8 @@ class Link:
             self.close()
             admin = self._endpoint.admin
             raise ServerLost(
-                f"our connection to {admin.host}:{admin.port} was lost, and another run has taken what it held",
-                cause="whom the server has not heard of for a minute counts as lost",
+                f"Seatrial's connection to {admin.host}:{admin.port} was lost, and another run has taken its databases",
+                cause="somebody ended the connection, or the server had not heard from this machine for a minute",
                 fix="run the tests again",
             )
 

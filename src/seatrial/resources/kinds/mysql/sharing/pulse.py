@@ -1,4 +1,4 @@
-"""The server ends a connection of ours that it has not heard of for a minute: a machine that is lost holds nothing."""
+"""The server ends a connection of ours that was silent for a minute, so that a lost machine holds nothing."""
 
 from __future__ import annotations
 

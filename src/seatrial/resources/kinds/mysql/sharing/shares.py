@@ -39,9 +39,9 @@ def ask(link: Link, locks: Locks, run: str, share: int, most: int) -> Seen:
     """What there is; the share is taken if there are as many left of `most`."""
     if not locks.take("budget", _TURN):
         raise ProviderError(
-            "no worker can be told how many connections the others have",
-            cause=f"one of them has been asking for {_TURN} s",
-            fix=f'look for a connection to the database "{OURS}" in SHOW PROCESSLIST, and end it',
+            f"this worker waited {_TURN} s for its turn to count the connections that the workers of all machines have",
+            cause="another worker has the lock for that count and hangs: its machine may be stopped or suspended",
+            fix=f'look for a connection to the database "{OURS}" in SHOW PROCESSLIST, and end it with KILL',
         )
     try:
         others = link.rows(f"SELECT run, share FROM {WORKERS}")
