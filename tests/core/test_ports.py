@@ -86,3 +86,17 @@ def test_several_processes_of_a_run_may_hold_the_same_port():
     assert second is not None
     first.close()
     second.close()
+
+
+def test_ports_that_are_lent_to_a_server_are_nobody_else_s_until_it_listens_and_free_again_when_it_ends():
+    key = "a server with a port more"
+    chosen = ports.choose(key, ())
+    with ports.lent([chosen]):
+        other = ports.choose(key, ())
+        other.close()
+        assert other.port != chosen.port
+        with listening(chosen.port):
+            pass
+    again = ports.choose(key, ())
+    again.close()
+    assert again.port == chosen.port

@@ -194,7 +194,7 @@ DEMANDS: dict[str, dict[str, str]] = {
         **on(LOCAL + "test_fifty_projects_that_reserve_at_once_get_fifty_ports", *ALL_SERVERS),
         "sqlite": NONE,
     },
-    "no port race: 50 starts at once (of PostgreSQL and MariaDB 8, 50 by night; of S3 8) are as many servers": {
+    "no port race: 50 starts at once (of PostgreSQL, MariaDB and S3 8, 50 by night) are as many servers": {
         **on(
             CROWDS + "test_as_many_servers_run_as_are_started_at_once_and_whoever_started_one_reaches_that_one",
             *ALL_SERVERS,

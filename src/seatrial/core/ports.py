@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from seatrial.errors import ProviderError
@@ -34,6 +35,15 @@ class Reservation:
             return False
         other.close()
         return True
+
+    def lend(self) -> bool:
+        """Let a server listen on the port: hold it beside the server where that is possible, else close it.
+
+        Returns whether it is still held.
+        """
+        if not self.shared:
+            self.close()
+        return bool(self._holders)
 
     def close(self) -> None:
         """Give the port up. Calling it again does nothing."""
@@ -86,6 +96,16 @@ def choose(key: str, taken: Collection[int]) -> Reservation:
         cause="every one of them is listened to, or the loopback interface is down",
         fix="end some of the servers on this machine",
     )
+
+
+@contextmanager
+def lent(reservations: Iterable[Reservation]) -> Iterator[None]:
+    """Lend these ports to a server that starts in the meantime, and close them then: it has them now, or has failed."""
+    with ExitStack() as until:
+        for held in reservations:
+            until.callback(held.close)
+            held.lend()
+        yield
 
 
 def has_ipv6() -> bool:

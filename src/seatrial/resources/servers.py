@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
 
+from seatrial.core.ports import Reservation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
@@ -108,6 +110,8 @@ class Launch:
     """The signal that the kernel sends it when its supervisor dies (PostgreSQL: SIGQUIT)."""
     outside: tuple[Path, ...] = ()
     """Unix sockets that it makes beyond its folder, whatever it is told: removed when it has ended."""
+    ports: tuple[Reservation, ...] = ()
+    """What it listens on beside its own port: held for it until it answers, then closed by whoever started it."""
 
 
 class Program(Protocol):

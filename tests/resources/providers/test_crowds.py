@@ -14,12 +14,11 @@ from seatrial.resources.supervisor import client
 LIGHT = ("command", "nats", "valkey")
 """One project may have many of these, and all of them are its own."""
 HEAVY = ("mariadb", "postgres", "s3")
-"""A project has one of these for all its workers. Fifty fill several gigabytes of memory, and fifty of S3 collide:
-SeaweedFS has eight ports more, and `launch` chooses them without holding them until it listens."""
+"""A project has one of these for all its workers. Fifty fill several gigabytes of memory."""
 CROWDS = (
     *(pytest.param(name, 50) for name in LIGHT),
     *(pytest.param(name, 8) for name in HEAVY),
-    *(pytest.param(name, 50, marks=pytest.mark.nightly) for name in ("mariadb", "postgres")),
+    *(pytest.param(name, 50, marks=pytest.mark.nightly) for name in HEAVY),
 )
 
 

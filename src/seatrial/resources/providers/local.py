@@ -309,16 +309,17 @@ class LocalServer:
         )
         logs.rotate(launch.log)
         before = self.log_size()
-        hold = client.spawn(self.instance, self._orders(launch, folder.guise))
-        try:
-            self._await(hold, before)
-        except ProviderError:
-            hold.close()
-            client.end(self.instance)  # at once, however long it may be idle
-            client.settle(self.instance)
-            if not used:
-                raise
-            return True
+        with ports.lent(launch.ports):
+            hold = client.spawn(self.instance, self._orders(launch, folder.guise))
+            try:
+                self._await(hold, before)
+            except ProviderError:
+                hold.close()
+                client.end(self.instance)  # at once, however long it may be idle
+                client.settle(self.instance)
+                if not used:
+                    raise
+                return True
         hold.tell_ready()
         self._hold = hold
         return False
@@ -374,8 +375,9 @@ class LocalServer:
                 cause="it is a server that Seatrial did not start",
                 fix=f"end it, name it by `url` to use it, or take another port: ss -ltnp 'sport = :{port}' shows it",
             )
-        if self._binaries.apart or not held.shared:
+        if self._binaries.apart:
             held.close()
+        if not held.lend():
             self._reserved.port = None
 
 

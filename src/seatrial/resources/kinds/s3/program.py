@@ -78,16 +78,16 @@ class WeedProgram:
         # Each bucket takes volumes of its own, which are files that grow as they are written to.
         argv += ["-volume.max=10000", "-master.volumeSizeLimitMB=64"]
         argv += [f"-{name}.localSocket={folder / name}.sock" for name in ("s3", "filer")]
-        taken, outside = {port}, []
+        taken, held, outside = {port}, [], []
         for service in _SERVICES:
             for name in (f"{service}.port", f"{service}.port.grpc"):
                 if name != "s3.port":
-                    held = ports.choose(f"{folder} {name}", taken)
-                    held.close()
-                    taken.add(held.port)
-                    argv.append(f"-{name}={held.port}")
+                    chosen = ports.choose(f"{folder} {name}", taken)
+                    held.append(chosen)
+                    taken.add(chosen.port)
+                    argv.append(f"-{name}={chosen.port}")
                     if name.endswith("grpc"):
-                        outside.append(Path(f"/tmp/seaweedfs-{service}-grpc-{held.port}.sock"))  # noqa: S108 - no option names another folder
+                        outside.append(Path(f"/tmp/seaweedfs-{service}-grpc-{chosen.port}.sock"))  # noqa: S108 - no option names another folder
         return Launch(
             argv=tuple(argv),
             cwd=folder,
@@ -95,6 +95,7 @@ class WeedProgram:
             stop_signal=signal.SIGKILL,
             die_signal=signal.SIGKILL,
             outside=tuple(outside),
+            ports=tuple(held),
         )
 
     def admin(self, port: int, password: str) -> Address:
