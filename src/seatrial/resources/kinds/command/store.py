@@ -46,7 +46,7 @@ class CommandStore:
         if self._seeded.exists():
             raise ServerSpent(
                 "the program already has another seed, or a part of one, and can't get this one on top of it",
-                cause="the seed was altered since the program started, or failed halfway, and Seatrial can't undo a seed",
+                cause="the seed was altered after the program had started, or it failed halfway",
                 fix="type `seatrial down`; the next run starts the program again, without any seed",
             )
         self._seeded.touch()  # from now on it is not as it starts
