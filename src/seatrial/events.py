@@ -73,13 +73,18 @@ class Audited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionEnded(Event):
-    """The fence ended a connection that still ran, or held a transaction, when its test was over."""
+    """The fence ended a connection that still ran, or held a transaction, when its test was over.
+
+    `test` may be a fixture of wider scope: "the fixture stock".
+    """
 
     test: str
     pid: int
     application: str
     query: str
     state: str
+    until: str = "the test ends"
+    """Before what it should have been at rest; of a fixture "its set-up ends", or "its tear-down ends"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

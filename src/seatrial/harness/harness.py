@@ -216,12 +216,33 @@ class Harness:
         resources = self.resources.items()
         return tuple([each for each, managed in resources if managed.lay(owner, name, asks=each in uses)])
 
-    def lift(self, owner: object) -> tuple[str, ...]:
+    def abandon(self, owner: object, name: str) -> None:
+        """The set-up of the fixture has failed: what it wrote is gone."""
+        for managed in self.resources.values():
+            managed.abandon(owner, name)
+
+    def lift(self, owner: object, name: str, *, sweep: bool = True) -> tuple[str, ...]:
         """The fixture is torn down: what it wrote is gone. Raises `IsolationError` where that can't be.
 
-        Returns the resources that it had written to.
+        Args:
+            owner: the fixture.
+            name: what it is called, for people.
+            sweep: whether its tear-down may have written, or, where `lay` was not called, its set-up.
+
+        Returns:
+            The resources whose connections that took: those that it had written to.
         """
-        return tuple([name for name, managed in self.resources.items() if managed.lift(owner)])
+        lifted: list[str] = []
+        failures: list[SeatrialError] = []
+        for resource, managed in self.resources.items():
+            try:
+                if managed.lift(owner, name, sweep=sweep):
+                    lifted.append(resource)
+            except SeatrialError as error:  # the other resources have layers of theirs
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return tuple(lifted)
 
     def end(self, *, last: bool = False, keep: bool = False, recover: bool = True) -> list[SeatrialError]:
         """The test is over: everything that it had is back at its baseline. Returns what it must be told.

@@ -53,7 +53,7 @@ class Managed:
         self._last_test = ""
         self._teller = Teller(plan.name, emit)
         self._choosing = Choosing(plan.name, plan.chooser)
-        self._wider = Wider(plan.name, emit)
+        self._wider = Wider(self._teller)
         self._audit = plan.audit() if plan.audit is not None else None
         self._at_work: Sequence[Ended] = ()
         self._held: frozenset[int] = frozenset()
@@ -187,6 +187,8 @@ class Managed:
         self._teller.ended(lease.test, undone.ended)
         milliseconds = (time.perf_counter() - before) * 1000
         self._teller.checked_in(lease, undone, milliseconds, complaints)
+        if self._copy is not None:
+            told.extend(self._wider.lift_due(self.sessions))
         self._tidy()
         return told
 
@@ -231,18 +233,33 @@ class Managed:
         """
         if self.leased:
             if asks:
-                self._wider.amid(name)
+                text = (
+                    f"the fixture {name} was first asked for in the middle of a test: what it wrote ends with that test"
+                )
+                self._emit(events.Note(resource=self.plan.name, text=text))
             return False
         return self._copy is not None and self._wider.lay(owner, name, self.sessions)
 
-    def lift(self, owner: object) -> bool:
-        """The fixture is torn down: what it has written is gone. Whether there was anything.
+    def abandon(self, owner: object, name: str) -> None:
+        """The fixture's set-up has failed: what it has written by then is gone, if no test has the copy."""
+        if self._copy is not None and not self.leased:
+            self._wider.abandon(owner, name, self.sessions)
+
+    def lift(self, owner: object, name: str, *, sweep: bool) -> bool:
+        """The fixture is torn down: what it has written is gone. Whether that took the connections to the copy.
+
+        Args:
+            owner: the fixture.
+            name: what it is called, for people.
+            sweep: whether its tear-down may have written.
 
         Raises:
             IsolationError: another fixture's layer lies on it.
         """
-        self._wider.forget(owner)
-        return self._copy is not None and not self.leased and self._wider.lift(owner, self.sessions)
+        if self.leased or self._copy is None:
+            self._wider.lift_later(owner)
+            return False
+        return self._wider.lift(owner, name, self.sessions, sweep=sweep)
 
     def why(self) -> str:
         """The running test's isolation and its reason, where we chose it; empty where we did not."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping
-from functools import partial
 from typing import Any
 
 import pytest
 
+from seatrial.errors import SeatrialError
 from seatrial.harness.harness import Harness
 from seatrial.pytest_plugin.plain import plain_errors
 
 CLASS_SET_UP = "_unittest_setUpClass_fixture"
 """How pytest calls the fixture that runs `setUpClass` of unittest's classes."""
+_XUNIT: Mapping[str, str] = {
+    f"{CLASS_SET_UP}_": "setUpClass",
+    "_xunit_setup_class_fixture_": "setup_class",
+    "_xunit_setup_module_fixture_": "setUpModule",
+}
+"""How it calls fixtures that are none to people, by what these have written."""
 
 
 class WiderFixtures:
@@ -58,13 +64,65 @@ class WiderFixtures:
             fixturedef.finish(sub)
             raise
         # Finalizers run in the opposite order: this one is there before the fixture adds its own.
-        fixturedef.addfinalizer(partial(self._lift, fixturedef))
-        result = yield
-        uses = {name for argument in fixturedef.argnames for name in self._by_fixture.get(argument, ())}
-        with plain_errors():
-            self._harness.lay(fixturedef, fixturedef.argname, uses)
+        lift = _Lift(self._harness, fixturedef)
+        fixturedef.addfinalizer(lift)
+        without = _finalizers(fixturedef)
+        try:
+            result = yield
+            uses = {name for argument in fixturedef.argnames for name in self._by_fixture.get(argument, ())}
+            with plain_errors():
+                self._harness.lay(fixturedef, called(fixturedef), uses)
+        except KeyboardInterrupt:
+            raise  # no test follows
+        except BaseException as error:
+            self._abandon(fixturedef, request, error)
+            raise
+        finally:
+            lift.tears_down = _finalizers(fixturedef) != without or without is None
+            if lift.tears_down:
+                fixturedef.addfinalizer(self._before_tear_down)
         return result
 
-    def _lift(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    def _abandon(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, error: BaseException
+    ) -> None:
+        """The set-up has failed, or what it wrote can't be a layer: the fixture is no use to other tests either."""
+        sub: Any = request
+        fixturedef.cached_result = (None, fixturedef.cache_key(sub), (error, error.__traceback__))
+        try:
+            self._harness.abandon(fixturedef, called(fixturedef))
+        except SeatrialError as worse:
+            error.add_note(str(worse))
+
+    def _before_tear_down(self) -> None:
+        """What the last test has written late is its own, and not the tear-down's."""
         with plain_errors():
-            self._harness.lift(fixturedef)
+            self._harness.before_layer()
+
+
+class _Lift:
+    """The last finalizer of a fixture."""
+
+    def __init__(self, harness: Harness, fixturedef: pytest.FixtureDef[Any]) -> None:
+        self._harness = harness
+        self._fixturedef = fixturedef
+        self.tears_down = True
+        """Whether there are finalizers of its own."""
+
+    def __call__(self) -> None:
+        with plain_errors():
+            self._harness.lift(self._fixturedef, called(self._fixturedef), sweep=self.tears_down)
+
+
+def called(fixturedef: pytest.FixtureDef[Any]) -> str:
+    """What people call a fixture: "stock", or "setUpClass of TestStock"."""
+    for prefix, function in _XUNIT.items():
+        if fixturedef.argname.startswith(prefix):
+            return f"{function} of {fixturedef.argname[len(prefix) :].rpartition('.')[2]}"
+    return fixturedef.argname
+
+
+def _finalizers(fixturedef: pytest.FixtureDef[Any]) -> int | None:
+    """How many there are; None where pytest does not tell: there is no public way to them."""
+    found = getattr(fixturedef, "_finalizers", None)
+    return len(found) if isinstance(found, list) else None

@@ -10,14 +10,14 @@ from seatrial.report.disturbed import told
 Left = events.ConnectionEnded | events.Disturbed | events.LateWrite
 
 _WAIT: Mapping[bool, str] = {
-    True: "commit or roll back, and close its session, before the test ends",
-    False: "join the thread, or await the task, that runs it before the test ends",
+    True: "commit or roll back, and close its session, before",
+    False: "join the thread, or await the task, that runs it before",
 }
 """How to wait for a connection, by whether it was idle in a transaction."""
 
 
 def left(event: Left) -> str:
-    """One sentence or a few, that begin with the name of the test."""
+    """One sentence or a few, that begin with the name of the test, or of the fixture."""
     if isinstance(event, events.LateWrite):
         return f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
     if isinstance(event, events.Disturbed):
@@ -25,5 +25,5 @@ def left(event: Left) -> str:
     who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
     return (
         f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {event.query}. "
-        f"To wait for it, {_WAIT[event.state.startswith('idle')]}"
+        f"To wait for it, {_WAIT[event.state.startswith('idle')]} {event.until}"
     )

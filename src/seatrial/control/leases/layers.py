@@ -50,7 +50,8 @@ class WorkerLayers:
         name = self._owner(number).name
         lifted: dict[str, None] = {}
         for above in [each for each in reversed(self._owners) if int(each) >= int(number)]:
-            lifted |= dict.fromkeys(harness.lift(self._owners.pop(above)))
+            owner = self._owners.pop(above)
+            lifted |= dict.fromkeys(harness.lift(owner, owner.name))
         return messages.Layer(id=number, name=name, resources=tuple(lifted))
 
     def _owner(self, number: str) -> Owner:

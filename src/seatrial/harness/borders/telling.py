@@ -41,8 +41,8 @@ class Teller:
             self._emit(events.LateWrite(resource=self._resource, test=test, tables=late.tables))
         self.ended(test, late.ended)
 
-    def ended(self, test: str, connections: Sequence[Ended]) -> None:
-        """The fence has ended these connections, which `test` left at work."""
+    def ended(self, test: str, connections: Sequence[Ended], *, until: str = "the test ends") -> None:
+        """The fence has ended these connections, which `test` should have ended before `until`."""
         for one in connections:
             self._emit(
                 events.ConnectionEnded(
@@ -52,6 +52,7 @@ class Teller:
                     application=one.application,
                     query=redact(one.query),
                     state=one.state,
+                    until=until,
                 )
             )
 

@@ -1,29 +1,31 @@
-"""The borders of a fixture of wider scope on one resource: its layer, and what is left when that is gone."""
+"""The borders of a fixture of wider scope on one resource: its layer, and what it has left besides."""
 
 from __future__ import annotations
 
-from seatrial import events
-from seatrial.errors import IsolationError
+from seatrial.errors import IsolationError, ServerLost
+from seatrial.harness.borders.telling import Teller
+from seatrial.isolation import restore
 from seatrial.isolation.audit import Audit
 from seatrial.isolation.layers import Layers
-from seatrial.resources.protocol import Copy
+from seatrial.resources.protocol import Copy, SupportsFence, SupportsReset
 from seatrial.sessions.protocol import Sessions
 
 
 class Wider:
-    """The layers on one resource's copy, whichever that is at the moment.
+    """Layers on one resource's copy, and the undo of what is part of none.
 
     Args:
-        resource: its name in the configuration.
-        emit: who is told.
+        teller: is told whom a fixture has left at work.
     """
 
-    def __init__(self, resource: str, emit: events.Emit) -> None:
-        self._resource = resource
-        self._emit = emit
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._copy: Copy | None = None
         self._layers: Layers | None = None
         self._lost: dict[object, str] = {}
         """Fixtures that are still there, though the server has died with what they wrote."""
+        self._due: list[object] = []
+        """Fixtures that were torn down while a test had the copy: their layers are lifted when it is back."""
 
     def __bool__(self) -> bool:
         """Whether any layer lies on the copy."""
@@ -33,7 +35,7 @@ class Wider:
         """A fresh copy is there: the layers on the one before went with it."""
         if self._layers is not None:
             self._lost.update(self._layers.owners())
-        self._layers = Layers(copy, audit)
+        self._copy, self._layers = copy, Layers(copy, audit)
 
     def refuse_lost(self) -> None:
         """Raise `IsolationError` where a fixture that is still there has lost what it wrote."""
@@ -46,33 +48,75 @@ class Wider:
 
     def lay(self, owner: object, name: str, sessions: Sessions) -> bool:
         """Between two tests: what the fixture wrote is the baseline of the tests inside it. Whether it wrote."""
-        if self._layers is None:
-            return False
+        assert self._layers is not None, "a fixture is set up after the copy"
         sessions.settle(owner)
+        ended = self._copy.settle() if isinstance(self._copy, SupportsFence) else ()
+        self._teller.ended(_fixture(name), ended, until="its set-up ends")
         laid = self._layers.lay(owner, name)
-        if laid:
+        if laid or ended:
             sessions.invalidate()
         return laid
 
-    def amid(self, name: str) -> None:
-        """The fixture was set up while a test had the copy."""
-        text = f"the fixture {name} was first asked for in the middle of a test: what it wrote ends with that test"
-        self._emit(events.Note(resource=self._resource, text=text))
+    def abandon(self, owner: object, name: str, sessions: Sessions) -> None:
+        """Between two tests: the fixture's set-up has failed. What it has written by then is gone."""
+        sessions.leave(owner)
+        self._sweep(name, sessions, until="its set-up ends")
 
-    def forget(self, owner: object) -> None:
-        """The fixture is torn down: nobody misses what it wrote."""
-        self._lost.pop(owner, None)
+    def lift(self, owner: object, name: str, sessions: Sessions, *, sweep: bool) -> bool:
+        """Between two tests: what the fixture has written is gone. Whether that took the connections to the copy.
 
-    def lift(self, owner: object, sessions: Sessions) -> bool:
-        """Between two tests: what the fixture has written is gone. Whether there was anything.
+        Args:
+            owner: the fixture.
+            name: what it is called, for people.
+            sessions: those on the copy.
+            sweep: whether it may have written since its layer was laid, as in its tear-down.
 
         Raises:
             IsolationError: another fixture's layer lies on it.
         """
-        if self._layers is None:
-            return False
+        assert self._layers is not None, "a fixture is torn down before the copy"
+        self._lost.pop(owner, None)
         sessions.leave(owner)
-        lifted = self._layers.lift(owner)
-        if lifted:
+        try:
+            if self._layers.lift(owner):
+                sessions.invalidate()
+                return True
+        except IsolationError:
+            self._sweep(name, sessions, until="its tear-down ends")
+            raise
+        return sweep and self._sweep(name, sessions, until="its tear-down ends")
+
+    def lift_later(self, owner: object) -> None:
+        """The fixture is torn down while a test has the copy."""
+        self._lost.pop(owner, None)
+        if self._layers is not None and owner in self._layers.owners():
+            self._due.append(owner)
+
+    def lift_due(self, sessions: Sessions) -> list[IsolationError]:
+        """The copy is back: lift what waited for that. Returns what could not be lifted."""
+        due, self._due = self._due, []
+        told = []
+        for owner in due:
+            try:
+                self.lift(owner, "", sessions, sweep=False)
+            except IsolationError as error:
+                told.append(error)
+        return told
+
+    def _sweep(self, name: str, sessions: Sessions, *, until: str) -> bool:
+        """Undo what is part of no layer. Whether connections to the copy have ended."""
+        if not isinstance(self._copy, SupportsReset):
+            return False
+        try:
+            undone = restore.undo(self._copy)
+        except ServerLost:
+            return False  # whoever needs the server next has it started again, with a fresh copy
+        self._teller.ended(_fixture(name), undone.ended, until=until)
+        stale = undone.path == "clone" or bool(undone.ended)
+        if stale:
             sessions.invalidate()
-        return lifted
+        return stale
+
+
+def _fixture(name: str) -> str:
+    return f"the fixture {name}"

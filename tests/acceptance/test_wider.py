@@ -1,0 +1,201 @@
+"""What fixtures of wider scope leave besides their layers: by set-ups that fail, by tear-downs, in mid-test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+OLD = sorted(Path("/usr/lib/postgresql").glob("1[45]/bin"))
+"""Servers whose log can't be read: the tables are looked at, and nothing tells what came late."""
+KINDS = {
+    "postgres": "kind = 'postgres'",
+    "postgres-by-scan": "kind = 'postgres'\nprovider = 'binary'\nversion = '<16'",
+    "sqlite": "kind = 'sqlite'",
+    "mariadb": "kind = 'mariadb'",
+}
+CONFTEST = """
+import pytest
+
+@pytest.fixture(scope="session")
+def put(db):
+    def put(*names):
+        for name in names:
+            cursor = db.cursor()
+            cursor.execute(f"insert into log values ('{name}')")
+        db.commit()
+    return put
+
+@pytest.fixture
+def rows(db):
+    def rows():
+        cursor = db.cursor()
+        cursor.execute("select v from log order by v")
+        return [row[0] for row in cursor.fetchall()]
+    return rows
+"""
+
+
+@pytest.fixture
+def shop(project):
+    def shop(kind: str, tests: str):
+        if kind == "postgres-by-scan" and not OLD:
+            pytest.skip("no PostgreSQL 14 or 15 in /usr/lib/postgresql")
+        return project.write(
+            {
+                "seatrial.toml": f"[resources.db]\n{KINDS[kind]}\nschema = 'schema.sql'\n",
+                "schema.sql": "create table log (v varchar(40)); insert into log values ('seed');",
+                "conftest.py": CONFTEST,
+                "test_shop.py": tests,
+            }
+        )
+
+    yield shop
+    project.seatrial("down")
+
+
+LEFT = """
+import pytest
+
+@pytest.fixture(scope="module")
+def broken(put):
+    put("half")
+    raise RuntimeError("half way")
+
+@pytest.fixture(scope="module")
+def skipping(put):
+    put("before a skip")
+    pytest.skip("not here")
+
+@pytest.fixture(scope="module")
+def broken_with_finalizer(put, request):
+    request.addfinalizer(lambda: put("by a finalizer of a broken fixture"))
+    raise RuntimeError("at once")
+
+def test_before(put, rows):
+    put("of a test")
+
+def test_broken(broken):
+    pass
+
+def test_after_a_broken_set_up(rows):
+    assert rows() == ["seed"]
+
+def test_skipping(skipping):
+    pass
+
+def test_after_a_skip(rows):
+    assert rows() == ["seed"]
+
+class TestBrokenWithFinalizer:
+    def test_broken_too(self, broken_with_finalizer):
+        pass
+
+class TestTearDown:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def only_in_its_tear_down(cls, put):
+        yield
+        put("by a tear-down")
+
+    def test_in_class(self, rows):
+        assert rows() == ["seed"]
+
+def test_after_a_tear_down(rows):
+    assert rows() == ["seed"]
+
+class TestLayer:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def layer(cls, put):
+        put("layer")
+
+    def test_in_a_layer(self, rows):
+        assert rows() == ["layer", "seed"]
+
+    class TestAbove:
+        @pytest.fixture(scope="class", autouse=True)
+        @classmethod
+        def above(cls, put, request):
+            request.addfinalizer(lambda: put("by a finalizer"))
+
+        def test_above(self, rows):
+            assert rows() == ["layer", "seed"]
+
+    def test_after_it(self, rows):
+        assert rows() == ["layer", "seed"]
+
+def test_after_the_layer(rows):
+    assert rows() == ["seed"]
+"""
+AFTER = """
+def test_in_the_next_file(rows):
+    assert rows() == ["seed"]
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_broken_set_up_or_a_tear_down_has_committed_is_undone_and_charged_to_no_test(shop, kind):
+    outcome = shop(kind, LEFT).write({"test_shop_after.py": AFTER}).pytest(audit=True)
+    assert outcome.counts() == {"passed": 10, "skipped": 1, "error": 2}, outcome.text
+    assert "after its end" not in outcome.text
+    assert "all of them equal to the baseline" in outcome.text
+
+
+OPEN = """
+import psycopg, pytest
+
+@pytest.fixture(scope="module")
+def conn(db_url):
+    conn = psycopg.connect(db_url, application_name="mine")
+    conn.execute("insert into log values ('uncommitted')")
+    yield conn
+    conn.close()
+
+@pytest.fixture(scope="class")
+def late(db_url):
+    yield
+    global keep
+    keep = psycopg.connect(db_url, application_name="theirs")
+    keep.execute("insert into log values ('of a tear-down')")
+
+@pytest.fixture(scope="class")
+def broken(db_url):
+    global kept
+    kept = psycopg.connect(db_url, application_name="of a broken one")
+    kept.execute("insert into log values ('half')")
+    raise RuntimeError("boo")
+
+def test_before(rows):
+    assert rows() == ["seed"]
+
+def test_inside(rows, conn):
+    assert rows() == ["seed"]
+
+class TestLate:
+    def test_late(self, late):
+        pass
+
+class TestBroken:
+    def test_broken(self, broken):
+        pass
+
+def test_after(rows):
+    assert rows() == ["seed"]
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgres", "postgres-by-scan"])
+def test_a_wider_fixture_that_leaves_a_transaction_open_is_named_with_the_connection_and_what_it_ran(shop, kind):
+    outcome = shop(kind, OPEN).pytest()
+    assert outcome.counts() == {"passed": 4, "error": 1}, outcome.text
+    for fixture, name, value, until in (
+        ("conn", "mine", "uncommitted", "its set-up ends"),
+        ("late", "theirs", "of a tear-down", "its tear-down ends"),
+        ("broken", "of a broken one", "half", "its set-up ends"),
+    ):
+        found = next(line for line in outcome.text.splitlines() if line.startswith(f"db: the fixture {fixture}: "))
+        assert "left a connection idle in transaction (pid" in found
+        assert f"{name}); it was ended. It ran: insert into log values ('{value}')" in found
+        assert found.endswith(f"commit or roll back, and close its session, before {until}")
+    assert "db: test_shop.py" not in outcome.text
