@@ -1,4 +1,4 @@
-"""All that a run can report: frozen values that flow up, for reporters that only listen."""
+"""All events that a test run can report. Reporters get them, and turn them into text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something happened to one resource, or to an app."""
+    """Something that happened to one resource or one app."""
 
     resource: str
-    """Its name; of an app "app", or the name of the service."""
+    """The name of the resource; for an app "app", or the name of the service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReady(Event):
-    """A server answers. `attached` is true where it already ran."""
+    """A server can be used. `attached` is true if it already ran, and so was not started for this run."""
 
     kind: str
     provider: str
@@ -27,7 +27,7 @@ class ServerReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateReady(Event):
-    """The baseline exists. `built` is false where an earlier run had built it."""
+    """The template can be used. `built` is false if it already existed."""
 
     key: str
     built: bool
@@ -36,7 +36,7 @@ class TemplateReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedOut(Event):
-    """A test got its copy. `reason` says why this isolation."""
+    """A test begins, with a copy at its baseline. `reason` says why it has this isolation."""
 
     test: str
     isolation: str
@@ -45,10 +45,10 @@ class CheckedOut(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedIn(Event):
-    """A test gave its copy back.
+    """A test is over, and its copy is back at the baseline.
 
-    `path` is how the baseline was reached: "nothing" (the test wrote nothing), "log", "scan", "copy",
-    "clone" or "rollback". `milliseconds` is wall time between the end of the test and the baseline.
+    `path` is how: "nothing" (the test wrote nothing), "log", "scan", "copy", "clone" or "rollback".
+    `milliseconds` is how long that took.
     """
 
     test: str
@@ -59,12 +59,12 @@ class CheckedIn(Event):
     milliseconds: float
     reason: str = ""
     read: str = ""
-    """What was read to find out what was written: "312 bytes of the log: 4 blocks of 2 relations"."""
+    """What was read to find the changes, in words: "312 bytes of the log: 4 blocks of 2 relations"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited(Event):
-    """All of a copy was compared with its baseline after the check-in of `test`."""
+    """The audit compared the whole copy with its baseline, after `test` had been undone."""
 
     test: str
     equal: bool
@@ -73,7 +73,7 @@ class Audited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionEnded(Event):
-    """The fence ended a connection that still ran, or held a transaction, when its test was over.
+    """Seatrial ended a connection that still ran a query, or held a transaction, when `test` was over.
 
     `test` may be a fixture of wider scope: "the fixture stock".
     """
@@ -89,7 +89,7 @@ class ConnectionEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbed(Event):
-    """A connection that an earlier test has taken from a pool, and still holds, was used during `test`."""
+    """During `test`, a connection was used that an earlier test took from a pool and never gave back."""
 
     test: str
     pid: int
@@ -99,7 +99,7 @@ class Disturbed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateWrite(Event):
-    """Something was written after the check-in of `test`; it was undone before the next test."""
+    """Something was written after `test` had been undone. It was undone as well, before the next test began."""
 
     test: str
     tables: tuple[str, ...]
@@ -107,14 +107,14 @@ class LateWrite(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Event):
-    """Something that the user should know: a schema command without `inputs` runs again each time."""
+    """A message for the user, such as: a schema command without `inputs` runs again in each run."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept(Event):
-    """A copy was kept for a look at it."""
+    """The copy of a failed test was kept for the user to look at (`--seatrial-keep`)."""
 
     test: str
     url: str
@@ -127,39 +127,39 @@ class Statement:
     resource: str
     """The name of the resource."""
     sql: str
-    """As the driver got it, without the parameters: they may be secrets."""
+    """The text that the driver got, without the parameters, because these may be secret."""
     where: str
-    """The line that issued it, "shop/orders.py:41": the nearest one that is neither a library's nor ours."""
+    """The line that sent it, "shop/orders.py:41": the nearest in the stack that is the project's own."""
     exchange: int = 0
-    """The number of the `Exchange` that caused it; 0 outside of any: the test itself, or a thread of its own."""
+    """The number of the `Exchange` during which it was sent; 0 if it was sent by the test, or a thread of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Event):
-    """An app was asked something by HTTP. `resource` is who answered."""
+    """An HTTP request to an app, and its response. `resource` is the app that answered."""
 
     test: str
     number: int
-    """From 1 on within a test, in the order in which they began."""
+    """Exchanges are numbered within a test, from 1, in the order in which they began."""
     caller: str
-    """Who asked: "test", "app", or the name of a service."""
+    """Who sent the request: "test", "app", or the name of a service."""
     method: str
     path: str
     query: str = ""
     route: str = ""
-    """The path as the app's framework declares it, "/users/{user_id}"; empty where it does not tell."""
+    """The path as declared in the app, "/users/{user_id}"; empty if the framework does not say."""
     status: int = 0
-    """0 where no response was begun."""
+    """The response's status; 0 if there was no response."""
     media_type: str = ""
-    """Of the response, without its parameters: "application/json"."""
+    """The response's media type, without parameters: "application/json"."""
     milliseconds: float
-    """From the call of the app to the end of its response."""
+    """The time from the call of the app to the end of its response."""
     error: str = ""
-    """What the app raised, in one line."""
+    """The exception that the app raised, in one line; empty if none."""
     body: bytes | None = field(default=None, repr=False)
-    """Of the response; None where it was not looked at (too large)."""
+    """The body of the response; None if it was too large to be kept."""
     statements: tuple[Statement, ...] = field(default=(), repr=False)
-    """What it sent to the run's databases, as far as that can be seen from this process."""
+    """The statements that the app sent to the run's databases, as far as this process can see them."""
 
     def __str__(self) -> str:
         query = f"?{self.query}" if self.query else ""
@@ -169,18 +169,18 @@ class Exchange(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction(Event):
-    """A response of an app contradicts the app's own description of itself."""
+    """A response of an app contradicts the app's own OpenAPI description."""
 
     test: str
     operation: str
     """"GET /users/{user_id}"."""
     text: str
-    """In what, in one line."""
+    """What the contradiction is, in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound(Event):
-    """A test opened a connection to a host beyond this machine that the configuration does not name."""
+    """A test opened a connection to another machine that is not listed in `allow_hosts`."""
 
     test: str
     host: str
@@ -191,4 +191,4 @@ Emit = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """An `Emit` for those who do not listen."""
+    """An `Emit` that drops the event."""

@@ -1,4 +1,4 @@
-"""What a store and its copies promise: a baseline, and the ways back to it."""
+"""The protocols of stores and copies: how templates are made, and how a copy gets back to its baseline."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from seatrial.resources.servers import Address
 
 
 def _nothing() -> None:
-    """The `connect` of a kind without a plain driver."""
+    """The default of `Target.connect`, for a kind that has no plain driver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An empty database that a template is being made in: what migrators get."""
+    """What a migrator gets: an empty database, which becomes the template when all migrators have filled it."""
 
     address: Address
     execute: Callable[[str], None]
-    """Run a script in the language of the kind (SQL), many statements at once, as the schema's owner."""
+    """Run a script of one or many statements in the language of the kind (SQL), as the owner of the schema."""
     connect: Callable[[], Any] = _nothing
-    """A new connection or client of the kind's plain driver; None where there is none."""
+    """Open a new connection or client with the kind's plain driver. Returns None if the kind has none."""
 
 
 class Migrator(Protocol):
-    """One step that brings an empty database towards its baseline: a schema, migrations, seed data."""
+    """One step in filling a template: it creates the schema, runs migrations, or loads seed data."""
 
     label: str
-    """For people: "alembic.ini", "app.database:Base"."""
+    """The name of the step in reports and errors: "alembic.ini", "app.database:Base"."""
 
     def hash(self) -> str:
-        """A key of everything that `migrate` would do: equal hashes make equal databases."""
+        """A hash of all that `migrate` depends on: while it stays the same, the existing template is used again."""
         ...
 
     def migrate(self, target: Target) -> None:
-        """Do it. Raises `TemplateError` with the step's own error in it."""
+        """Run the step on `target`. Raises `TemplateError`, which includes the error of the step itself."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A connection that was ended because it still ran, or held a transaction."""
+    """A connection that Seatrial ended, because it still ran a query or held a transaction; or one that was in use."""
 
     pid: int
     application: str
@@ -51,22 +51,26 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """What it took to bring a copy back to its baseline."""
+    """How a copy was brought back to its baseline."""
 
     path: str
-    """"nothing", "log", "scan", "copy" (the template over the copy, in place), "rollback" or "clone"."""
+    """Which way was taken: "nothing", "log", "scan", "copy" (the template was copied over it in place), "rollback" or
+    "clone"."""
     tables: tuple[str, ...] = ()
     rows: int = 0
-    """Rows deleted and restored, together."""
+    """How many rows were deleted or restored."""
     ended: tuple[Ended, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a user should know: a prepared transaction rolled back, a matview refreshed."""
+    """For the user, such as: a prepared transaction was rolled back, a materialized view was refreshed."""
     read: str = ""
-    """What was read to find it, in words: "312 bytes of the log: 4 blocks of 2 relations"."""
+    """What was read to find the changes, in words: "312 bytes of the log: 4 blocks of 2 relations"."""
 
 
 class Client(Protocol):
-    """The value of a resource's fixture where no library makes sessions: one object from first test to last."""
+    """Provides the value of a resource's fixture, for a kind or a project without sessions of SQLAlchemy's.
+
+    `value` is the same object from the first test to the last.
+    """
 
     @property
     def value(self) -> Any:
@@ -74,152 +78,155 @@ class Client(Protocol):
         ...
 
     def settle(self) -> None:
-        """A fixture of wider scope is set up: a transaction that it left open ends."""
+        """Called after a fixture of wider scope was set up: ends a transaction that the fixture left open."""
         ...
 
     def renew(self) -> None:
-        """As new, for the next test."""
+        """Called between two tests: undoes what the test did to the client itself, such as an open transaction."""
         ...
 
     def replace(self) -> None:
-        """What is open is stale: the same object goes on with new connections."""
+        """Called when the copy was replaced: `value` stays the same object, but connects anew."""
         ...
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         ...
 
 
 @runtime_checkable
 class SupportsJoining(Protocol):
-    """A client that can take part in a transaction that others share, as the same object."""
+    """A client that can be switched to a connection which all of a test share, for the isolation `rollback`."""
 
     def join(self, folder: str, port: int) -> None:
-        """Speak to the socket in `folder` that is named by `port`."""
+        """From now on, connect to the unix socket in `folder` for `port`, where the shared connection is served."""
         ...
 
     def part(self) -> None:
-        """Speak to the database again; what is open in the other is for others to end."""
+        """Connect to the database itself again. Whoever serves the shared connection ends its transaction."""
         ...
 
 
 class Copy(Protocol):
-    """One copy of a template, for one worker, at one address from first test to last."""
+    """One worker's copy of a template. Its address stays the same from the first test to the last."""
 
     @property
     def address(self) -> Address:
-        """Where it answers, from the first test to the last."""
+        """The address under which the app and the tests reach the copy."""
         ...
 
     def client(self, *, is_async: bool = False) -> Client:
-        """A new one of the kind's plain driver, as the app would have it. A kind may have no asynchronous one."""
+        """A new client of the kind's plain driver. `is_async` is ignored by kinds that have no asynchronous driver."""
         ...
 
     def used_since_checkout(self, own: Sequence[int]) -> tuple[Ended, ...]:
-        """Connections, besides those of the process ids `own`, that ran something since `mark`; empty if unknown."""
+        """The connections that ran something since `mark`, without those whose server process ids are in `own`.
+
+        Empty if the server can't tell.
+        """
         ...
 
     def mark(self) -> None:
-        """A test begins now."""
+        """Called when a test begins: what happens from now on is that test's doing."""
         ...
 
     def close(self) -> None:
-        """Give up our own connections to it. The copy stays until `Store.drop`."""
+        """Close Seatrial's own connections to the copy. The copy itself stays until `Store.drop`."""
         ...
 
 
 @runtime_checkable
 class SupportsReset(Protocol):
-    """A copy whose committed changes can be undone in place."""
+    """A copy that can undo committed changes in place: it can have the isolation `reset`."""
 
     def undo(self) -> Undone:
-        """Back to the baseline, whoever wrote. Raises `NeedsClone` where that takes a fresh clone."""
+        """Undo all changes since the baseline, whoever made them. Raises `NeedsClone` if only a clone can do that."""
         ...
 
     def late_writes(self) -> tuple[str, ...]:
-        """Tables written to since the last `undo`, cheaply; empty if none, or if that can't be told cheaply."""
+        """The tables that were written to since the last `undo`. Empty if finding out would be expensive, too."""
         ...
 
 
 @runtime_checkable
 class SupportsFence(Protocol):
-    """A copy on a server that tells who is at work in it."""
+    """A copy on a server that can say which connections are busy: work of one test can be kept out of the next."""
 
     def settle(self) -> tuple[Ended, ...]:
-        """Give whoever is in a transaction a moment, then end him: nothing that began before reaches into what comes.
+        """Wait a moment for open transactions to finish, then end the connections that still hold one.
 
-        Returns who was ended.
+        Afterwards nothing that began before this call can write any more. Returns the connections that were ended.
         """
         ...
 
 
 @runtime_checkable
 class SupportsReady(Protocol):
-    """A copy that can be asked by one question whether the next test may begin."""
+    """A copy that can find out in one round trip whether the next test may begin."""
 
     def ready(self) -> bool:
-        """Whether nobody is in a transaction, and nothing was written since the last `undo`: then it is marked, too.
+        """Whether no transaction is open and nothing was written since the last `undo`. If so, this also does `mark`.
 
-        False where that is not so, or can't be told: `settle`, `late_writes` and `mark` do what is to do.
+        If it returns False, the caller has to call `settle`, `late_writes` and `mark` one after the other.
         """
         ...
 
 
 @runtime_checkable
 class SupportsClone(Protocol):
-    """A copy that can be replaced by a fresh clone of its template, behind the same address."""
+    """A copy that can be replaced by a fresh clone of its template under the same address: the isolation `clone`."""
 
     def renew(self) -> None:
-        """Replace it. Every open connection to it is ended."""
+        """Replace the copy by a fresh clone. Ends every open connection to it."""
         ...
 
 
 @runtime_checkable
 class SupportsRollback(Protocol):
-    """A copy on which one outer transaction can hold a whole test."""
+    """A copy that can run a whole test in one transaction and roll it back: the isolation `rollback`."""
 
     def uncommitted_only(self) -> bool:
-        """Whether nothing was committed since `mark`: what a rollback test must leave behind."""
+        """Whether nothing was committed since `mark`. After a test with `rollback` this must be true."""
         ...
 
 
 @runtime_checkable
 class SupportsTidy(Protocol):
-    """A copy that gathers rubbish (dead rows), which can be removed between tests."""
+    """A copy that grows by the undoing itself (dead rows), and can be cleaned up between tests."""
 
     def tidy(self) -> bool:
-        """Remove it where it is due; whether there was any. Costs nothing where nothing is due."""
+        """Clean up if it is time for that; returns whether it was. Otherwise costs nothing."""
         ...
 
 
 @runtime_checkable
 class SupportsRecycle(Protocol):
-    """A copy on a server that can end connections which nobody in this process holds."""
+    """A copy on a server where idle connections of other processes can be ended: the key `recycle`."""
 
     def end_idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
-        """End all connections to it besides those of the process ids `own`, idle ones too."""
+        """End all connections to the copy, idle ones too, except those whose server process ids are in `own`."""
         ...
 
 
 @runtime_checkable
 class SupportsLayers(Protocol):
-    """A copy whose present content can become the baseline for a while: seed data of wider fixtures."""
+    """A copy whose present content can become the baseline for a while, for fixtures of wider scope that write."""
 
     def changed(self) -> bool:
-        """Whether anything was committed to it that is not in its baseline. May cost as much as an undo."""
+        """Whether the copy differs from its baseline. May cost as much as an undo."""
         ...
 
     def push(self) -> None:
-        """What is committed in it now, schema included, is the baseline: `undo` and `renew` lead here.
+        """Make the present content, schema included, the baseline: `undo` and `renew` come back to it.
 
-        Connections to it may be ended.
+        May end connections to the copy.
         """
         ...
 
     def pop(self) -> None:
-        """What was there before the last `push` is the baseline again, and is in the copy.
+        """Go back to the baseline before the last `push`, and restore the copy to it.
 
-        Connections to it may be ended.
+        May end connections to the copy.
         """
         ...
 
@@ -228,104 +235,104 @@ class Store(Protocol):
     """The templates and copies of one kind on one running server."""
 
     locale: str
-    """What besides the migrators shapes a template: server version, locale, encoding."""
+    """What a template depends on besides the migrators: server version, locale, encoding. Part of its key."""
 
     def find(self, key: str) -> bool:
         """Whether a complete template with this key exists."""
         ...
 
     def build(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
-        """Make the template `key`; returns False if another process had made it by then.
+        """Make the template `key`. Returns False if another process made it in the meantime.
 
-        `fill` gets an empty database named `name` (this worker's own address, so that code which reads the
-        exported URL reaches it); the result is sealed as the template. Two processes never build the same
-        key. If `fill` raises, nothing is left.
+        `fill` gets an empty database called `name`. That is this worker's usual address, so that code which reads
+        the exported URL reaches the right database. What `fill` leaves there becomes the template. Two processes
+        never build the same key at once. If `fill` raises, nothing is left behind.
         """
         ...
 
     def checkout(self, key: str, name: str) -> Copy:
-        """A fresh copy called `name`, in place of one of ours with that name. Never touches what is not ours."""
+        """Make a fresh copy called `name`. It replaces a copy of that name if Seatrial made it, and nothing else."""
         ...
 
     def drop(self, name: str) -> None:
-        """Remove the copy `name`, whoever is still connected to it."""
+        """Remove the copy `name`, even if somebody is still connected to it."""
         ...
 
     def close(self) -> None:
-        """Give up our connections to the server."""
+        """Close Seatrial's connections to the server."""
         ...
 
 
 @runtime_checkable
 class SupportsKeep(Protocol):
-    """A store that can set a copy aside for somebody to look at."""
+    """A store that can keep a copy after the run, for somebody to look at (`--seatrial-keep`, `seatrial up`)."""
 
     def keep(self, name: str, kept: str, *, forever: bool = False) -> Address:
-        """The copy `name` becomes `kept`, with all that is in it, and outlives the run; `name` is free again.
+        """Rename the copy `name` to `kept`, with its content, so that it outlives the run. Returns its new address.
 
-        Only the ten newest are kept: an older one makes room. One that is kept `forever` is not counted among
-        them, and stays until it is dropped.
+        Only the ten newest kept copies stay; older ones are removed. A copy that is kept `forever` does not count
+        among the ten, and stays until somebody drops it.
         """
         ...
 
 
 @runtime_checkable
 class SupportsStay(Store, Protocol):
-    """A store where a copy can outlive the run under its own name: what is served at a fixed address."""
+    """A store where a copy can outlive the run without a new name, for a resource with a fixed address (`at`)."""
 
     def stay(self, name: str) -> Address:
-        """The copy `name` stays. A later run that wants its name sets it aside, and brings it back when it ends."""
+        """Let the copy `name` stay. A later test run that needs the name moves it aside until it ends."""
         ...
 
     def bring_back(self, name: str) -> bool:
-        """Have back what a run that was killed has set aside; whether what stays is there now."""
+        """Move back a copy that a killed run had moved aside. Returns whether a copy called `name` is there now."""
         ...
 
 
 @runtime_checkable
 class SupportsForget(Protocol):
-    """A store that can remove a template before its time."""
+    """A store that can remove a template at once, instead of when it has not been used for long."""
 
     def forget(self, key: str) -> bool:
-        """Remove the template `key`, of which this store has no copies; False if somebody else uses it."""
+        """Remove the template `key`, of which this store has no copies. Returns False if another process uses it."""
         ...
 
 
 @runtime_checkable
 class SupportsVacant(Protocol):
-    """A store that can have an empty database at a copy's address, before there is a template."""
+    """A store that can provide an empty database at the address of a copy before the template exists."""
 
     def vacant(self, name: str) -> None:
-        """An empty database called `name`, for an app that connects while it is imported; `build` replaces it."""
+        """Create an empty database `name`, for an app that connects while it is imported. `build` replaces it later."""
         ...
 
 
 class Difference(Protocol):
-    """One thing that is not as in the baseline. As text: what it is, which rows, and who wrote it, if that is known."""
+    """One difference from the baseline. `str()` says what it is, which rows, and who wrote it if that is known."""
 
     @property
     def kind(self) -> str:
-        """What sort of thing: "rows", "sequence", "role"."""
+        """What differs: "rows", "sequence", "role"."""
         ...
 
     @property
     def name(self) -> str:
-        """Which one: "public.users"."""
+        """The name of the table, sequence, ...: "public.users"."""
         ...
 
     @property
     def writer(self) -> str:
-        """Who it was, as far as that can be known; empty where it can't."""
+        """Which transaction or connection made the difference; empty if that can't be known."""
         ...
 
 
 class Auditor(Protocol):
-    """Reads all of one copy, on a path of its own."""
+    """Reads the whole of one copy, with code that the undo does not use, so that it can find mistakes of the undo."""
 
     def baseline(self) -> Any:
-        """Everything that is in the copy now: what `differences` compares with."""
+        """Read everything that is in the copy now. `differences` compares with this later."""
         ...
 
     def differences(self, baseline: Any) -> Sequence[Difference]:
-        """Everything that is not as in `baseline`. Raises `IsolationError` where something can't be read."""
+        """Read the copy again and return what differs from `baseline`. Raises `IsolationError` if it can't be read."""
         ...

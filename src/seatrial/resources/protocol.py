@@ -1,16 +1,16 @@
-"""The joints of resources: what a kind, a provider and a copy promise to everything above them.
+"""The protocols of resources: what a kind, a provider, a server, a store and a copy have to implement.
 
-From a configuration to a test, these meet in this order:
+On the way from the configuration to a test, these calls are made:
 
-    Kind.spec(wish) -> ServerSpec     what server is wanted, as data
-    Provider.reserve(spec) -> Server  where it will answer; nothing runs yet
-    Server.start() -> Endpoint        it runs, or ran already, and accepts connections
-    Kind.open(endpoint) -> Store      its templates and copies
-    Store.checkout(key, name) -> Copy one copy of a template, for one worker
-    Copy: SupportsReset, SupportsClone, SupportsRollback    what it can do to get back to its baseline
+    Kind.spec(wish) -> ServerSpec     describes the server that is wanted
+    Provider.reserve(spec) -> Server  chooses its address; nothing runs yet
+    Server.start()                    starts the server, or uses one that already runs
+    Kind.open(endpoint) -> Store      connects to it; the store has the templates and copies
+    Store.build(key, name, fill)      makes a template, unless it exists
+    Store.checkout(key, name) -> Copy makes a copy of the template for one worker
 
-A kind never knows which provider serves it, a provider never knows which kind it serves, and nothing
-above this floor knows either by name: it asks for the capability.
+A kind does not know which provider serves it, and a provider does not know which kind it serves. Code on higher
+floors does not ask which kind or provider it has, but what it can do: `isinstance(copy, SupportsReset)`.
 """
 
 from __future__ import annotations
@@ -108,75 +108,75 @@ __all__ = [
 
 
 class Kind(Protocol):
-    """What a resource is: PostgreSQL, SQLite. Knows how to describe, open, and address it."""
+    """One sort of resource, such as PostgreSQL or SQLite."""
 
     @property
     def name(self) -> str:
-        """What it is called in the configuration: "postgres"."""
+        """The value of the key `kind` in the configuration: "postgres"."""
         ...
 
     @property
     def env(self) -> str:
-        """The variable that apps read by default: "DATABASE_URL"."""
+        """The environment variable that gets the URL, unless the configuration names others: "DATABASE_URL"."""
         ...
 
     @property
     def drivers(self) -> Mapping[str, str]:
-        """SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}; empty where it does not know it."""
+        """SQLAlchemy's drivers for it: {"sync": "psycopg", "async": "asyncpg"}. Empty if SQLAlchemy has none."""
         ...
 
     def spec(self, wish: Wish) -> ServerSpec:
-        """What server is wanted. Raises `ConfigError` for a wish that this kind can't meet."""
+        """Describe the server that is wanted. Raises `ConfigError` if this kind can't do what `wish` asks for."""
         ...
 
     def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
-        """The address of the copy `name`, known before the server runs; as `role`, where the app connects as one."""
+        """The address of the copy `name`, even before the server runs. With `role`, the app connects as that role."""
         ...
 
     def open(self, endpoint: Endpoint, spec: ServerSpec, role: str = "") -> Store:
-        """Connect to a running server."""
+        """Connect to a running server, to make templates and copies on it."""
         ...
 
 
 @runtime_checkable
 class SupportsOptions(Protocol):
-    """A kind with keys of its own in the configuration."""
+    """A kind that has additional keys in the configuration."""
 
     options: ClassVar[Mapping[str, str]]
-    """Each with an example of its value, which is a text. `Wish.options` has those that are written."""
+    """The names of these keys, each with an example of a value. All values are texts. They come in `Wish.options`."""
 
 
 @runtime_checkable
 class Serverless(Protocol):
-    """A kind without a server of its own (SQLite): nothing is resolved or started, the kind itself says where."""
+    """A kind that needs no server (SQLite): no provider is asked, the kind itself says where its copies are."""
 
     def endpoint(self, spec: ServerSpec) -> Endpoint:
-        """Where this run's copies will be. Raises `ProviderError` where `spec` can't be met."""
+        """Where the copies of this run will be. Raises `ProviderError` if `spec` can't be satisfied."""
         ...
 
 
 @runtime_checkable
 class SupportsAudit(Protocol):
-    """A kind whose copies can be compared with their baseline by a reading that shares nothing with the undo."""
+    """A kind that has an audit: it can compare a copy with its baseline, by code that the undo does not use."""
 
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Auditor:
-        """The auditor of the copy at `address`. `alone`: nobody else uses the server, so its state is ours, too."""
+        """The auditor for the copy at `address`. `alone`: nobody else uses the server, so roles are compared, too."""
         ...
 
 
 @runtime_checkable
 class SupportsShell(Protocol):
-    """A kind that people can talk to by hand."""
+    """A kind that `seatrial shell` can open."""
 
     def shell(self, address: Address) -> Shell:
-        """How one talks to the database at `address`. Connects to nothing."""
+        """How to open the database at `address`. Does not connect yet."""
         ...
 
 
 @runtime_checkable
 class SupportsAdopt(Protocol):
-    """A kind that can mark a database which somebody else has made as one that we may use."""
+    """A kind for which `seatrial adopt` works: it can mark somebody's database as one that Seatrial may use."""
 
     def stranger(self, endpoint: Endpoint) -> Stranger:
-        """Look at the database of `endpoint.admin`. Changes nothing. Raises `ServerLost` where it can't be reached."""
+        """Look at the database `endpoint.admin`, without a change. Raises `ServerLost` if it can't be reached."""
         ...

