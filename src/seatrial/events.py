@@ -1,4 +1,4 @@
-"""All events that a test run can report. Reporters get them, and turn them into text."""
+"""All events that a test run can report, for reporters that turn them into text."""
 
 from __future__ import annotations
 
