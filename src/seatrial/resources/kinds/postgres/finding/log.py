@@ -59,11 +59,20 @@ select u.lsn::text, f.* from until u left join lateral ({_FOUND}) f on u.lsn is 
 """
 """One statement: nothing where nothing was logged since $1, else flush and read on."""
 
+FLUSH = (
+    "BEGIN",
+    "SELECT set_config('seatrial.until', pg_logical_emit_message(true, 'seatrial', '')::text, false)",
+    "COMMIT",
+)
+"""For PostgreSQL 16: a commit flushes what was logged before it, and the session knows where a record of ours ends.
+
+`pg_current_wal_flush_lsn()` may lie within somebody's record: that one would be in no piece of the log.
+"""
 READ_FLUSHED = f"""(pg_lsn, oid, xid[]) as
-with until as materialized (select pg_current_wal_flush_lsn() as lsn)
+with until as materialized (select current_setting('seatrial.until')::pg_lsn as lsn)
 select u.lsn::text, f.* from until u left join lateral ({_FOUND}) f on true
 """
-"""The same for PostgreSQL 16, after a commit has flushed."""
+"""The same, after `FLUSH`."""
 
 
 HUB = "pg_get_wal_block_info"
@@ -137,7 +146,7 @@ class LogReader:
         self.position = start
         """Where the next piece begins."""
         self._name, self._text = ("log", READ) if flushes else ("log16", READ_FLUSHED)
-        self._before = [] if flushes else ["BEGIN", "SELECT pg_logical_emit_message(true, 'seatrial', '')", "COMMIT"]
+        self._before = () if flushes else FLUSH
         self._own: list[str] = []
         self._ask_at(hub, HUB)
 

@@ -44,10 +44,8 @@ class Rollcall:
         if not new or not self._log:
             return tuple(oid for oid, _ in new)
         try:
-            until = self._reader.rows(
-                "BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', ''); COMMIT;"
-                "SELECT pg_current_wal_flush_lsn()::text"
-            )[0][0]
+            flushed = self._reader.run("BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', '')::text; COMMIT")
+            until = flushed[1].rows[0][0]
             ours = transactions_in(self._reader, database, self._start, until)
         except psycopg.Error:  # more was written than the server keeps of its log
             return tuple(oid for oid, _ in new)

@@ -1,0 +1,71 @@
+"""No record of the log is missed, wherever it stands: in the midst of others' writes, across pages and segments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.postgres.finding.log import LogReader
+from seatrial.resources.kinds.postgres.store import PostgresStore
+from seatrial.resources.protocol import Endpoint, ServerSpec
+
+READS = 60
+
+
+@contextmanager
+def writers(connect: Callable[[], psycopg.Connection], count: int) -> Iterator[None]:
+    """Connections that fill the log, and never wait for it to be flushed."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with connect() as connection:
+            connection.execute("set synchronous_commit = off")
+            while not stop.is_set():
+                connection.execute("select pg_logical_emit_message(false, 'noise', repeat('x', 30000))")
+
+    threads = [threading.Thread(target=write) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def opened(endpoint: Endpoint, spec: ServerSpec) -> Iterator[PostgresStore]:
+    store = Postgres().open(endpoint, spec)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("flushes", [True, False])
+def test_each_piece_of_the_log_ends_with_a_whole_record_while_others_write(
+    spec, another_server, bench_on, flushes: bool
+) -> None:
+    """Else the next piece would begin in the midst of one, and skip it."""
+    with another_server("wal_writer_delay=1ms", "wal_buffers=64kB") as endpoint, opened(endpoint, spec) as store:
+        one = bench_on(store, "create table t (id int)")
+        flushes = flushes and store.abilities.flushes
+        log = LogReader(store._reader, one.copy._oid, one.copy._log.position, near=None, flushes=flushes)
+        log.read()
+        positions = [log.position]
+        with writers(lambda: psycopg.connect(endpoint.admin.url(), autocommit=True), 2):
+            for _ in range(READS):
+                log.read()
+                positions.append(log.position)
+        log.read()
+        ends = store._reader.rows(
+            f"select end_lsn::text from pg_get_wal_records_info('{positions[0]}', '{log.position}')"
+        )
+        assert set(positions) <= {positions[0], *(end for (end,) in ends)}
+        store.drop(one.name)
