@@ -78,4 +78,7 @@ def test_who_keeps_the_audit_from_reading_is_told_and_nothing_is_vouched_for(cop
 def test_it_shares_nothing_with_the_undo():
     tree = ast.parse(inspect.getsource(reading))
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name for name in imported if name.startswith("seatrial")} == {"seatrial.errors"}
+    assert {name for name in imported if name.startswith("seatrial")} == {
+        "seatrial.errors",
+        "seatrial.resources.auditing.comparison",
+    }
