@@ -1,1 +1,1 @@
-"""What the audits of several kinds share: the comparison itself. How a database is read is each kind's own."""
+"""What the audits of several kinds share: comparing what each of them reads in its own way."""
