@@ -15,6 +15,9 @@ from seatrial.resources.kinds.postgres.store import PostgresStore
 from seatrial.resources.protocol import Endpoint, ServerSpec
 
 READS = 60
+PAGE = 8192
+LONGER = 300
+"""Bytes of a message whose length takes four bytes in its record, as that of any longer one."""
 
 
 @contextmanager
@@ -69,3 +72,41 @@ def test_each_piece_of_the_log_ends_with_a_whole_record_while_others_write(
         )
         assert set(positions) <= {positions[0], *(end for (end,) in ends)}
         store.drop(one.name)
+
+
+def commit_before_the_end(app: psycopg.Connection, unit: int, left: int) -> None:
+    """COMMIT so that its record begins `left` bytes before the end of a part of the log that is `unit` bytes long."""
+
+    def fill(size: int) -> int:
+        app.execute("select pg_logical_emit_message(false, '', repeat('x', %s))", (size,))
+        return position()
+
+    def position() -> int:
+        return app.execute("select (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()[0]
+
+    end = (position() + PAGE // 2) // unit * unit + unit
+    while end - position() > 2 * PAGE:
+        fill((end - position()) * 9 // 10 - PAGE)
+    while end - position() > PAGE * 3 // 4:
+        fill(PAGE // 4)
+    before = position()
+    overhead = fill(LONGER) - before - LONGER
+    fill(end - left - position() - overhead)
+    app.execute("commit")
+
+
+@pytest.mark.parametrize("unit", ["page", "segment"])
+def test_a_role_is_dropped_though_the_commit_that_made_it_goes_across_the_end_of_a(
+    embedded_store, bench_on, unit: str
+) -> None:
+    one = bench_on(embedded_store, "create table t (id int)")
+    with one.connect() as app:
+        app.execute("set synchronous_commit = off")
+        size = app.execute("select pg_size_bytes(current_setting('wal_segment_size'))").fetchone()[0]
+        for left in range(8, 80, 8):
+            app.execute("begin")
+            app.execute("create role made_at_an_end")
+            commit_before_the_end(app, PAGE if unit == "page" else size, left)
+            assert one.copy.undo().notes, f"{left} bytes before the end"
+            assert not app.execute("select 1 from pg_roles where rolname = 'made_at_an_end'").fetchall()
+    embedded_store.drop(one.name)

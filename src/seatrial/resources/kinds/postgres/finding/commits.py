@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seatrial.resources.kinds.postgres.connection import Link
 
 PAGE = 8192
+SHORT_HEADER, LONG_HEADER = 24, 40
+"""Bytes at the begin of a page that are no record's: the long one is at the begin of a segment's file."""
 HEAD = 256
 """Bytes of a commit record that are read: the database stands within its first 70."""
 
@@ -25,8 +27,11 @@ _TOP, _ORIGIN, _LONG, _SHORT = 252, 253, 254, 255
 
 COMMITS = f"""(pg_lsn, pg_lsn) as
 select r.xid::text::bigint, r.description, o.file_offset,
-  pg_read_binary_file('pg_wal/' || o.file_name, o.file_offset, {HEAD}, true)
-from pg_get_wal_records_info($1, $2) r, pg_walfile_name_offset(r.start_lsn) o
+  pg_read_binary_file('pg_wal/' || o.file_name, o.file_offset, {HEAD}, true),
+  case when o.file_offset + {HEAD} > s.size
+    then pg_read_binary_file('pg_wal/' || pg_walfile_name(r.start_lsn + {HEAD}), 0, {HEAD}, true) end
+from pg_get_wal_records_info($1, $2) r, pg_walfile_name_offset(r.start_lsn) o,
+  (select pg_size_bytes(current_setting('wal_segment_size')) as size) s
 where r.resource_manager = 'Transaction' and r.record_type like 'COMMIT%' and r.record_length > 34
 """
 """Prepared: planning it takes longer than running it."""
@@ -39,8 +44,8 @@ def transactions_in(reader: Link, database: int, since: str, until: str) -> set[
     """
     rows = reader.rows(f"EXECUTE commits({literal(since)}, {literal(until)})", {"commits": COMMITS})
     ours: set[int] = set()
-    for transaction, description, offset, raw in rows:
-        if raw is not None and _database_of(_joined(bytes(raw), offset)) == database:
+    for transaction, description, offset, raw, following in rows:
+        if raw is not None and _database_of(_joined(bytes(raw), offset, following)) == database:
             prepared = re.match(r"(\d+): ", description or "")
             ours.add(int(prepared[1]) if prepared else transaction)
             within = re.search(r"subxacts: ([\d ]+)", description or "")
@@ -48,10 +53,12 @@ def transactions_in(reader: Link, database: int, since: str, until: str) -> set[
     return ours
 
 
-def _joined(raw: bytes, offset: int) -> bytes:
-    """A record without the page header that may stand in the middle of it."""
+def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:
+    """A record without the page header that may stand in the middle of it, and with its rest in the next segment."""
+    if following is not None:
+        return raw + bytes(following)[LONG_HEADER:]
     room = PAGE - offset % PAGE
-    return raw if len(raw) <= room else raw[:room] + raw[room + 24 :]
+    return raw if len(raw) <= room else raw[:room] + raw[room + SHORT_HEADER :]
 
 
 def _database_of(record: bytes) -> int | None:
