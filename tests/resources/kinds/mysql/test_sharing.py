@@ -17,12 +17,12 @@ from tests.resources.kinds.shares import wait_for_a_share
 
 from seatrial.core import wait
 from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused, ServerLost
-from seatrial.resources.kinds.mysql import MySQL, connection
+from seatrial.resources.kinds.mysql import MySQL
 from seatrial.resources.kinds.mysql import store as store_module
 from seatrial.resources.kinds.mysql.connection import arguments, connect
 from seatrial.resources.kinds.mysql.sharing.pulse import Pulse
 from seatrial.resources.protocol import Wish
-from seatrial.resources.sharing import budget
+from seatrial.resources.sharing import budget, crowded
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_without_a_budget_workers_take_what_the_server_leaves(opened, ask, elsew
 
 
 def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(opened, elsewhere, ask, monkeypatch):
-    monkeypatch.setattr(connection, "FULL", 0.5)
+    monkeypatch.setattr(crowded, "FULL", 0.5)
     (most,) = ask("SELECT @@GLOBAL.max_connections")[0]
     with contextlib.ExitStack() as stack:
         stack.callback(ask, f"SET GLOBAL max_connections = {most}")
@@ -281,7 +281,7 @@ def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(opene
         with pytest.raises(ServerLost, match="has had no connection left") as caught:
             opened()
         assert "Too many connections" in caught.value.cause
-        monkeypatch.setattr(connection, "FULL", 60)
+        monkeypatch.setattr(crowded, "FULL", 60)
         freeing = threading.Timer(0.3, lambda: [one.close() for one in held[:4]])
         freeing.start()
         opened().close()

@@ -16,7 +16,7 @@ from seatrial.errors import ConfigError, ProviderError, ServerLost
 from seatrial.resources.kinds.postgres import Postgres, connection
 from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.protocol import Endpoint, Wish
-from seatrial.resources.sharing import budget
+from seatrial.resources.sharing import budget, crowded
 
 
 @pytest.fixture
@@ -195,14 +195,14 @@ def test_without_a_budget_workers_take_what_the_server_leaves(elsewhere, admin, 
 
 
 def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(another_server, spec, monkeypatch):
-    monkeypatch.setattr(connection, "FULL", 0.5)
+    monkeypatch.setattr(crowded, "FULL", 0.5)
     settings = ("max_connections=8", "superuser_reserved_connections=0")
     with another_server(*settings) as endpoint, contextlib.ExitStack() as stack:
         held = [stack.enter_context(psycopg.connect(endpoint.admin.url())) for _ in range(8)]
         with pytest.raises(ServerLost, match="has had no connection left") as caught:
             Postgres().open(endpoint, spec)
         assert "too many clients" in caught.value.cause
-        monkeypatch.setattr(connection, "FULL", 60)
+        monkeypatch.setattr(crowded, "FULL", 60)
         threading.Timer(0.3, lambda: [one.close() for one in held[:3]]).start()
         Postgres().open(endpoint, spec).close()
 

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seatrial.core import wait
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ServerLost
+from seatrial.resources.sharing import crowded
 
 if TYPE_CHECKING:
     import pymysql
@@ -31,8 +31,6 @@ _GONE = (2003, 2006, 2013, 2014, 0, 1053, 1927, 4031)
 """The server has gone away, was shut down, or has ended the connection; or it was lost, or is out of step."""
 _FULL = (1040, 1203)
 """The server has no connection left, for anybody or for this account."""
-FULL = 30.0
-"""Seconds to wait for a connection of somebody else's to end, where the server has no more."""
 
 
 class Link:
@@ -157,7 +155,7 @@ class Link:
         import pymysql
 
         try:
-            self._connection = self._patiently()
+            self._connection = crowded.connect(lambda: connect(self._endpoint), self._endpoint, _is_full)
             for statement in self._setup:
                 _execute(self._connection, statement)
             if self.lasting:
@@ -191,27 +189,6 @@ class Link:
             fix="run the tests again",
         )
 
-    def _patiently(self) -> pymysql.Connection[Any]:
-        """A new connection, as soon as there is one."""
-        import pymysql
-
-        until = wait.now() + FULL
-        while True:
-            try:
-                return connect(self._endpoint)
-            except pymysql.err.OperationalError as error:
-                if error.args[0] not in _FULL:
-                    raise
-                if wait.now() >= until:
-                    admin = self._endpoint.admin
-                    raise ServerLost(
-                        f"the {self._endpoint.kind} server at {admin.host}:{admin.port} has had no connection left "
-                        f"for {FULL:.0f} s",
-                        cause=redact(str(error.args[-1]), admin.password),
-                        fix="close pools after a test, run fewer workers, or raise max_connections of the server",
-                    ) from error
-            wait.pause(0.1)
-
     def _lost(self, error: Exception) -> ServerLost:
         admin = self._endpoint.admin
         return ServerLost(
@@ -219,6 +196,10 @@ class Link:
             cause=redact(str(error), admin.password),
             fix="see its log: a test may have ended it",
         )
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, library().err.OperationalError) and error.args[0] in _FULL
 
 
 def connect(endpoint: Endpoint, database: str = "", *, timeout: float = 10) -> pymysql.Connection[Any]:

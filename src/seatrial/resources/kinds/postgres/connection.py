@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import select
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
 from seatrial.core.redact import redact
 from seatrial.errors import ServerLost
+from seatrial.resources.sharing import crowded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,6 @@ _GONE = ("refused", "No such file", "could not translate", "timeout")
 _REFUSALS = ("does not exist", "permission denied", "not currently accepting", "authentication", "pg_hba")
 """The server answers, and does not let us in."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-FULL = 30.0
-"""Seconds to wait for a connection of somebody else's to end, where the server has no more."""
 
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -250,44 +249,39 @@ def connect(
 def _connect_patiently(
     endpoint: Endpoint, database: str, settings: Mapping[str, str]
 ) -> psycopg.Connection[tuple[Any, ...]]:
+    address = replace(endpoint.admin, database=database)
+    return crowded.connect(lambda: _connect_through_a_restart(endpoint, address, settings), endpoint, _is_full)
+
+
+def _connect_through_a_restart(
+    endpoint: Endpoint, address: Address, settings: Mapping[str, str]
+) -> psycopg.Connection[tuple[Any, ...]]:
     import psycopg
 
-    from seatrial.resources.protocol import Address
-
-    admin = endpoint.admin
-    address = Address(
-        scheme=admin.scheme,
-        host=admin.host,
-        port=admin.port,
-        user=admin.user,
-        password=admin.password,
-        database=database,
-    )
-    until, full = wait.now() + RESTART, wait.now() + FULL
+    until = wait.now() + RESTART
     while True:
         try:
             return connect(endpoint, address, settings, application=APPLICATION)
         except psycopg.OperationalError as error:
-            words = str(error)
-            if any(word in words for word in _REFUSALS):
+            if _says(error, _REFUSALS) or _is_full(error):
                 raise
-            if any(word in words for word in _FULL):
-                if wait.now() < full:
-                    wait.pause(0.1)
-                    continue
-                raise ServerLost(
-                    f"PostgreSQL at {admin.host}:{admin.port} has had no connection left for {FULL:.0f} s",
-                    cause=redact(words, admin.password),
-                    fix="close pools at the end of a test, run fewer workers, or raise max_connections of the server",
-                ) from error
-            if wait.now() < until and not any(word in words for word in _GONE):
+            if wait.now() < until and not _says(error, _GONE):
                 wait.pause(0.01)
                 continue
+            admin = endpoint.admin
             raise ServerLost(
                 f"PostgreSQL at {admin.host}:{admin.port} does not take connections",
-                cause=redact(words, admin.password),
+                cause=redact(str(error), admin.password),
                 fix="look at the end of the server's log; the next run starts a new server",
             ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    return _says(error, _FULL) and not _says(error, _REFUSALS)
+
+
+def _says(error: Exception, words: tuple[str, ...]) -> bool:
+    return any(word in str(error) for word in words)
 
 
 def identifier(name: str) -> str:
