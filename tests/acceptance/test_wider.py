@@ -199,3 +199,188 @@ def test_a_wider_fixture_that_leaves_a_transaction_open_is_named_with_the_connec
         assert f"{name}); it was ended. It ran: insert into log values ('{value}')" in found
         assert found.endswith(f"commit or roll back, and close its session, before {until}")
     assert "db: test_shop.py" not in outcome.text
+
+
+AMID = """
+import pytest
+
+made = []
+
+@pytest.fixture(scope="session")
+def stock(put):
+    made.append("stock")
+    put("stock")
+    yield
+    made.append("gone")
+    put("by a tear-down")
+
+@pytest.fixture(scope="module")
+def more(put, stock):
+    put("more")
+
+@pytest.fixture(scope="session")
+def settings(put):
+    made.append("settings")
+
+@pytest.fixture(scope="session")
+def url(db_url):
+    made.append("url")
+
+@pytest.fixture
+def lazy(request):
+    return request.getfixturevalue("stock")
+
+def test_amid(request, rows):
+    request.getfixturevalue("url")
+    request.getfixturevalue("settings")
+    request.getfixturevalue("more")
+    assert rows() == ["more", "seed", "stock"]
+    assert made == ["url", "settings", "stock"]
+
+def test_without(rows):
+    assert rows() == ["seed"]
+    assert made == ["url", "settings", "stock", "gone"]
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_by_a_fixture_of_its_own(lazy, rows, n, put):
+    assert rows() == ["seed", "stock"]
+    put("of a test")
+
+def test_as_an_argument(stock, rows):
+    assert rows() == ["seed", "stock"]
+
+def test_that_is_inside_by_now(lazy, rows):
+    assert rows() == ["seed", "stock"]
+
+def test_how_often_it_was_set_up():
+    assert made.count("stock") == 4
+"""
+ONCE = """
+def test_what_wrote_nothing_was_set_up_once(url, settings):
+    assert made.count("url") == made.count("settings") == 1
+"""
+
+
+@pytest.mark.parametrize("isolation", ["reset", "rollback"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wider_fixture_that_writes_in_mid_test_ends_with_it_and_is_set_up_again(shop, kind, isolation):
+    if isolation == "rollback" and not kind.startswith("postgres"):
+        pytest.skip("a plain driver joins in PostgreSQL only")
+    # In a transaction it can't be told for certain who wrote nothing.
+    outcome = shop(kind, AMID + (ONCE if isolation == "reset" else "")).pytest(
+        audit=True, SEATRIAL_DB_ISOLATION=isolation
+    )
+    assert outcome.counts() == {"passed": 8 if isolation == "reset" else 7}, outcome.text
+    told = [line for line in outcome.text.splitlines() if "the fixture stock was first requested" in line]
+    assert len(told) == 1, outcome.text
+
+
+TEAR_DOWN_FAILS = """
+import pytest
+
+@pytest.fixture(scope="module")
+def stock(put):
+    put("stock")
+    yield
+    raise RuntimeError("no end")
+
+def test_amid(request, put):
+    request.getfixturevalue("stock")
+
+def test_after(rows):
+    assert rows() == ["seed"]
+"""
+
+
+def test_a_tear_down_that_fails_with_the_test_is_its_error_and_the_baseline_holds(shop):
+    outcome = shop("sqlite", TEAR_DOWN_FAILS).pytest(audit=True)
+    assert outcome.counts() == {"passed": 2, "error": 1}, outcome.text
+    assert "RuntimeError: no end" in outcome.text
+
+
+NESTED = """
+import pytest
+
+@pytest.fixture(scope="session")
+def inner(put):
+    put("inner")
+
+@pytest.fixture(scope="session")
+def silent():
+    return "nothing written"
+
+@pytest.fixture(scope="module")
+def early(put, request):
+    request.getfixturevalue("inner")
+    put("early")
+
+@pytest.fixture(scope="module")
+def with_silent(put, request):
+    put("before")
+    request.getfixturevalue("silent")
+    put("after")
+
+class TestNested:
+    def test_early(self, early, rows):
+        assert rows() == ["early", "inner", "seed"]
+
+class TestSilent:
+    def test_silent(self, with_silent, rows):
+        assert rows() == ["after", "before", "early", "inner", "seed"]
+"""
+HALF = """
+import pytest
+
+@pytest.fixture(scope="session")
+def other(put):
+    put("other")
+
+@pytest.fixture(scope="module")
+def half(put, request):
+    put("half")
+    request.getfixturevalue("other")
+
+def test_half(half):
+    pass
+
+def test_after(rows):
+    assert rows() == ["inner", "seed"]
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "mariadb"])
+def test_a_wider_fixture_within_another_has_its_own_layer_and_what_comes_too_late_is_an_error(shop, kind):
+    outcome = shop(kind, NESTED).write({"test_shop_half.py": HALF}).pytest(audit=True)
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+    assert "the fixture other was first requested by half, which had written to log before" in outcome.text
+    assert "let half take other as an argument, or request it before it writes" in outcome.text
+    assert "after its end" not in outcome.text
+
+
+BETWEEN = """
+import pytest
+
+def test_before(put):
+    put("of a test")
+
+@pytest.mark.parametrize("n", [1, 2])
+class TestLayer:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def stock(cls, put):
+        put("stock")
+
+    def test_inside(self, rows, put, n):
+        assert rows() == ["seed", "stock"]
+        put("of a test")
+
+def test_after(rows, put):
+    assert rows() == ["seed"]
+    put("of a test")
+"""
+
+
+def test_a_layer_between_two_tests_in_rollback_is_their_baseline(shop):
+    outcome = shop("postgres", BETWEEN).pytest(audit=True, SEATRIAL_DB_ISOLATION="rollback")
+    assert outcome.counts() == {"passed": 4}, outcome.text
+    assert "4 rolled back" in outcome.text

@@ -64,6 +64,7 @@ class Harness:
         self.services = services or Services((), self._watch, _no_client)
         self._load_app = load_app
         self._keep = keep
+        self._emit = emit
         self._kept = False
         self._app: App | None = None
         self._test: TestContext | None = None
@@ -208,13 +209,29 @@ class Harness:
         for managed in self.resources.values():
             managed.before_layer()
 
-    def lay(self, owner: object, name: str, uses: Collection[str]) -> tuple[str, ...]:
+    def lay(self, owner: object, name: str) -> tuple[str, ...]:
         """The fixture `owner`, called `name`, is set up: what it wrote is the baseline of the tests inside it.
 
-        `uses` are the resources that it asked for. Returns those that it wrote to.
+        Returns the resources that it wrote to.
         """
-        resources = self.resources.items()
-        return tuple([each for each, managed in resources if managed.lay(owner, name, asks=each in uses)])
+        return tuple([each for each, managed in self.resources.items() if managed.lay(owner, name)])
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """By resource, where something is not as in its baseline."""
+        return {name: managed.written() for name, managed in self.resources.items()}
+
+    def wrote(self, before: Mapping[str, Sequence[str]], uses: Collection[str]) -> tuple[str, ...]:
+        """The resources to which a fixture may have written since `written` was `before`.
+
+        `uses` are those that it asks for: where it can't be told, it has written to these.
+        """
+        managed = self.resources.items()
+        return tuple([name for name, each in managed if each.wrote(before.get(name, ()), asks=name in uses)])
+
+    def note(self, names: Iterable[str], text: str) -> None:
+        """Have the summary say something of these resources."""
+        for name in names:
+            self._emit(events.Note(resource=name, text=text))
 
     def abandon(self, owner: object, name: str) -> None:
         """The set-up of the fixture has failed: what it wrote is gone."""

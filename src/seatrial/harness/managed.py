@@ -223,22 +223,23 @@ class Managed:
         except ServerLost:
             self._recover()
 
-    def lay(self, owner: object, name: str, *, asks: bool) -> bool:
+    def lay(self, owner: object, name: str) -> bool:
         """The fixture is set up: what it has written is the baseline of the tests inside it. Whether it wrote anything.
 
         Args:
             owner: the fixture; `lift` is called with the same.
             name: what it is called, for people.
-            asks: whether it asked for this resource.
         """
-        if self.leased:
-            if asks:
-                text = (
-                    f"the fixture {name} was first asked for in the middle of a test: what it wrote ends with that test"
-                )
-                self._emit(events.Note(resource=self.plan.name, text=text))
-            return False
-        return self._copy is not None and self._wider.lay(owner, name, self.sessions)
+        return self._copy is not None and not self.leased and self._wider.lay(owner, name, self.sessions)
+
+    def written(self) -> tuple[str, ...]:
+        """Where something is not as in the baseline, as far as that can be told cheaply."""
+        return self._wider.written() if self._copy is not None else ()
+
+    def wrote(self, before: Sequence[str], *, asks: bool) -> bool:
+        """Whether a fixture may have written since `written` was `before`; `asks`: whether it uses this resource."""
+        joined = self._lease is not None and self._lease.joined
+        return self._copy is not None and self._wider.wrote(before, asks=asks, joined=joined)
 
     def abandon(self, owner: object, name: str) -> None:
         """The fixture's set-up has failed: what it has written by then is gone, if no test has the copy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -25,6 +26,8 @@ class ItemContext:
         self.sections.append((title, text))
 
     def clean_up(self) -> None:
-        """Run the cleanups."""
-        while self._cleanups:
-            self._cleanups.pop()()
+        """Run the cleanups, all of them, whatever one raises."""
+        with ExitStack() as cleanups:
+            for cleanup in self._cleanups:
+                cleanups.callback(cleanup)
+            self._cleanups = []

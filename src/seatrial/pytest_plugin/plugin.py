@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class SeatrialPlugin:
         taken = fixtures.taken_by_plugins(config, list(self._names))
         refuse_shared_address(config, self.config)
         module = fixtures.fixture_module(self.harness, self, with_app=bool(self.config.app), taken=taken)
-        wider = WiderFixtures(self.harness, self._names, self._django.encloses, self.begin)
+        wider = WiderFixtures(self.harness, self._names, self._django.encloses, self)
         config.pluginmanager.register(self, "seatrial-session")
         config.pluginmanager.register(SetupWatch(self.setups), "seatrial-setups")
         config.pluginmanager.register(wider, "seatrial-wider-fixtures")
@@ -143,6 +143,11 @@ class SeatrialPlugin:
             fixtures = set(getattr(item, "fixturenames", ()))
             services = [name for name in self.harness.services.names if fixtures & {name, f"seatrial_{name}"}]
             self.harness.begin_app(wanted=bool(self._clients & fixtures), services=services)
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """Call `act` when the running test's own fixtures are gone, before it is checked in; last added first."""
+        assert self._test is not None, "a test runs"
+        self._test.add_cleanup(act)
 
     def end(self) -> None:
         """Check in: the test's own fixtures are gone. Fails the test where it must be told something."""
@@ -271,7 +276,15 @@ class SeatrialPlugin:
         test, self._test, self._why = self._test, None, ""
         if test is None:
             return []
-        test.clean_up()
+        try:
+            test.clean_up()
+        except BaseException as error:
+            for complaint in self._check_in():
+                error.add_note(str(complaint))
+            raise
+        return self._check_in()
+
+    def _check_in(self) -> list[SeatrialError]:
         told: list[SeatrialError] = []
         try:
             self.harness.end_app()

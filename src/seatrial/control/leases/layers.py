@@ -43,7 +43,7 @@ class WorkerLayers:
     def lay(self, harness: Harness, number: str) -> messages.Layer:
         """What was committed since the last layer is the baseline now."""
         owner = self._owner(number)
-        return messages.Layer(id=number, name=owner.name, resources=harness.lay(owner, owner.name, harness.resources))
+        return messages.Layer(id=number, name=owner.name, resources=harness.lay(owner, owner.name))
 
     def lift(self, harness: Harness, number: str) -> messages.Layer:
         """It goes, and what was begun after it goes first."""

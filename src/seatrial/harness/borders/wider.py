@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seatrial.errors import IsolationError, ServerLost
 from seatrial.harness.borders.telling import Teller
 from seatrial.isolation import restore
 from seatrial.isolation.audit import Audit
 from seatrial.isolation.layers import Layers
-from seatrial.resources.protocol import Copy, SupportsFence, SupportsReset
+from seatrial.resources.protocol import Copy, SupportsFence, SupportsLayers, SupportsReset
 from seatrial.sessions.protocol import Sessions
 
 
@@ -56,6 +58,26 @@ class Wider:
         if laid or ended:
             sessions.invalidate()
         return laid
+
+    def written(self) -> tuple[str, ...]:
+        """Where something is not as in the baseline, as far as that can be told cheaply."""
+        try:
+            return self._copy.late_writes() if isinstance(self._copy, SupportsReset) else ()
+        except ServerLost:
+            return ()
+
+    def wrote(self, before: Sequence[str], *, asks: bool, joined: bool) -> bool:
+        """Whether a fixture may have written since `written` was `before`. Where that can't be told, one that asks did.
+
+        Args:
+            before: what was written before its set-up.
+            asks: whether it uses the resource.
+            joined: whether a transaction holds what it wrote, in which nobody else sees it.
+        """
+        now = self.written()
+        if not asks or tuple(now) != tuple(before):
+            return tuple(now) != tuple(before)
+        return joined or bool(now) or (isinstance(self._copy, SupportsLayers) and self._copy.changed())
 
     def abandon(self, owner: object, name: str, sessions: Sessions) -> None:
         """Between two tests: the fixture's set-up has failed. What it has written by then is gone."""

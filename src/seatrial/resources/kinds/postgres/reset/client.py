@@ -71,7 +71,10 @@ class PsycopgConnection:
 
     def replace(self) -> None:
         """The same object on a new connection. Raises the driver's error where there is none to be had."""
-        connection = self.value
+        connection, joined = self.value, self._joined
+        self._joined = None
+        if joined is not None:
+            joined.finish()  # it led to one that is stale as well
         connection.close()
         fresh, closed = self._connect(), connection.pgconn
         connection.__init__(fresh.pgconn)
