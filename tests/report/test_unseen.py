@@ -21,6 +21,8 @@ def test_a_failure_that_names_the_port_of_what_was_not_started_says_what_to_writ
 
 
 def test_where_we_say_ourselves_that_it_can_not_be_had_nothing_is_added():
-    ours = raised(ProviderError("the server does not let us in: mysql://u@127.0.0.1:23456/d", fix="start it"))
+    ours = raised(
+        ProviderError("the mysql server does not accept a connection: mysql://u@127.0.0.1:23456/d", fix="start it")
+    )
     assert unseen(ours, {"db": 23456}) == ""
     assert unseen(raised(RuntimeError("set up of 23456 failed"), ours), {"db": 23456}) == ""

@@ -1,12 +1,17 @@
-"""What the programs of servers say about their version: each is asked once."""
+"""The versions of servers: what a program says of itself, and what to say if a running server can't be asked."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
+
+if TYPE_CHECKING:
+    from seatrial.resources.protocol import Endpoint
 
 
 class Versions:
@@ -56,3 +61,19 @@ class Versions:
                 )
             self._known[program] = (done.stdout.strip(), found)
         return self._known[program]
+
+
+def not_accepted(endpoint: Endpoint, error: Exception, login: str = "user, password and database") -> ProviderError:
+    """The error for a running server whose version can't be asked for, because it does not accept a connection.
+
+    Args:
+        endpoint: the server.
+        error: what its driver raised.
+        login: the parts of the URL, besides host and port, that may be wrong.
+    """
+    admin = endpoint.admin
+    return ProviderError(
+        redact(f"the {endpoint.kind} server does not accept a connection: {admin.url()}"),
+        cause=redact(str(getattr(error, "cause", "") or error).strip(), admin.password),
+        fix=f"check that it runs, and that its host, port, {login} are right",
+    )

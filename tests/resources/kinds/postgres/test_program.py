@@ -102,7 +102,7 @@ def test_a_server_that_is_not_there_does_not_answer():
     admin = Address(scheme="postgresql", host="127.0.0.1", port=1, user="u", password="p", database="d")
     endpoint = Endpoint(kind="postgres", provider="url", version="", admin=admin)
     assert not PostgresProgram().answers(endpoint)
-    with pytest.raises(ProviderError, match="does not let us in"):
+    with pytest.raises(ProviderError, match="does not accept a connection"):
         PostgresProgram().asked_version(endpoint)
 
 

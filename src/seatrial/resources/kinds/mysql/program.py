@@ -13,11 +13,9 @@ from typing import ClassVar
 
 from seatrial.core import ports
 from seatrial.core.folders import digest
-from seatrial.core.redact import redact
-from seatrial.errors import ProviderError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME, SOCKET, connect, library, literal
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
-from seatrial.resources.versions import Versions
+from seatrial.resources.versions import Versions, not_accepted
 
 ROLE = "seatrial"
 """Our own user; the app's is another one."""
@@ -165,11 +163,7 @@ class MySQLProgram:
                 cursor.execute("SELECT VERSION()")
                 (told,) = cursor.fetchone()
         except (pymysql.err.Error, OSError) as error:
-            raise ProviderError(
-                redact(f"the {endpoint.kind} server does not let us in: {endpoint.admin.url()}"),
-                cause=redact(str(error), endpoint.admin.password),
-                fix="check that it runs, and its host, port, user, password and database",
-            ) from None
+            raise not_accepted(endpoint, error) from None
         return _number(str(told))
 
     def _program(self, binaries: Path) -> Path:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from seatrial.core.folders import digest
-from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
-from seatrial.resources.versions import Versions
+from seatrial.resources.versions import Versions, not_accepted
 
 USER = "test"
 _CONF = "server.conf"
@@ -90,10 +89,6 @@ class NatsProgram:
         try:
             return wire.version()
         except (OSError, EOFError) as error:
-            raise ProviderError(
-                redact(f"NATS does not let us in: {endpoint.admin.url()}"),
-                cause=redact(str(error), endpoint.admin.password),
-                fix="check that it runs, and its host, port, user and password",
-            ) from None
+            raise not_accepted(endpoint, error, "user and password") from None
         finally:
             wire.close()

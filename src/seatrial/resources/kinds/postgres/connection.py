@@ -27,7 +27,7 @@ RESTART = 10.0
 _GONE = ("refused", "No such file", "could not translate", "timeout")
 """Nobody listens. Any other failure to connect may be a server that restarts after a crash of a backend."""
 _REFUSALS = ("does not exist", "permission denied", "not currently accepting", "authentication", "pg_hba")
-"""The server answers, and does not let us in."""
+"""The server answers, and refuses the connection."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 
 SETTINGS: Mapping[str, str] = {

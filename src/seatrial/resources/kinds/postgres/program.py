@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from seatrial.core import ports
 from seatrial.core.folders import digest
-from seatrial.core.redact import redact
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres.extensions import find
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
-from seatrial.resources.versions import Versions
+from seatrial.resources.versions import Versions, not_accepted
 
 if TYPE_CHECKING:
     import psycopg
@@ -187,11 +186,7 @@ class PostgresProgram:
             with _connect(endpoint) as connection:
                 row = connection.execute("show server_version").fetchone()
         except psycopg.Error as error:
-            raise ProviderError(
-                redact(f"PostgreSQL does not let us in: {endpoint.admin.url()}"),
-                cause=redact(str(error).strip(), endpoint.admin.password),
-                fix="check that it runs, and its host, port, user, password and database",
-            ) from None
+            raise not_accepted(endpoint, error) from None
         return _version(str(row[0])) if row else ""
 
 

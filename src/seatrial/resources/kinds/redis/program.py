@@ -8,11 +8,10 @@ from typing import ClassVar
 
 from seatrial.core import ports
 from seatrial.core.folders import digest
-from seatrial.core.redact import redact
-from seatrial.errors import ProviderError, ServerLost
+from seatrial.errors import ServerLost
 from seatrial.resources.kinds.redis.wire import SOCKET, ReplyError, Wire, information
 from seatrial.resources.protocol import Address, Endpoint, Image, Launch, Run, ServerSpec
-from seatrial.resources.versions import Versions
+from seatrial.resources.versions import Versions, not_accepted
 
 ROLE = "seatrial"
 """Our own user; the app's is another one."""
@@ -111,11 +110,7 @@ class RedisProgram:
         try:
             told = information(wire.ask("INFO", "server"))
         except (ReplyError, ServerLost) as error:
-            raise ProviderError(
-                redact(f"{self._brand} does not let us in: {endpoint.admin.url()}"),
-                cause=redact(str(getattr(error, "cause", "") or error), endpoint.admin.password),
-                fix="check that it runs, and its host, port, user and password",
-            ) from None
+            raise not_accepted(endpoint, error, "user and password") from None
         finally:
             wire.close()
         return self._told(redis=told.get("redis_version", ""), valkey=told.get("valkey_version", ""))

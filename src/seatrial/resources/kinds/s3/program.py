@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 
 from seatrial.core import ports
 from seatrial.core.folders import digest
-from seatrial.core.redact import redact
-from seatrial.errors import ProviderError
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.s3.notes import OURS
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
-from seatrial.resources.versions import Versions
+from seatrial.resources.versions import Versions, not_accepted
 
 KEY = "test"
 """The access key that we and the app share: rights are no matter of a bucket's content."""
@@ -129,11 +127,7 @@ class WeedProgram:
         try:
             self._probe(endpoint.admin).meta.client.list_buckets()
         except (BotoCoreError, ClientError) as error:
-            raise ProviderError(
-                redact(f"the S3 server does not let us in: {endpoint.admin.url()}"),
-                cause=redact(str(error), endpoint.admin.password),
-                fix="check that it runs, and its host, port, key and secret",
-            ) from None
+            raise not_accepted(endpoint, error, "key and secret") from None
         return ""
 
     def _probe(self, address: Address) -> Any:
