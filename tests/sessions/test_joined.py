@@ -219,6 +219,30 @@ def test_changing_the_isolation_level_is_refused(sessions: Any, app: Any) -> Non
     sessions.end()
 
 
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "the isolation level SERIALIZABLE"),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", "REPEATABLE READ"),
+        ("LISTEN news", "LISTEN hears nothing"),
+        ("PREPARE TRANSACTION 'x'", "two phases"),
+    ],
+)
+def test_a_statement_that_the_transaction_of_the_test_can_not_hold_is_refused_and_told(
+    sessions: Any, app: Any, statement: str, words: str
+) -> None:
+    with app() as session:
+        with pytest.raises(IsolationError, match=words) as refused:
+            session.execute(text(statement))
+        assert "reset" in refused.value.fix
+        session.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+        session.add(User(email="app"))
+        session.commit()
+    assert emails(sessions.session()) == {"app"}
+    (complaint,) = sessions.end()
+    assert words in complaint
+
+
 def test_an_engine_in_autocommit_is_refused(copy: RealCopy, sessions_of: Callable[..., Any]) -> None:
     engine = create_engine(copy.address.url("psycopg"), isolation_level="AUTOCOMMIT")
     sessions = sessions_of(lambda: Session(engine))

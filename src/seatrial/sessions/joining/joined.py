@@ -11,6 +11,7 @@ from seatrial.errors import IsolationError
 from seatrial.resources.first_state import OWN
 from seatrial.sessions.connections.engines import twin
 from seatrial.sessions.joining.outer import Outer
+from seatrial.sessions.joining.statements import control
 
 SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
 """Attributes by which drivers change what a transaction is: refused, for they would change the outer one."""
@@ -58,7 +59,16 @@ class Joined:
         self._outer.give_up(self)
 
     def run(self, statement: Any, call: Callable[[], Any]) -> Any:
-        """Send `statement` by `call`, in this connection's transaction."""
+        """Send `statement` by `call`, in this connection's transaction; refuse what would change that of the test."""
+        found = control(statement) if isinstance(statement, str) else None
+        if found is not None and found.reason:
+            refused = f"{found.reason} is not to be had in rollback mode: all is one transaction"
+            self._outer.complain(refused)  # the app may take the error for one of the database's
+            raise IsolationError(
+                refused,
+                cause=f"the app or the test has sent: {' '.join(statement.split()[:8])}",
+                fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
+            )
         return self._outer.execute(self, statement, call, by_test=self._by_test)
 
     def at_home(self, call: Callable[[], T]) -> T:

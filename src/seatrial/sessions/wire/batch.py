@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from seatrial.sessions.joining.statements import Control, control
 from seatrial.sessions.wire import messages
 from seatrial.sessions.wire.messages import first_string, make
-from seatrial.sessions.wire.statements import Control, control
 
 MOST = 64
 """Messages that are sent in one go: a server that can't write its answers does not read either."""

@@ -9,10 +9,7 @@ from typing import Protocol
 
 from seatrial.errors import IsolationError
 from seatrial.sessions.joining.outer import Outer, over
-from seatrial.sessions.wire import messages
-from seatrial.sessions.wire.batch import Batch
-from seatrial.sessions.wire.messages import Stream
-from seatrial.sessions.wire.statements import (
+from seatrial.sessions.joining.statements import (
     BEGIN,
     COMMIT,
     DEALLOCATE,
@@ -23,6 +20,9 @@ from seatrial.sessions.wire.statements import (
     control,
     split,
 )
+from seatrial.sessions.wire import messages
+from seatrial.sessions.wire.batch import Batch
+from seatrial.sessions.wire.messages import Stream
 from seatrial.sessions.wire.upstream import Round, ServerError, ServerGone, Upstream, ignore
 
 MARK = 'mark the test with @pytest.mark.seatrial(NAME="reset")'
