@@ -149,17 +149,22 @@ def test_exchanges_read_like_what_happened():
     ]
     assert exchanges.between("orders", "stock") == made[1:]
     assert exchanges[-1] is made[1]
-    assert "POST /orders 201 in 1.0 ms, 1 statement" in exchanges.told()
+    assert "POST /orders 201 in 1.0 ms, 1 statement" in exchanges.describe()
 
 
 def test_exchanges_and_statements_are_told_without_secrets():
     sent = [statement("alter role a password 'hunter22'", 1)] * 3
     made = [exchange(1, "test", "app", "GET", "/x", 200, query="token=hunter22&page=2", statements=tuple(sent))]
     exchanges = Exchanges(lambda: made)
-    for told in (exchanges.told(), repr(exchanges), repr(Statements("db", lambda: sent)), str(repetitions(sent)[0])):
+    for told in (
+        exchanges.describe(),
+        repr(exchanges),
+        repr(Statements("db", lambda: sent)),
+        str(repetitions(sent)[0]),
+    ):
         assert "***" in told
         assert "hunter22" not in told
-    assert "page=2" in exchanges.told()
+    assert "page=2" in exchanges.describe()
 
 
 def test_a_statement_that_one_line_repeats_in_one_exchange_is_flagged_with_the_line():

@@ -217,7 +217,7 @@ class Process:
 
     def _not_ready(self, asked: Health) -> AppError:
         if self._ours() and asked.asks_port:
-            cause = f"it listens on port {self.port}, but {asked.told}"
+            cause = f"it listens on port {self.port}, but {asked.failure}"
             fix = f"have it listen on {HOST} or 0.0.0.0, and check `ready`; where it needs longer, raise `patience`"
         elif asked.asks_port:
             cause = f"it does not listen on port {self.port}"
@@ -226,7 +226,7 @@ class Process:
                 "where it needs longer, raise `patience`"
             )
         else:
-            cause, fix = asked.told, "check the pattern of `ready` against what it prints"
+            cause, fix = asked.failure, "check the pattern of `ready` against what it prints"
         return AppError(
             f"{self.name} was not ready after {self._command.seconds:g} s.\n{self._last_words()}", cause=cause, fix=fix
         )

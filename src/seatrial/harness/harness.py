@@ -185,7 +185,7 @@ class Harness:
     def explain_failure(self, test: TestContext) -> None:
         """The running test has failed: show with it what it asked, and what its servers logged meanwhile."""
         if self.exchanges:
-            test.log("exchanges of this test", self.exchanges.told())
+            test.log("exchanges of this test", self.exchanges.describe())
         self.services.explain_failure(test)
         for managed in self.resources.values():
             if managed.leased:

@@ -12,7 +12,7 @@ from seatrial.core.importing import uncollected
 from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpent
 from seatrial.harness.borders.choosing import Choosing
 from seatrial.harness.borders.ending import end_sessions
-from seatrial.harness.borders.telling import Teller
+from seatrial.harness.borders.telling import Emitter
 from seatrial.harness.borders.wider import Wider
 from seatrial.harness.plan import Plan
 from seatrial.isolation import restore, template
@@ -51,9 +51,9 @@ class Managed:
         self._lease: Lease | None = None
         self._log_mark = 0
         self._last_test = ""
-        self._teller = Teller(plan.name, emit)
+        self._emitter = Emitter(plan.name, emit)
         self._choosing = Choosing(plan.name, plan.chooser)
-        self._wider = Wider(self._teller)
+        self._wider = Wider(self._emitter)
         self._audit = plan.audit() if plan.audit is not None else None
         self._at_work: Sequence[Ended] = ()
         self._held: frozenset[int] = frozenset()
@@ -84,7 +84,7 @@ class Managed:
         """Have the server run. May be called from a thread, beside other resources."""
         before = time.perf_counter()
         attached = self.plan.server.start()
-        self._teller.serves(self.plan.server.endpoint, attached, time.perf_counter() - before)
+        self._emitter.serves(self.plan.server.endpoint, attached, time.perf_counter() - before)
 
     def await_import(self) -> None:
         """Have a database, empty as yet, at the address that an app connects to while it is imported."""
@@ -179,14 +179,14 @@ class Managed:
         complaints = end_sessions(self.sessions, self.plan.name, told)
         held, self._held = self._held, frozenset(self.plan.held())
         if held:
-            self._teller.disturbed(lease, held)
+            self._emitter.disturbed(lease, held)
         undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
         undone = self._choosing.learn(lease, undone, told, (time.perf_counter() - before) * 1000, failed=failed)
         if undone.path == "clone" or undone.ended:
             self.sessions.invalidate()
-        self._teller.ended(lease.test, undone.ended)
+        self._emitter.ended(lease.test, undone.ended)
         milliseconds = (time.perf_counter() - before) * 1000
-        self._teller.checked_in(lease, undone, milliseconds, complaints)
+        self._emitter.checked_in(lease, undone, milliseconds, complaints)
         if self._copy is not None:
             told.extend(self._wider.lift_due(self.sessions))
         self._tidy()
@@ -308,7 +308,7 @@ class Managed:
 
     def _late(self, late: Undone | None) -> None:
         if late is not None:
-            self._teller.late(self._last_test, late)
+            self._emitter.late(self._last_test, late)
             if late.path == "clone" or late.ended:
                 self.sessions.invalidate()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from seatrial.apps.observe.seen import Seen, told
+from seatrial.apps.observe.seen import Seen, in_one_line
 from seatrial.errors import AppError, SeatrialError
 from seatrial.harness.asked.watch import TEST, Watch
 from seatrial.harness.protocol import TestContext
@@ -266,7 +266,7 @@ class Services:
         try:
             reply = forward(HOST, self._outer[name].port if name in self._outer else 0, call)
         except OSError as error:
-            seen.error = told(error)
+            seen.error = in_one_line(error)
             over()
             raise
         seen.starts(reply.status, reply.headers)

@@ -14,7 +14,7 @@ class Disturbances:
     def handle(self, event: events.Event) -> None:
         """Remember."""
         if isinstance(event, events.Disturbed):
-            self._of.setdefault(event.test, []).append(f"{event.resource}: {told(event)}")
+            self._of.setdefault(event.test, []).append(f"{event.resource}: {describe(event)}")
 
     def take(self, test: str) -> str:
         """What disturbed this test; empty where nothing did. Forgotten then."""
@@ -24,7 +24,7 @@ class Disturbances:
         """Nothing to release."""
 
 
-def told(event: events.Disturbed) -> str:
+def describe(event: events.Disturbed) -> str:
     """Who did it, and with what."""
     who = f"pid {event.pid}, {event.application}" if event.application else f"pid {event.pid}"
     held = "a connection that an earlier test took from its pool and still holds"

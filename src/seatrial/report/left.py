@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial import events
-from seatrial.report.disturbed import told
+from seatrial.report.disturbed import describe
 
 Left = events.ConnectionEnded | events.Disturbed | events.LateWrite
 
@@ -21,7 +21,7 @@ def left(event: Left) -> str:
     if isinstance(event, events.LateWrite):
         return f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
     if isinstance(event, events.Disturbed):
-        return f"{event.test}: {told(event)}"
+        return f"{event.test}: {describe(event)}"
     who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
     return (
         f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {event.query}. "

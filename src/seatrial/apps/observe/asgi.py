@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
-from seatrial.apps.observe.seen import Seen, Witness, told
+from seatrial.apps.observe.seen import Seen, Witness, in_one_line
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -45,7 +45,7 @@ class ObservedAsgi:
         try:
             await self._app(scope, receive, sending)
         except BaseException as error:
-            seen.error = told(error)
+            seen.error = in_one_line(error)
             raise
         finally:
             seen.ends()

@@ -81,7 +81,7 @@ def media_type(value: str) -> str:
     return value.split(";", 1)[0].strip().lower()
 
 
-def told(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """An exception in one line."""
     lines = str(error).strip().splitlines()
     return redact(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)

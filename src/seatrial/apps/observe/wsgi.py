@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from seatrial.apps.exchange import RAISED
-from seatrial.apps.observe.seen import Seen, Witness, told
+from seatrial.apps.observe.seen import Seen, Witness, in_one_line
 
 
 class ObservedWsgi:
@@ -34,7 +34,7 @@ class ObservedWsgi:
 
         def ended(error: BaseException | None = None) -> None:
             error = error or next(iter(environ.get(RAISED) or ()), None)
-            seen.error = told(error) if error is not None else ""
+            seen.error = in_one_line(error) if error is not None else ""
             seen.ends()
             seen.route = seen.route or _wsgi_route(environ, path)
             self._witness.ended(ticket)

@@ -22,7 +22,7 @@ class Health(Protocol):
     """One way to ask."""
 
     @property
-    def told(self) -> str:
+    def failure(self) -> str:
         """What was not so, in words that follow a comma."""
         ...
 
@@ -40,7 +40,7 @@ class Health(Protocol):
 class Tcp:
     """The port takes connections."""
 
-    told = f"it takes no connection on {HOST}"
+    failure = f"it takes no connection on {HOST}"
     asks_port = True
 
     def answers(self, port: int, log: Path, since: int) -> bool:  # noqa: ARG002 - the protocol's arguments
@@ -60,7 +60,7 @@ class Route:
     asks_port = True
 
     @property
-    def told(self) -> str:
+    def failure(self) -> str:
         """Without the status: the log has it."""
         return f"GET {self.path} does not answer with a status under {_BAD}"
 
@@ -82,7 +82,7 @@ class Log:
     asks_port = False
 
     @property
-    def told(self) -> str:
+    def failure(self) -> str:
         """With the pattern."""
         return f"no line of its log matches {self.pattern.pattern!r}"
 

@@ -44,7 +44,7 @@ def required(member: Field[Any]) -> bool:
 
 def _object(kind: type, named: Schemas) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    told = _told(kind)
+    told = _member_docs(kind)
     properties: dict[str, Any] = {}
     for member in fields(kind):
         schema = schema_of(hints[member.name], named) | dict(member.metadata)
@@ -64,7 +64,7 @@ def _object(kind: type, named: Schemas) -> dict[str, Any]:
     }
 
 
-def _told(kind: type) -> dict[str, str]:
+def _member_docs(kind: type) -> dict[str, str]:
     """What stands below each member in the source; empty where there is no source to read."""
     import ast
     import textwrap

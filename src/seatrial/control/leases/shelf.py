@@ -163,7 +163,7 @@ class Shelf:
     def _reset(self, copy: Copy) -> messages.Undone:
         before = time.perf_counter()
         undone = restore.undo(copy)
-        return _told(undone, (time.perf_counter() - before) * 1000)
+        return _as_message(undone, (time.perf_counter() - before) * 1000)
 
     def _put_back(self, taken: Taken) -> messages.Undone:
         self._out.discard(taken.name)
@@ -216,7 +216,7 @@ class Shelf:
         self._store = None
 
 
-def _told(undone: Undone, milliseconds: float) -> messages.Undone:
+def _as_message(undone: Undone, milliseconds: float) -> messages.Undone:
     return messages.Undone(
         path=undone.path,
         tables=undone.tables,

@@ -45,7 +45,7 @@ class Templates:
                 fix="take another hash for another resource",
             )
         if entry.building is not None or (await shelf.find(hash_))[1]:
-            return _told(hash_, entry), None
+            return _as_message(hash_, entry), None
         if entry.building is None:  # nobody else began it while we looked
             entry.building = Building(shelf.plan, entry.key, self._name(shelf.plan.name), self._lease())
             try:
@@ -54,9 +54,9 @@ class Templates:
                 self._entries.pop(hash_, None)
                 raise
             if address is not None:
-                return _told(hash_, entry, address.url()), address
+                return _as_message(hash_, entry, address.url()), address
             entry.building = None
-        return _told(hash_, entry), None
+        return _as_message(hash_, entry), None
 
     async def finalize(self, hash_: str) -> messages.Template:
         """It is filled. Said again, it changes nothing."""
@@ -69,7 +69,7 @@ class Templates:
                 self._entries.pop(hash_, None)
                 raise
             entry.building = None
-        return _told(hash_, entry)
+        return _as_message(hash_, entry)
 
     async def discard(self, hash_: str, shelf: Shelf) -> None:
         """Give it up while it is filled, or remove it when it is finished and nobody has a copy."""
@@ -150,7 +150,7 @@ def unknown(hash_: str) -> RequestError:
     )
 
 
-def _told(hash_: str, entry: Entry, url: str | None = None) -> messages.Template:
+def _as_message(hash_: str, entry: Entry, url: str | None = None) -> messages.Template:
     return messages.Template(
         hash=hash_,
         resource=entry.shelf.plan.name,

@@ -33,7 +33,7 @@ class Exchanges(Sequence[Exchange]):
     def __repr__(self) -> str:
         return redact("\n".join(str(each) for each in self._ask())) or "no exchanges"
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """For people: a line an exchange, with its time and what it asked of databases, and its repeated queries."""
         lines: list[str] = []
         for each in self:

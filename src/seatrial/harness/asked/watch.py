@@ -83,7 +83,7 @@ class _Record:
             for each in answered:
                 each.late = True
 
-    def told(self) -> list[Exchange]:
+    def answered(self) -> list[Exchange]:
         """Those that their clients have an answer to, in the order in which they began."""
         with self.changed:
             answered = [each.so_far() for each in self.open.values() if each.seen.answered]
@@ -119,7 +119,7 @@ class Watch:
         if self._record is None:
             return ()
         self._record.settle()
-        return self._record.told()
+        return self._record.answered()
 
     @property
     def statements(self) -> Sequence[Statement]:
@@ -142,9 +142,9 @@ class Watch:
         if current is not None:
             current.statements.append(seen)
 
-    def witness(self, answerer: str) -> Doorkeeper:
+    def witness(self, answerer: str) -> Observer:
         """Who looks at the exchanges of one app."""
-        return Doorkeeper(self, answerer)
+        return Observer(self, answerer)
 
     @contextmanager
     def on_behalf_of(self, caller: str) -> Iterator[None]:
@@ -184,8 +184,8 @@ class Watch:
         self._emit(exchange)
 
 
-class Doorkeeper:
-    """Looks at the exchanges of one app, for its `Watch`. Implements `Witness`."""
+class Observer:
+    """Notes the exchanges of one app in a `Watch`. Implements `Witness`."""
 
     def __init__(self, watch: Watch, answerer: str) -> None:
         self._watch = watch

@@ -10,8 +10,8 @@ from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import Ended, Endpoint, Undone
 
 
-class Teller:
-    """Tells what a test left behind, and what it took to undo it.
+class Emitter:
+    """Emits the events of one resource: what a test left behind, and what it took to undo it.
 
     Args:
         resource: its name in the configuration.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.errors import IsolationError, ServerLost
-from seatrial.harness.borders.telling import Teller
+from seatrial.harness.borders.telling import Emitter
 from seatrial.isolation import restore
 from seatrial.isolation.audit import Audit
 from seatrial.isolation.layers import Layers
@@ -17,11 +17,11 @@ class Wider:
     """Layers on one resource's copy, and the undo of what is part of none.
 
     Args:
-        teller: is told whom a fixture has left at work.
+        emitter: is told whom a fixture has left at work.
     """
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
         self._copy: Copy | None = None
         self._layers: Layers | None = None
         self._lost: dict[object, str] = {}
@@ -53,7 +53,7 @@ class Wider:
         assert self._layers is not None, "a fixture is set up after the copy"
         sessions.settle(owner)
         ended = self._copy.settle() if isinstance(self._copy, SupportsFence) else ()
-        self._teller.ended(_fixture(name), ended, until="its set-up ends")
+        self._emitter.ended(_fixture(name), ended, until="its set-up ends")
         laid = self._layers.lay(owner, name)
         if laid or ended:
             sessions.invalidate()
@@ -133,7 +133,7 @@ class Wider:
             undone = restore.undo(self._copy)
         except ServerLost:
             return False  # whoever needs the server next has it started again, with a fresh copy
-        self._teller.ended(_fixture(name), undone.ended, until=until)
+        self._emitter.ended(_fixture(name), undone.ended, until=until)
         stale = undone.path == "clone" or bool(undone.ended)
         if stale:
             sessions.invalidate()

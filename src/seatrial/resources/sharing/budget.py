@@ -76,7 +76,7 @@ class Budget:
         if not self._taken:
             raise self._refused(seen[0])
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """How much there is and who has it, for people; empty for a server of ours. Takes nothing."""
         if self._endpoint.owned:
             return ""

@@ -38,14 +38,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
         with out.progress(f"ending {status.kind} on port {status.port}"):
             if down(status.instance):
                 ended.append(status)
-                out.line(_told(status))
+                out.line(_describe(status))
     if not ended:
         out.line("No server of ours runs." if root is None else f"No server of {root} runs.")
     out.value([{"project": one.project, "kind": one.kind, "pid": one.pid, "port": one.port} for one in ended])
     return 0
 
 
-def _told(status: Status) -> str:
+def _describe(status: Status) -> str:
     holders = f"; {status.holders} test runs held it" if status.holders > 1 else ""
     holders = "; a test run held it" if status.holders == 1 else holders
     return f"{status.kind} {status.version} on port {status.port} has ended{holders}"

@@ -102,12 +102,12 @@ class _Log:
 
     def end(self, lines: int) -> list[str]:
         everything = list(self._read_on())
-        return self._told(everything[-lines:] if lines > 0 else [])
+        return self._redacted(everything[-lines:] if lines > 0 else [])
 
     def fresh(self) -> list[str]:
-        return self._told(self._read_on())
+        return self._redacted(self._read_on())
 
-    def _told(self, lines: Iterable[str]) -> list[str]:
+    def _redacted(self, lines: Iterable[str]) -> list[str]:
         return [redact(line, self.secret) for line in lines]
 
     def _read_on(self) -> Iterator[str]:

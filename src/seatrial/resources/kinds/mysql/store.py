@@ -51,7 +51,7 @@ class MySQLStore:
         self._locks = Locks(self._link)
         self._pulse = None if endpoint.owned else Pulse(self._link)
         self._budget = shares.budget(self._link, self._locks, endpoint, spec, self._run)
-        self.connections = self._budget.told
+        self.connections = self._budget.describe
         """How many connections there are for all machines, and who has them, in words: for the doctor."""
         try:
             self._databases = self._opened()

@@ -79,7 +79,7 @@ class PostgresStore:
         self._leases = Leases(self._admin, self._databases, owned=endpoint.owned)
         self._upkeep = Upkeep(self._admin, self._databases)
         self._budget = shares.budget(self._admin, endpoint, spec)
-        self.connections = self._budget.told
+        self.connections = self._budget.describe
         """How many connections there are for all machines, and who has them, in words: for the doctor."""
         self._locale = chosen.read(spec.data)
         self._references: dict[str, Link] = {}

@@ -39,7 +39,7 @@ class RedisProgram:
     def version(self, binaries: Path) -> str:
         """The version of the server in this folder. Raises `ProviderError` if it can't be run."""
         found = self._versions.match(self._program(binaries))
-        return self._told(**{found[1].lower(): found[2]})
+        return self._shown(**{found[1].lower(): found[2]})
 
     def lacks(self, binaries: Path, spec: ServerSpec) -> str | None:  # noqa: ARG002 - the protocol's
         """What this server does not have, or None."""
@@ -113,9 +113,9 @@ class RedisProgram:
             raise not_accepted(endpoint, error, "user and password") from None
         finally:
             wire.close()
-        return self._told(redis=told.get("redis_version", ""), valkey=told.get("valkey_version", ""))
+        return self._shown(redis=told.get("redis_version", ""), valkey=told.get("valkey_version", ""))
 
-    def _told(self, *, redis: str = "", valkey: str = "") -> str:
+    def _shown(self, *, redis: str = "", valkey: str = "") -> str:
         if self._brand == "valkey":
             return valkey
         return f"{redis or _COMPATIBLE}+valkey.{valkey}" if valkey else redis
