@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seatrial.resources import resolve
 from seatrial.resources.kinds.postgres import Postgres
-from seatrial.resources.protocol import Address, Endpoint, Wish
+from seatrial.resources.protocol import Address, Endpoint, Requirements
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def served() -> Iterator[Endpoint]:
         )
         yield Endpoint(kind="postgres", provider="argument", version="", admin=admin, socket_folder=Path(folder))
         return
-    spec = Postgres().spec(Wish.of(project=Path.cwd()))
+    spec = Postgres().spec(Requirements.of(project=Path.cwd()))
     server = resolve.resolve(spec).provider.reserve(spec)
     server.start()
     try:
@@ -64,7 +64,7 @@ def timed(times: int, before: Callable[[int], object], act: Callable[[], object]
 
 def main() -> None:
     with served() as endpoint:
-        store = Postgres().open(endpoint, Postgres().spec(Wish.of(project=Path.cwd())))
+        store = Postgres().open(endpoint, Postgres().spec(Requirements.of(project=Path.cwd())))
         print(f"PostgreSQL {store.locale}; log: {store.abilities.log or 'read'}\n{'':58} {'median':>9} {'p95':>9}")
         for tables, seed in ((20, 0), (200, 0), (20, 1_000_000)):
             key, name = f"benchmark {tables} {seed} 1", "benchmark"

@@ -12,7 +12,7 @@ import psycopg
 
 from seatrial.resources import resolve
 from seatrial.resources.kinds.postgres import Postgres
-from seatrial.resources.protocol import Address, Endpoint, Wish
+from seatrial.resources.protocol import Address, Endpoint, Requirements
 
 from . import workloads
 from .places import DISK, Place
@@ -83,7 +83,7 @@ def scene(place: Place, tables: int, rows: int, *, project: str = "", worker: st
             _write(folder, name, tables, rows)
             theirs.mkdir()
         with place.entered():
-            spec = Postgres().spec(Wish.of(project=theirs))
+            spec = Postgres().spec(Requirements.of(project=theirs))
             server = resolve.resolve(spec).provider.reserve(spec)
             stack.callback(server.release)
             server.start()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from seatrial.core import wait
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
 
 
 def ready(name: str, project: Path, runs: int) -> tuple[list[float], list[float], str]:
     """Seconds until it answers, from its cached data folder; seconds to attach while it is up; which server it was."""
-    spec = registry.kind(name).spec(Wish(project=project))
+    spec = registry.kind(name).spec(Requirements(project=project))
     provider = resolve(spec).provider
     cold, warm = [], []
     os.environ["SEATRIAL_IDLE"] = "0"

@@ -9,7 +9,7 @@ import pytest
 
 from seatrial.errors import ProviderError
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 
 COMMAND = {
@@ -65,7 +65,7 @@ def crashing(project, request):
     kind = request.param
     options = COMMAND if kind == "command" else {}
     try:
-        resolve(registry.kind(kind).spec(Wish(project=project.folder, options=options)))
+        resolve(registry.kind(kind).spec(Requirements(project=project.folder, options=options)))
     except ProviderError as error:
         pytest.skip(error.cause)
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in {"kind": kind, **options}.items())

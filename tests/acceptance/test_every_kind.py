@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Outcome, Project, end_servers
 
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 
 RESOURCES = {
@@ -224,7 +224,7 @@ def everything(tmp_path_factory, clean_environ) -> Project:
     own["DOCKER_HOST"] = f"unix://{cache}/no-such-engine"
     project = Project(folder, {**clean_environ, **own})
     names = set(RESOURCES)
-    if Binary().probe(registry.kind("mariadb").spec(Wish.of(project=folder))):
+    if Binary().probe(registry.kind("mariadb").spec(Requirements.of(project=folder))):
         names.remove("maria")
     tables = []
     for name, lines in RESOURCES.items():

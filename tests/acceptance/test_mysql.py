@@ -15,7 +15,7 @@ from tests.conftest import end_servers
 from seatrial.core import wait
 from seatrial.resources.kinds.mysql import mariadb
 from seatrial.resources.kinds.mysql.connection import arguments
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 
 CONFIG = """
@@ -90,7 +90,7 @@ INSERT INTO orders (lamp) VALUES ('seeded');
 @pytest.mark.parametrize("driver", ["asyncmy", "aiomysql"])
 def test_an_asynchronous_app_is_reset_and_audited(project, driver):
     """Its pool never lends a connection to a copy that is gone."""
-    lacking = Binary().probe(mariadb().spec(Wish.of(project=project.folder)))
+    lacking = Binary().probe(mariadb().spec(Requirements.of(project=project.folder)))
     if lacking:
         pytest.skip(lacking)
     project.write(
@@ -175,7 +175,7 @@ DRIVERS = {
 @pytest.fixture
 def shop(project):
     """A project, where there is a MariaDB."""
-    lacking = Binary().probe(mariadb().spec(Wish(project=project.folder)))
+    lacking = Binary().probe(mariadb().spec(Requirements(project=project.folder)))
     if lacking:
         pytest.skip(lacking)
     return project.write({"schema.sql": SCHEMA})
@@ -251,7 +251,7 @@ def test_what_is_written_with_a_plain_driver_is_undone_whichever_it_is(shop):
 def foreign(project, tmp_path, monkeypatch):
     """A MariaDB that the project did not start, with somebody's data in it: its URL, and how to ask it."""
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "theirs"))
-    spec = mariadb().spec(Wish(project=tmp_path))
+    spec = mariadb().spec(Requirements(project=tmp_path))
     lacking = Binary().probe(spec)
     if lacking:
         pytest.skip(lacking)

@@ -21,7 +21,7 @@ from seatrial.errors import Refused
 from seatrial.harness.compose import compose
 from seatrial.harness.run import Run
 from seatrial.resources.kinds.mysql import mariadb
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.providers.url import Url
 
@@ -36,7 +36,7 @@ create view names as select name from users;
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     path = tmp_path_factory.mktemp("cache")
-    lacking = Binary().probe(mariadb().spec(Wish(project=path)))
+    lacking = Binary().probe(mariadb().spec(Requirements(project=path)))
     if lacking:
         pytest.skip(lacking)
     yield path
@@ -132,7 +132,7 @@ def test_a_database_is_adopted_on_confirmation_only_and_may_be_replaced_then(typ
     theirs = url.replace("db_dev", "theirs")
     ask(url, "create database theirs")
     ask(theirs, "create table precious (id int)")
-    kind, spec = mariadb(), mariadb().spec(Wish(project=tmp_path, url=theirs))
+    kind, spec = mariadb(), mariadb().spec(Requirements(project=tmp_path, url=theirs))
     server = Url().reserve(spec)
     server.start()
     with contextlib.closing(kind.open(server.endpoint, spec)) as store:

@@ -12,7 +12,7 @@ import pytest
 
 from seatrial.errors import ProviderError
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 
 COMMAND = {"command": f"{sys.executable} -I -m http.server {{port}}", "reset": "nothing"}
@@ -57,7 +57,7 @@ def doctor(shape, monkeypatch, request, tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_doctor_offers_is_accepted(doctor, kind):
     try:
-        resolve(registry.kind(kind).spec(Wish(project=Path("/project"), options=options(kind))))
+        resolve(registry.kind(kind).spec(Requirements(project=Path("/project"), options=options(kind))))
     except ProviderError as error:
         pytest.skip(error.cause)
     offered = {one["provider"]: one["change"] for one in doctor(kind)["providers"] if one["change"]}
@@ -84,7 +84,7 @@ def test_who_can_not_serve_is_not_offered(doctor, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_way_out_that_an_error_proposes_exists(kind):
     """An extra that it names is one of ours and brings the server; a `url` is proposed to a kind that takes one."""
-    spec = registry.kind(kind).spec(Wish(project=Path("/project"), options=options(kind)))
+    spec = registry.kind(kind).spec(Requirements(project=Path("/project"), options=options(kind)))
     with pytest.raises(ProviderError) as caught:
         resolve(spec, [Deaf()])
     assert ("`url`" in caught.value.fix) == (kind not in TAKE_NO_URL)
@@ -98,7 +98,7 @@ def test_the_way_out_that_an_error_proposes_exists(kind):
 
 def test_a_provider_that_is_named_and_can_not_serve_is_to_be_removed():
     """Nothing that somebody installs would be asked, as long as only this one is."""
-    spec = registry.kind("mariadb").spec(Wish(project=Path("/project")))
+    spec = registry.kind("mariadb").spec(Requirements(project=Path("/project")))
     with pytest.raises(ProviderError) as caught:
         resolve(spec, name="embedded")
     assert "there is no wheel with mariadb" in caught.value.cause

@@ -22,7 +22,7 @@ from seatrial.resources.kinds.nats.program import NatsProgram
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.sqlite.kind import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import Undone, Wish
+from seatrial.resources.protocol import Requirements, Undone
 from seatrial.resources.providers.binary import Binary
 from seatrial.testing import Sample, checks
 
@@ -152,7 +152,9 @@ FROM_THE_MACHINE = ("mariadb", "mysql")
 @pytest.mark.parametrize("check", checks(), ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_kind_keeps_its_promise(name, check, cache):
-    lacking = Binary().probe(registry.kind(name).spec(Wish.of(project=cache))) if name in FROM_THE_MACHINE else None
+    lacking = (
+        Binary().probe(registry.kind(name).spec(Requirements.of(project=cache))) if name in FROM_THE_MACHINE else None
+    )
     if lacking:
         pytest.skip(lacking)
     check(Sample(kind=registry.kind(name), project=cache, **SAMPLES[name]))

@@ -14,14 +14,14 @@ from seatrial.isolation.protocol import Strategy
 from seatrial.isolation.reset import ResetStrategy
 from seatrial.isolation.rollback import RollbackStrategy
 from seatrial.resources.kinds.sqlite import SQLite
-from seatrial.resources.protocol import Address, Copy, Ended, Wish
+from seatrial.resources.protocol import Address, Copy, Ended, Requirements
 
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
     kind = SQLite()
-    spec = kind.spec(Wish.of(project=tmp_path))
+    spec = kind.spec(Requirements.of(project=tmp_path))
     with contextlib.closing(kind.open(kind.endpoint(spec), spec)) as store:
         store.build("key", "db", lambda target: target.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)"))
         with contextlib.closing(store.checkout("key", "db")) as copy:

@@ -16,7 +16,7 @@ import pytest
 from seatrial.migrators.choose import Setting, choose
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.sqlite import SQLite
-from seatrial.resources.protocol import Kind, Migrator, Store, Target, Wish
+from seatrial.resources.protocol import Kind, Migrator, Requirements, Store, Target
 from seatrial.resources.resolve import resolve
 
 NUMBERS = itertools.count()
@@ -92,7 +92,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_store(cache: Path) -> Iterator[Store]:
     kind = Postgres()
-    spec = kind.spec(Wish.of(project=cache))
+    spec = kind.spec(Requirements.of(project=cache))
     server = resolve(spec).provider.reserve(spec)
     server.start()
     store = kind.open(server.endpoint, spec)
@@ -115,7 +115,7 @@ def clean_imports(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def sqlite(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, clean_imports: None) -> Iterator[Bench]:
     kind = SQLite()
-    spec = kind.spec(Wish.of(project=tmp_path))
+    spec = kind.spec(Requirements.of(project=tmp_path))
     with contextlib.closing(kind.open(kind.endpoint(spec), spec)) as store:
         yield Bench(tmp_path, kind, store, monkeypatch, [], "sqlite")
 

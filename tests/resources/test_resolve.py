@@ -11,7 +11,7 @@ from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.mysql import mariadb
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Valkey
-from seatrial.resources.protocol import ServerSpec, Wish
+from seatrial.resources.protocol import Requirements, ServerSpec
 from seatrial.resources.resolve import resolve
 
 
@@ -84,7 +84,7 @@ def test_where_nobody_can_every_reason_is_told():
 )
 def test_where_nobody_can_there_is_a_way_that_exists_for_this_kind(kind, fix):
     with pytest.raises(ProviderError) as caught:
-        resolve(kind.spec(Wish(project=Path("/project"))), [Answering("binary", "not there")])
+        resolve(kind.spec(Requirements(project=Path("/project"))), [Answering("binary", "not there")])
     assert caught.value.fix == f"{fix}, or set `url` to a server that runs"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 
 from .lab import Lab
 
@@ -38,7 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def machine_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The server that this machine has, where it has one: before PostgreSQL 16 only a scan can tell."""
-    spec = registry.kind("postgres").spec(Wish.of(project=tmp_path_factory.mktemp("nothing")))
+    spec = registry.kind("postgres").spec(Requirements.of(project=tmp_path_factory.mktemp("nothing")))
     if reason := registry.provider("binary").probe(spec):
         pytest.skip(reason)
     with laboratory(tmp_path_factory, "binary") as made:

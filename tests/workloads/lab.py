@@ -17,7 +17,7 @@ from seatrial.errors import NeedsClone
 from seatrial.resources import registry
 from seatrial.resources.kinds.postgres.audit import Audit, Difference
 from seatrial.resources.kinds.postgres.naming import reference_name
-from seatrial.resources.protocol import Address, Target, Wish
+from seatrial.resources.protocol import Address, Requirements, Target
 from seatrial.resources.resolve import resolve
 
 from .split import Statement
@@ -44,7 +44,7 @@ class Lab:
 
     def __init__(self, project: Path, provider: str = "") -> None:
         self.kind: Any = registry.kind("postgres")
-        self.spec = self.kind.spec(Wish.of(project=project))
+        self.spec = self.kind.spec(Requirements.of(project=project))
         self.server = resolve(self.spec, name=provider).provider.reserve(self.spec)
         self.server.start()
         self._numbers = count()

@@ -85,11 +85,11 @@ def by_kind(resources: Sequence[ResourceConfig], project: Path, known: Known, fi
         facts = known.kinds.get(resource.kind)
         if facts is None or facts.spec is None:
             continue
-        from seatrial.resources.protocol import Wish
+        from seatrial.resources.protocol import Requirements
 
         try:
             facts.spec(
-                Wish(
+                Requirements(
                     project=project,
                     version=resource.version,
                     extensions=resource.extensions,

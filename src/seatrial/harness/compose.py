@@ -30,11 +30,11 @@ from seatrial.resources.protocol import (
     Copy,
     Kind,
     Migrator,
+    Requirements,
     Server,
     Serverless,
     ServerSpec,
     SupportsAudit,
-    Wish,
 )
 from seatrial.resources.resolve import resolve
 from seatrial.resources.serverless import NoServer
@@ -123,7 +123,7 @@ def _adapters(config: Config, loans: Loans) -> list[Adapter]:
 def describe(config: Config, resource: ResourceConfig) -> tuple[Kind, ServerSpec]:
     """The kind of a resource, and the server that it wants."""
     kind = registry.kind(resource.kind)
-    wish = Wish(
+    requirements = Requirements(
         project=config.root,
         version=resource.version,
         extensions=resource.extensions,
@@ -133,7 +133,7 @@ def describe(config: Config, resource: ResourceConfig) -> tuple[Kind, ServerSpec
         idle=config.idle,
         options=resource.options,
     )
-    return kind, kind.spec(wish)
+    return kind, kind.spec(requirements)
 
 
 def _plan(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from seatrial.core import ports
 from seatrial.resources import registry
-from seatrial.resources.protocol import Server, SupportsVacant, Wish
+from seatrial.resources.protocol import Requirements, Server, SupportsVacant
 from seatrial.resources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Loans:
         like = next((each for each in self._config.resources if each.kind == wanted.kind), None)
         held = ports.choose(secrets.token_hex(8), ())
         login = f"{quote(wanted.user, safe='')}:{quote(wanted.password, safe='')}"
-        wish = Wish(
+        requirements = Requirements(
             project=self._config.root,
             version=like.version if like else "",
             extensions=like.extensions if like else (),
@@ -47,7 +47,7 @@ class Loans:
             at=f"{wanted.scheme}://{login}@{HOST}:{held.port}/{quote(wanted.database, safe='')}",
             idle=0,
         )
-        spec = kind.spec(wish)
+        spec = kind.spec(requirements)
         try:
             server = resolve(spec, name=like.provider if like else "").provider.reserve(spec)
         finally:

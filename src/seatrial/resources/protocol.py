@@ -2,7 +2,7 @@
 
 On the way from the configuration to a test, these calls are made:
 
-    Kind.spec(wish) -> ServerSpec     describes the server that is wanted
+    Kind.spec(requirements) -> ServerSpec     describes the server that is wanted
     Provider.reserve(spec) -> Server  chooses its address; nothing runs yet
     Server.start()                    starts the server, or uses one that already runs
     Kind.open(endpoint) -> Store      connects to it; the store has the templates and copies
@@ -44,24 +44,25 @@ from seatrial.resources.copies import (
 )
 from seatrial.resources.servers import (
     Address,
+    AdoptionCandidate,
     Endpoint,
     Image,
     Launch,
     Program,
     Prompt,
     Provider,
+    Requirements,
     Run,
     Server,
     ServerSpec,
     Shell,
-    Stranger,
     SupportsEnd,
     Wheel,
-    Wish,
 )
 
 __all__ = [
     "Address",
+    "AdoptionCandidate",
     "Auditor",
     "Client",
     "Copy",
@@ -75,13 +76,13 @@ __all__ = [
     "Program",
     "Prompt",
     "Provider",
+    "Requirements",
     "Run",
     "Server",
     "ServerSpec",
     "Serverless",
     "Shell",
     "Store",
-    "Stranger",
     "SupportsAdopt",
     "SupportsAudit",
     "SupportsClone",
@@ -103,7 +104,6 @@ __all__ = [
     "Target",
     "Undone",
     "Wheel",
-    "Wish",
 ]
 
 
@@ -125,8 +125,8 @@ class Kind(Protocol):
         """SQLAlchemy's drivers for it: {"sync": "psycopg", "async": "asyncpg"}. Empty if SQLAlchemy has none."""
         ...
 
-    def spec(self, wish: Wish) -> ServerSpec:
-        """Describe the server that is wanted. Raises `ConfigError` if this kind can't do what `wish` asks for."""
+    def spec(self, requirements: Requirements) -> ServerSpec:
+        """Describe the server that is wanted. Raises `ConfigError` if this kind can't meet `requirements`."""
         ...
 
     def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
@@ -143,7 +143,7 @@ class SupportsOptions(Protocol):
     """A kind that has additional keys in the configuration."""
 
     options: ClassVar[Mapping[str, str]]
-    """The names of these keys, each with an example of a value. All values are texts. They come in `Wish.options`."""
+    """The names of these keys, each with an example of a value. All values are texts, in `Requirements.options`."""
 
 
 @runtime_checkable
@@ -177,6 +177,6 @@ class SupportsShell(Protocol):
 class SupportsAdopt(Protocol):
     """A kind for which `seatrial adopt` works: it can mark somebody's database as one that Seatrial may use."""
 
-    def stranger(self, endpoint: Endpoint) -> Stranger:
+    def adoption_candidate(self, endpoint: Endpoint) -> AdoptionCandidate:
         """Look at the database `endpoint.admin`, without a change. Raises `ServerLost` if it can't be reached."""
         ...

@@ -227,7 +227,7 @@ class ServerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Requirements:
     """What the configuration of a resource asks for: the input of `Kind.spec`."""
 
     project: Path
@@ -242,7 +242,7 @@ class Wish:
     """Keys of the kind's own."""
 
     @classmethod
-    def of(cls, *, project: Path, **keys: Any) -> Wish:
+    def of(cls, *, project: Path, **keys: Any) -> Requirements:
         """Make one from the keys of a resource's table. Keys that are not fields of this class become `options`."""
         own = {key: keys.pop(key) for key in set(keys) - {one.name for one in fields(cls)}}
         return cls(project=project, **keys, options=own)
@@ -289,7 +289,7 @@ class Shell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
+class AdoptionCandidate:
     """A database that Seatrial did not make, as `seatrial adopt` shows it before it asks for confirmation."""
 
     what: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seatrial.resources.protocol import Address, Kind, Server, Serverless, ServerSpec, Store, Target, Wish
+from seatrial.resources.protocol import Address, Kind, Requirements, Server, Serverless, ServerSpec, Store, Target
 from seatrial.resources.resolve import resolve
 from seatrial.resources.serverless import NoServer
 
@@ -34,7 +34,7 @@ class Sample:
     @property
     def spec(self) -> ServerSpec:
         """What server is wanted."""
-        return self.kind.spec(Wish.of(project=self.project, **self.keys))
+        return self.kind.spec(Requirements.of(project=self.project, **self.keys))
 
     def reserve(self) -> Server:
         """A server whose address is fixed, and that does not run yet."""

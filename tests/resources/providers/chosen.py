@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.errors import ProviderError
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 
 COMMAND = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
@@ -16,7 +16,7 @@ COMMAND = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{po
 
 def described(name, project):
     """The specification of a server of that kind for a project."""
-    return registry.kind(name).spec(Wish(project=project, options=COMMAND if name == "command" else {}))
+    return registry.kind(name).spec(Requirements(project=project, options=COMMAND if name == "command" else {}))
 
 
 def provider_of(spec):

@@ -31,7 +31,7 @@ from seatrial.core import folders, processes, wait
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Valkey
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.container import Container
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
@@ -220,7 +220,7 @@ def no_engine(monkeypatch, tmp_path):
 @pytest.fixture
 def engine(monkeypatch, no_engine):
     folder = Path(tempfile.mkdtemp(prefix="st-"))
-    here = Embedded().reserve(Valkey().spec(Wish.of(project=folder)))
+    here = Embedded().reserve(Valkey().spec(Requirements.of(project=folder)))
     valkey = here._binaries.folder / "valkey-server"
     here.release()
     server = Engine(folder, valkey)
@@ -241,7 +241,7 @@ def reserve_in_container(tmp_path):
     reserved = []
 
     def make(**changed):
-        server = Container().reserve(Valkey().spec(Wish.of(project=tmp_path, **changed)))
+        server = Container().reserve(Valkey().spec(Requirements.of(project=tmp_path, **changed)))
         reserved.append(server)
         return server
 
@@ -356,7 +356,7 @@ def test_a_container_that_can_t_be_had_is_told_with_the_engines_words(engine, re
 
 
 def test_without_an_engine_the_reason_names_the_places(no_engine, tmp_path):
-    refusal = Container().probe(Valkey().spec(Wish.of(project=tmp_path)))
+    refusal = Container().probe(Valkey().spec(Requirements.of(project=tmp_path)))
     assert "no engine runs" in refusal
     assert "docker.sock" in refusal
     assert "DOCKER_HOST" in refusal
@@ -364,9 +364,9 @@ def test_without_an_engine_the_reason_names_the_places(no_engine, tmp_path):
 
 def test_an_engine_elsewhere_or_that_does_not_answer_is_named(no_engine, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://docker:2375")
-    assert "not on this machine" in Container().probe(Valkey().spec(Wish.of(project=tmp_path)))
+    assert "not on this machine" in Container().probe(Valkey().spec(Requirements.of(project=tmp_path)))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
-    assert "the engine at unix://" in Container().probe(Valkey().spec(Wish.of(project=tmp_path)))
+    assert "the engine at unix://" in Container().probe(Valkey().spec(Requirements.of(project=tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -381,12 +381,12 @@ def test_an_engine_elsewhere_or_that_does_not_answer_is_named(no_engine, tmp_pat
     ],
 )
 def test_the_image_is_chosen_by_version_and_extensions(engine, tmp_path, wanted, image):
-    _, found, version = Container()._find(Postgres().spec(Wish.of(project=tmp_path, **wanted)))
+    _, found, version = Container()._find(Postgres().spec(Requirements.of(project=tmp_path, **wanted)))
     assert f"{found.repository}:{found.tags[version]}" == image
 
 
 def test_what_no_image_has_is_named(engine, tmp_path):
-    refusal = Container().probe(Postgres().spec(Wish.of(project=tmp_path, extensions=("vector", "postgis"))))
+    refusal = Container().probe(Postgres().spec(Requirements.of(project=tmp_path, extensions=("vector", "postgis"))))
     assert "vector, postgis" in refusal
     assert "pgvector/pgvector:pg18" in refusal
 

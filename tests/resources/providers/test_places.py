@@ -13,7 +13,7 @@ from tests.resources.mounts import behind, needs_mounts
 
 from seatrial.core import folders
 from seatrial.resources.kinds.mysql import mariadb
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
@@ -25,13 +25,13 @@ from pathlib import Path
 from seatrial.core import folders
 from seatrial.errors import SeatrialError
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
 project, name = sys.argv[1:]
 keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
 try:
-    spec = registry.kind(name).spec(Wish(project=Path(project), options=keys if name == "command" else {}))
+    spec = registry.kind(name).spec(Requirements(project=Path(project), options=keys if name == "command" else {}))
     server = resolve(spec).provider.reserve(spec)
     server.start()
 except SeatrialError as error:
@@ -89,7 +89,7 @@ def test_a_server_runs_whatever_the_paths_of_cache_and_project_are(cached, reser
 @needs_mounts
 @pytest.mark.parametrize("name", KINDS)
 def test_with_a_home_that_can_t_be_written_a_server_runs_and_the_reason_is_told(tmp_path, name):
-    if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):
+    if name == "mariadb" and Binary().probe(mariadb().spec(Requirements(project=tmp_path))):
         pytest.skip("this machine has no MariaDB")
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_is_told(tmp_path, megabytes):
 @needs_mounts
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "postgres"])
 def test_with_next_to_no_disk_a_server_runs_or_says_so(tmp_path, name):
-    if name == "mariadb" and Binary().probe(mariadb().spec(Wish(project=tmp_path))):
+    if name == "mariadb" and Binary().probe(mariadb().spec(Requirements(project=tmp_path))):
         pytest.skip("this machine has no MariaDB")
     store = tmp_path / "cache"
     store.mkdir()

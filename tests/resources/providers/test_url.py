@@ -14,7 +14,7 @@ from seatrial.resources.kinds.mysql import mariadb
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Redis
 from seatrial.resources.kinds.s3 import S3
-from seatrial.resources.protocol import Address, Wish
+from seatrial.resources.protocol import Address, Requirements
 from seatrial.resources.providers import url as module
 from seatrial.resources.providers.url import Url, parse
 
@@ -74,7 +74,7 @@ def test_a_url_that_is_none_is_refused_without_its_password(url, what):
 )
 def test_a_url_that_is_not_the_kind_s_is_refused_with_its_form(kind, url, what, fix, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        Url().reserve(kind.spec(Wish(project=tmp_path, url=url)))
+        Url().reserve(kind.spec(Requirements(project=tmp_path, url=url)))
     assert what in caught.value.what
     assert fix in caught.value.fix
     assert "hunter22" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_a_url_that_is_not_the_kind_s_is_refused_with_its_form(kind, url, what, 
 
 @pytest.mark.parametrize("url", ["mariadb+pymysql://u:p@h", "mysql://u:p@h:3306/"])
 def test_a_mariadb_goes_by_either_scheme_and_needs_no_database(url, tmp_path):
-    admin = Url().reserve(mariadb().spec(Wish(project=tmp_path, url=url))).endpoint.admin
+    admin = Url().reserve(mariadb().spec(Requirements(project=tmp_path, url=url))).endpoint.admin
     assert admin == Address(scheme="mysql", host="h", port=3306, user="u", password="p")
 
 

@@ -18,7 +18,7 @@ import seatrial
 from seatrial.core import guise, processes, wait
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.mysql import mariadb
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
@@ -52,13 +52,13 @@ import os, shutil, sys
 from pathlib import Path
 from seatrial.core import folders
 from seatrial.resources import registry
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
 name, keys = sys.argv[2], {}
 if name == "command":
     keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
-spec = registry.kind(name).spec(Wish.of(project=Path(sys.argv[1]), **keys))
+spec = registry.kind(name).spec(Requirements.of(project=Path(sys.argv[1]), **keys))
 server = resolve(spec).provider.reserve(spec)
 server.start()
 pid = server.instance.read("state.json")["pid"]
@@ -112,7 +112,7 @@ def test_an_ordinary_user_s_server(uid):
 def run_as(uid, name):
     """Starts a server of this kind as this user, and tells whether it answers, and whose process and data it is."""
     python = readable_python() if uid else sys.executable
-    lacking = Binary().probe(mariadb().spec(Wish(project=Path()))) if name == "mariadb" else None
+    lacking = Binary().probe(mariadb().spec(Requirements(project=Path()))) if name == "mariadb" else None
     if lacking:
         pytest.skip(lacking)
     home = Path(tempfile.mkdtemp(prefix="st-"))

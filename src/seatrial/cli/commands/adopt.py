@@ -33,21 +33,21 @@ def run(args: argparse.Namespace, out: Output) -> int:
     server = Url().reserve(spec)
     with out.progress("looking at it"):
         server.start()
-        stranger = kind.stranger(server.endpoint)
-    report = {"what": stranger.what, "holds": stranger.holds, "means": stranger.means}
-    if stranger.ours:
-        out.line(f"{stranger.what} bears our marker already.")
+        candidate = kind.adoption_candidate(server.endpoint)
+    report = {"what": candidate.what, "holds": candidate.holds, "means": candidate.means}
+    if candidate.ours:
+        out.line(f"{candidate.what} bears our marker already.")
         out.value({**report, "adopted": False})
         return 0
-    out.line(f"{stranger.what} holds {stranger.holds or 'nothing'}.", "bold")
-    out.line(f"Once it is adopted, {stranger.means}.")
+    out.line(f"{candidate.what} holds {candidate.holds or 'nothing'}.", "bold")
+    out.line(f"Once it is adopted, {candidate.means}.")
     if not args.yes and not _confirmed(out):
         raise Refused(
-            f"{stranger.what} was not adopted",
+            f"{candidate.what} was not adopted",
             cause="nobody confirmed it; nothing was touched",
             fix="answer `yes`, or run it with --yes",
         )
-    stranger.mark()
+    candidate.mark()
     out.line("It bears our marker now.")
     out.value({**report, "adopted": True})
     return 0
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
     """The first kind whose URLs look like this one."""
     from seatrial.resources import registry
-    from seatrial.resources.protocol import SupportsAdopt, Wish
+    from seatrial.resources.protocol import Requirements, SupportsAdopt
     from seatrial.resources.providers.url import scheme_of
 
     scheme = scheme_of(url)
@@ -65,7 +65,7 @@ def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
         kind = registry.kind(name)
         if not isinstance(kind, SupportsAdopt):
             continue
-        spec = kind.spec(Wish(project=Path(), url=url))
+        spec = kind.spec(Requirements(project=Path(), url=url))
         own = spec.program.admin(0, "").scheme if spec.program is not None else ""
         if own == scheme:
             return kind, spec

@@ -15,7 +15,7 @@ from seatrial.core import ports, wait
 from seatrial.errors import ConfigError, IsolationError, ProviderError
 from seatrial.resources.kinds.command import Command
 from seatrial.resources.kinds.command.readiness import Readiness, Running, read
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.supervisor import client
 
@@ -68,7 +68,7 @@ def program(store, tmp_path, monkeypatch):
 
     def make(how="serves", **keys):
         command = f"sh server.sh {how} {{port}} {{data}}"
-        spec = Command().spec(Wish.of(project=tmp_path, **{"command": command, "reset": "nothing", **keys}))
+        spec = Command().spec(Requirements.of(project=tmp_path, **{"command": command, "reset": "nothing", **keys}))
         assert Binary().probe(spec) is None
         server = Binary().reserve(spec)
         reserved.append(server)
@@ -246,7 +246,7 @@ def test_a_fixed_address_is_served_where_the_command_names_none(store, tmp_path,
     held = ports.choose("command", ())
     held.close()
     spec = Command().spec(
-        Wish.of(
+        Requirements.of(
             project=tmp_path,
             command=f"python -I -m http.server --bind 127.0.0.1 {held.port}",
             at=f"http://localhost:{held.port}",
@@ -281,13 +281,13 @@ def test_a_fixed_address_is_served_where_the_command_names_none(store, tmp_path,
 )
 def test_a_mistake_is_told_before_anything_runs(tmp_path, keys, what):
     with pytest.raises(ConfigError) as caught:
-        Command().spec(Wish.of(project=tmp_path, **keys))
+        Command().spec(Requirements.of(project=tmp_path, **keys))
     assert what in caught.value.what
     assert caught.value.fix
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):
-    spec = Command().spec(Wish.of(project=tmp_path, command="no-such-program {port}", reset="nothing"))
+    spec = Command().spec(Requirements.of(project=tmp_path, command="no-such-program {port}", reset="nothing"))
     assert Binary().probe(spec).startswith("no no-such-program on PATH")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.resources.kinds.mysql import MySQL, mariadb
 from seatrial.resources.kinds.mysql.connection import arguments
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 
 SCHEMA = """
@@ -51,7 +51,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def spec(kind, cache):
-    spec = kind.spec(Wish(project=cache, version=">=8" if kind.name == "mysql" else ""))
+    spec = kind.spec(Requirements(project=cache, version=">=8" if kind.name == "mysql" else ""))
     lacking = Binary().probe(spec)
     if lacking:
         pytest.skip(lacking)

@@ -11,17 +11,17 @@ from seatrial.errors import ConfigError, Refused
 from seatrial.resources.kinds.mysql import MySQL, mariadb
 from seatrial.resources.kinds.mysql.connection import arguments, connect
 from seatrial.resources.kinds.mysql.script import parts
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.binary import Binary
 
 
 def test_mysql_takes_a_mariadb_in_its_place_unless_a_version_is_asked_for(cache, server):
-    assert Binary().probe(MySQL().spec(Wish.of(project=cache))) is None
-    told = Binary().probe(MySQL().spec(Wish.of(project=cache, version=">=8")))
+    assert Binary().probe(MySQL().spec(Requirements.of(project=cache))) is None
+    told = Binary().probe(MySQL().spec(Requirements.of(project=cache, version=">=8")))
     if told is None:
         pytest.skip("this machine has a MySQL of its own")
     assert "it is MariaDB 1" in told or "mysqld" in told
-    assert Binary().probe(mariadb().spec(Wish.of(project=cache, version=">=99")))
+    assert Binary().probe(mariadb().spec(Requirements.of(project=cache, version=">=99")))
 
 
 def test_the_password_stands_in_no_command_line_and_nobody_gets_in_without_it(server, store):
@@ -53,7 +53,7 @@ def test_durable_means_that_each_commit_is_on_the_disk(kind, spec, server, tmp_p
             cursor.execute("SELECT @@sync_binlog, @@innodb_flush_log_at_trx_commit")
             return cursor.fetchone()
 
-    durable = Binary().reserve(kind.spec(Wish(project=tmp_path, version=spec.version, durable=True)))
+    durable = Binary().reserve(kind.spec(Requirements(project=tmp_path, version=spec.version, durable=True)))
     durable.start()
     try:
         assert (asked(durable), asked(server)) == ((1, 1), (0, 0))
@@ -87,7 +87,7 @@ def test_a_database_that_seatrial_has_not_made_is_refused_and_not_touched(server
 )
 def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError, match=message) as told:
-        MySQL().spec(Wish.of(project=tmp_path, **keys))
+        MySQL().spec(Requirements.of(project=tmp_path, **keys))
     assert told.value.fix
 
 
@@ -108,7 +108,7 @@ def test_a_script_may_change_its_delimiter():
 def test_the_size_of_the_redo_log_has_the_name_that_the_server_knows(told, option, tmp_path):
     (tmp_path / "mysqld").write_text(f"#!/bin/sh\necho '{told}'\n")
     (tmp_path / "mysqld").chmod(0o755)
-    spec = MySQL().spec(Wish(project=tmp_path))
+    spec = MySQL().spec(Requirements(project=tmp_path))
     argv = spec.program.launch(tmp_path, tmp_path, tmp_path, spec, 33060, False).argv
     assert option in argv
     assert sum("log-file-size" in one or "log-capacity" in one for one in argv) == 1
@@ -117,7 +117,7 @@ def test_the_size_of_the_redo_log_has_the_name_that_the_server_knows(told, optio
 
 def test_somebody_s_database_that_has_the_name_of_ours_is_refused_and_stays_as_it_is(kind, spec, tmp_path):
     """In one of that name Seatrial notes what is its own, so it must not be anybody else's."""
-    server = Binary().reserve(kind.spec(Wish(project=tmp_path, version=spec.version)))
+    server = Binary().reserve(kind.spec(Requirements(project=tmp_path, version=spec.version)))
     server.start()
     try:
         with connect(server.endpoint) as connection, connection.cursor() as cursor:

@@ -21,7 +21,7 @@ from seatrial.resources.kinds.mysql import MySQL
 from seatrial.resources.kinds.mysql import store as store_module
 from seatrial.resources.kinds.mysql.connection import arguments, connect
 from seatrial.resources.kinds.mysql.sharing.pulse import Pulse
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.sharing import budget, crowded
 
 
@@ -107,12 +107,12 @@ def test_machines_share_a_template_and_leave_each_other_s_copies_alone(opened, a
 MACHINE = """
 import sys
 from seatrial.resources.kinds.mysql import MySQL, mariadb
-from seatrial.resources.protocol import Address, Endpoint, Wish
+from seatrial.resources.protocol import Address, Endpoint, Requirements
 
 brand, port, user, name, phase = sys.argv[1:]
 kind = {"mariadb": mariadb, "mysql": MySQL}[brand]()
 admin = Address(scheme="mysql", host="127.0.0.1", port=int(port), user=user, password="x", database="mysql")
-spec = kind.spec(Wish.of(project=__import__("pathlib").Path("."), url="-", connections="20"))
+spec = kind.spec(Requirements.of(project=__import__("pathlib").Path("."), url="-", connections="20"))
 store = kind.open(Endpoint(kind=brand, provider="url", version="", admin=admin, owned=False), spec)
 
 
@@ -298,12 +298,14 @@ def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(opene
 )
 def test_a_budget_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        MySQL().spec(Wish.of(project=tmp_path, **keys))
+        MySQL().spec(Requirements.of(project=tmp_path, **keys))
     assert caught.value.what == message
 
 
 def test_a_budget_is_no_matter_of_a_server_of_ours(kind, store, tmp_path):
-    assert kind.spec(Wish.of(project=tmp_path, connections="60")) == kind.spec(Wish.of(project=tmp_path))
+    assert kind.spec(Requirements.of(project=tmp_path, connections="60")) == kind.spec(
+        Requirements.of(project=tmp_path)
+    )
     assert store.connections() == ""
 
 

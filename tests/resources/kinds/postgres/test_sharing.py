@@ -15,7 +15,7 @@ from seatrial.core import wait
 from seatrial.errors import ConfigError, ProviderError, ServerLost
 from seatrial.resources.kinds.postgres import Postgres, connection
 from seatrial.resources.kinds.postgres.sharing import shares
-from seatrial.resources.protocol import Endpoint, Wish
+from seatrial.resources.protocol import Endpoint, Requirements
 from seatrial.resources.sharing import budget, crowded
 
 
@@ -218,13 +218,15 @@ def test_a_server_that_has_no_connection_left_is_waited_for_and_then_named(anoth
 )
 def test_a_budget_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        Postgres().spec(Wish.of(project=tmp_path, **keys))
+        Postgres().spec(Requirements.of(project=tmp_path, **keys))
     assert caught.value.what == message
     assert caught.value.fix
 
 
 def test_a_budget_is_no_matter_of_a_server_of_ours(tmp_path):
-    assert Postgres().spec(Wish.of(project=tmp_path, connections="60")) == Postgres().spec(Wish.of(project=tmp_path))
+    assert Postgres().spec(Requirements.of(project=tmp_path, connections="60")) == Postgres().spec(
+        Requirements.of(project=tmp_path)
+    )
 
 
 def test_what_there_is_and_who_has_it_can_be_told(elsewhere, endpoint, spec, name):

@@ -15,7 +15,15 @@ from seatrial.core import wait
 from seatrial.errors import IsolationError, Refused, ServerLost, TemplateError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.naming import Marker, template_name
-from seatrial.resources.protocol import Copy, SupportsClone, SupportsKeep, SupportsReset, SupportsRollback, Target, Wish
+from seatrial.resources.protocol import (
+    Copy,
+    Requirements,
+    SupportsClone,
+    SupportsKeep,
+    SupportsReset,
+    SupportsRollback,
+    Target,
+)
 
 
 @pytest.fixture
@@ -222,7 +230,7 @@ def test_the_app_connects_as_a_role_of_its_own_where_one_is_named(endpoint, spec
 def test_role_password_and_database_of_a_fixed_address_are_served(endpoint, tmp_path, name: str) -> None:
     admin = endpoint.admin
     at = f"postgresql+asyncpg://user_{name}:p%40ss@{admin.host}:{admin.port}/db_{name}"
-    spec = Postgres().spec(Wish.of(project=tmp_path, at=at))
+    spec = Postgres().spec(Requirements.of(project=tmp_path, at=at))
     address = Postgres().copy_address(endpoint, spec, "whatever")
     assert address.url() == at.replace("+asyncpg", "")
     store = Postgres().open(endpoint, spec)
@@ -270,10 +278,10 @@ MACHINE = """
 import sys
 from pathlib import Path
 from seatrial.resources.kinds.postgres import Postgres
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.url import Url
 url, key, name = sys.stdin.readline().split()
-spec = Postgres().spec(Wish.of(project=Path("/"), url=url))
+spec = Postgres().spec(Requirements.of(project=Path("/"), url=url))
 server = Url().reserve(spec)
 server.start()
 store = Postgres().open(server.endpoint, spec)
@@ -334,7 +342,7 @@ def test_without_the_right_to_create_databases_we_refuse(endpoint, spec, admin, 
 
 
 def test_an_extension_that_the_server_lacks_is_an_error_of_the_template(endpoint, tmp_path, name: str) -> None:
-    store = Postgres().open(endpoint, Postgres().spec(Wish.of(project=tmp_path, extensions=("no_such_thing",))))
+    store = Postgres().open(endpoint, Postgres().spec(Requirements.of(project=tmp_path, extensions=("no_such_thing",))))
     with pytest.raises(TemplateError, match="no_such_thing"):
         store.build(name, name, fill)
     store.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seatrial.resources.kinds.redis import Redis, Valkey
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 
 
@@ -16,7 +16,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def spec(kind, cache):
-    return kind.spec(Wish.of(project=cache))
+    return kind.spec(Requirements.of(project=cache))
 
 
 @pytest.fixture(scope="module")

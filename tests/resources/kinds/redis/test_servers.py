@@ -13,10 +13,10 @@ from tests.resources.kinds.redis.conftest import fill
 from seatrial.core import ports, wait
 from seatrial.errors import ConfigError, ProviderError, Refused
 from seatrial.resources.kinds.redis import Redis, Valkey
+from seatrial.resources.kinds.redis.adoption import adoption_candidate
 from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, take
 from seatrial.resources.kinds.redis.program import RedisProgram
-from seatrial.resources.kinds.redis.strangers import stranger
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.providers.url import Url
 from seatrial.resources.supervisor import client
@@ -28,7 +28,7 @@ def reserve(cache, tmp_path):
     reserved = []
 
     def make(kind=None, **changed):
-        server = Embedded().reserve((kind or Redis()).spec(Wish.of(project=tmp_path, **changed)))
+        server = Embedded().reserve((kind or Redis()).spec(Requirements.of(project=tmp_path, **changed)))
         reserved.append(server)
         return server
 
@@ -166,15 +166,15 @@ def test_a_server_that_dies_at_once_is_told_with_its_log(reserve, monkeypatch):
 def test_a_valkey_in_the_place_of_a_redis_says_so_in_its_version(reserve):
     assert reserve().endpoint.version.startswith("7.2.4+valkey.9.")
     assert reserve(Valkey()).endpoint.version.startswith("9.")
-    assert Embedded().probe(Redis().spec(Wish.of(project=reserve().spec.project, version=">=7"))) is None
-    assert "is wanted" in Embedded().probe(Redis().spec(Wish.of(project=reserve().spec.project, version=">=8")))
+    assert Embedded().probe(Redis().spec(Requirements.of(project=reserve().spec.project, version=">=7"))) is None
+    assert "is wanted" in Embedded().probe(Redis().spec(Requirements.of(project=reserve().spec.project, version=">=8")))
 
 
 def at_url(server, tmp_path, database=0):
     """The server of another, as the provider `url` serves it."""
     admin = server.endpoint.admin
     url = f"redis://default:{admin.password}@127.0.0.1:{admin.port}/{database}"
-    spec = Redis().spec(Wish.of(project=tmp_path, url=url))
+    spec = Redis().spec(Requirements.of(project=tmp_path, url=url))
     found = Url().reserve(spec)
     found.start()
     return spec, found.endpoint
@@ -209,7 +209,7 @@ def test_an_adopted_one_serves_one_worker_at_a_time(reserve, tmp_path):
     server = reserve()
     server.start()
     spec, endpoint = at_url(server, tmp_path)
-    stranger(endpoint).mark()
+    adoption_candidate(endpoint).mark()
     with contextlib.closing(Redis().open(endpoint, spec)) as store:
         store.build("elsewhere", "0", fill)
         copy = store.checkout("elsewhere", "0")
@@ -230,7 +230,7 @@ def test_who_adopts_a_server_is_told_of_its_functions_and_no_template_gets_them(
     spec, endpoint = at_url(server, tmp_path)
     with redis.Redis.from_url(spec.url) as theirs:
         theirs.function_load(LIBRARY)
-        found = stranger(endpoint)
+        found = adoption_candidate(endpoint)
         assert (found.holds, "deletes its functions" in found.means) == ("the functions theirs", True)
         found.mark()
         with contextlib.closing(Redis().open(endpoint, spec)) as store:
@@ -245,7 +245,7 @@ def test_users_and_settings_of_an_adopted_server_stay_as_its_owner_last_had_them
     server = reserve()
     server.start()
     spec, endpoint = at_url(server, tmp_path)
-    stranger(endpoint).mark()
+    adoption_candidate(endpoint).mark()
     with redis.Redis.from_url(spec.url) as theirs:
         for number in range(2):
             theirs.acl_setuser(f"theirs-{number}", enabled=True, nopass=True)
@@ -264,6 +264,6 @@ def test_users_and_settings_of_an_adopted_server_stay_as_its_owner_last_had_them
 
 def test_what_is_no_address_of_a_redis_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="`at` is not the address"):
-        Redis().spec(Wish.of(project=tmp_path, at="postgresql://localhost/app"))
+        Redis().spec(Requirements.of(project=tmp_path, at="postgresql://localhost/app"))
     with pytest.raises(ConfigError, match="no `extensions`"):
-        Redis().spec(Wish.of(project=tmp_path, extensions=("json",)))
+        Redis().spec(Requirements.of(project=tmp_path, extensions=("json",)))

@@ -7,14 +7,14 @@ import contextlib
 import pytest
 
 from seatrial.resources.kinds.s3 import S3
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 
 
 @pytest.fixture(scope="module")
 def server(cache):
     """A server that runs."""
-    server = Embedded().reserve(S3().spec(Wish.of(project=cache)))
+    server = Embedded().reserve(S3().spec(Requirements.of(project=cache)))
     server.start()
     yield server
     server.release()

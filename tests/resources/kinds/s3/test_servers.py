@@ -18,7 +18,7 @@ from seatrial.resources.kinds.s3 import S3, objects
 from seatrial.resources.kinds.s3.connection import resource, session
 from seatrial.resources.kinds.s3.notes import Notes
 from seatrial.resources.kinds.s3.program import WeedProgram
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.providers.url import Url
 from seatrial.resources.supervisor import client
@@ -30,7 +30,7 @@ def reserve(cache, tmp_path):
     reserved = []
 
     def make(**keys):
-        reserved.append(Embedded().reserve(S3().spec(Wish.of(project=tmp_path, **keys))))
+        reserved.append(Embedded().reserve(S3().spec(Requirements.of(project=tmp_path, **keys))))
         return reserved[-1]
 
     yield make
@@ -64,7 +64,7 @@ def test_the_key_stands_in_no_command_line_and_nobody_gets_in_without_it(server)
 
 
 def test_one_server_serves_all_workers_each_with_a_bucket_of_its_own(server, cache):
-    second = Embedded().reserve(S3().spec(Wish.of(project=cache)))
+    second = Embedded().reserve(S3().spec(Requirements.of(project=cache)))
     assert second.endpoint == server.endpoint
     assert second.start() is True
     second.release()
@@ -152,18 +152,18 @@ def test_a_server_that_dies_at_once_is_told_with_its_log(reserve, monkeypatch):
 )
 def test_a_key_that_can_not_be_met_is_told(keys, message, tmp_path):
     with pytest.raises(ConfigError, match=message) as told:
-        S3().spec(Wish.of(project=tmp_path, **keys))
+        S3().spec(Requirements.of(project=tmp_path, **keys))
     assert told.value.fix
     assert told.value.cause
 
 
 def test_a_server_of_somebody_elses_may_well_be_durable(tmp_path):
-    assert S3().spec(Wish.of(project=tmp_path, durable=True, url="http://k:s@localhost:1/")).url
+    assert S3().spec(Requirements.of(project=tmp_path, durable=True, url="http://k:s@localhost:1/")).url
 
 
 def test_a_bucket_in_the_url_of_a_server_is_not_looked_for(server, cache):
     admin = server.endpoint.admin
-    theirs = Url().reserve(S3().spec(Wish.of(project=cache, url=f"{admin.url()}theirs")))
+    theirs = Url().reserve(S3().spec(Requirements.of(project=cache, url=f"{admin.url()}theirs")))
     assert theirs.start() is True
     assert server.spec.program.answers(theirs.endpoint)
     assert not server.spec.program.answers(replace(theirs.endpoint, admin=replace(admin, database="theirs")))

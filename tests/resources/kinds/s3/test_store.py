@@ -13,7 +13,7 @@ from seatrial.errors import IsolationError, Refused, TemplateError
 from seatrial.resources.kinds.s3 import S3, objects
 from seatrial.resources.kinds.s3 import store as stores
 from seatrial.resources.kinds.s3.notes import OURS
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.url import Url
 
 
@@ -165,7 +165,9 @@ def test_old_templates_make_room(store, monkeypatch):
 def test_on_a_server_of_somebody_elses_his_buckets_stay_and_ours_are_made_beside_them(server, store, tmp_path):
     store._client.create_bucket(Bucket="theirs")
     admin = server.endpoint.admin
-    spec = S3().spec(Wish.of(project=tmp_path, url=f"http://{admin.user}:{admin.password}@127.0.0.1:{admin.port}/"))
+    spec = S3().spec(
+        Requirements.of(project=tmp_path, url=f"http://{admin.user}:{admin.password}@127.0.0.1:{admin.port}/")
+    )
     found = Url().reserve(spec)
     found.start()
     with contextlib.closing(S3().open(found.endpoint, spec)) as elsewhere:

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.resources.kinds.sqlite import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import Target, Wish
+from seatrial.resources.protocol import Requirements, Target
 
 SCHEMA = """
 PRAGMA user_version = 7;
@@ -45,7 +45,7 @@ def make_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     opened = []
 
     def make(at: str = "") -> SQLiteStore:
-        spec = kind.spec(Wish.of(project=tmp_path, at=at))
+        spec = kind.spec(Requirements.of(project=tmp_path, at=at))
         opened.append(kind.open(kind.endpoint(spec), spec))
         return opened[-1]
 

@@ -15,7 +15,7 @@ import pytest
 from seatrial.errors import ConfigError, ProviderError, Refused, TemplateError
 from seatrial.resources.kinds.sqlite import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import Kind, Serverless, SupportsKeep, Target, Wish
+from seatrial.resources.protocol import Kind, Requirements, Serverless, SupportsKeep, Target
 
 from .conftest import SCHEMA, fill
 
@@ -28,13 +28,13 @@ def rows(copy, table: str = "team") -> list[tuple]:
 def test_the_kind_needs_no_server() -> None:
     kind: Kind = SQLite()
     assert isinstance(kind, Serverless)
-    assert kind.spec(Wish.of(project=Path.cwd())).program is None
+    assert kind.spec(Requirements.of(project=Path.cwd())).program is None
 
 
 def test_the_address_is_known_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
     kind = SQLite()
-    spec = kind.spec(Wish.of(project=tmp_path))
+    spec = kind.spec(Requirements.of(project=tmp_path))
     endpoint = kind.endpoint(spec)
     address = kind.copy_address(endpoint, spec, "db_1")
     assert endpoint.version == sqlite3.sqlite_version
@@ -78,7 +78,7 @@ DYING = """
 import os, sqlite3, sys
 from pathlib import Path
 from seatrial.resources.kinds.sqlite import SQLite, store
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 overwrite = store.overwrite
 def dying(source, destination):
     overwrite(source, destination)
@@ -88,7 +88,7 @@ def dying(source, destination):
         os.kill(os.getpid(), 9)
 store.overwrite = dying
 kind = SQLite()
-spec = kind.spec(Wish.of(project=Path(sys.argv[1])))
+spec = kind.spec(Requirements.of(project=Path(sys.argv[1])))
 opened = kind.open(kind.endpoint(spec), spec)
 opened.build("key", "db_1", lambda target: target.execute("create table t (a)"))
 """
@@ -200,10 +200,10 @@ def test_a_file_left_by_a_crash_is_known_as_ours(tmp_path: Path, monkeypatch: py
 import os, sys
 from pathlib import Path
 from seatrial.resources.kinds.sqlite import SQLite
-from seatrial.resources.protocol import Wish
+from seatrial.resources.protocol import Requirements
 kind = SQLite()
 for at in ("sqlite:///test.db", ""):
-    spec = kind.spec(Wish.of(project=Path(sys.argv[1]), at=at))
+    spec = kind.spec(Requirements.of(project=Path(sys.argv[1]), at=at))
     endpoint = kind.endpoint(spec)
     store = kind.open(endpoint, spec)
     store.build("key", "db_1", lambda target: target.execute("PRAGMA journal_mode = WAL; CREATE TABLE t (a)"))
@@ -270,19 +270,19 @@ def test_a_copy_that_is_kept_for_ever_is_not_counted_among_the_ten(store: SQLite
 )
 def test_what_only_a_server_has_is_refused(wanted: dict[str, object], told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=told) as error:
-        SQLite().spec(Wish.of(project=tmp_path, **wanted))
+        SQLite().spec(Requirements.of(project=tmp_path, **wanted))
     assert error.value.fix
 
 
 def test_a_version_that_this_python_lacks_is_told(tmp_path: Path) -> None:
     kind = SQLite()
     with pytest.raises(ProviderError, match=">=99"):
-        kind.endpoint(kind.spec(Wish.of(project=tmp_path, version=">=99")))
+        kind.endpoint(kind.spec(Requirements.of(project=tmp_path, version=">=99")))
 
 
 def test_a_role_is_refused(make_store, tmp_path: Path) -> None:
     kind = SQLite()
-    spec = kind.spec(Wish.of(project=tmp_path))
+    spec = kind.spec(Requirements.of(project=tmp_path))
     with pytest.raises(ConfigError, match="no `role`"):
         kind.open(kind.endpoint(spec), spec, role="reader")
 
@@ -321,7 +321,7 @@ def test_durable_means_on_the_disk_and_not_in_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path))
     kind = SQLite()
     places = [
-        Path(kind.endpoint(kind.spec(Wish(project=tmp_path, durable=durable))).admin.database)
+        Path(kind.endpoint(kind.spec(Requirements(project=tmp_path, durable=durable))).admin.database)
         for durable in (True, False)
     ]
     assert places[0].is_relative_to(tmp_path)

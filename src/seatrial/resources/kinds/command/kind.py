@@ -16,7 +16,7 @@ from seatrial.core.children import search_path
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.command.program import FIELDS, CommandProgram
 from seatrial.resources.kinds.command.readiness import read
-from seatrial.resources.protocol import Address, ServerSpec, Wish
+from seatrial.resources.protocol import Address, Requirements, ServerSpec
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.command.store import CommandStore
@@ -39,18 +39,18 @@ class Command:
         }
     )
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What is to run. Raises `ConfigError` for a command line that can't be one."""
-        if wish.version or wish.url:
+        if requirements.version or requirements.url:
             raise ConfigError(
-                f"a command has no `{'version' if wish.version else 'url'}`",
+                f"a command has no `{'version' if requirements.version else 'url'}`",
                 cause="Seatrial does not know this program, it runs it",
                 fix="remove the key; a program that runs already needs no resource",
             )
-        command, reset = wish.options.get("command", ""), wish.options.get("reset", "")
-        scheme = wish.options.get("scheme", "http")
+        command, reset = requirements.options.get("command", ""), requirements.options.get("reset", "")
+        scheme = requirements.options.get("scheme", "http")
         words = _words(command)
-        if not (wish.at or "{port}" in command):
+        if not (requirements.at or "{port}" in command):
             raise ConfigError(
                 "`command` does not say on which port it listens",
                 cause="each worker's program has a port of its own, which is chosen by Seatrial",
@@ -63,16 +63,16 @@ class Command:
                 fix='write reset = "tests.services:empty", reset = "curl -X DELETE {url}", or '
                 'reset = "nothing" for a program that keeps nothing',
             )
-        readiness = read(wish.options.get("ready", "tcp"))
-        program = _path(words[0], wish.project)
+        readiness = read(requirements.options.get("ready", "tcp"))
+        program = _path(words[0], requirements.project)
         return replace(
-            wish.server(self.name),
+            requirements.server(self.name),
             durable=False,  # what is durable is the command's own affair
             exclusive=True,
             url_form="",
-            at=_at(wish.at, scheme) if wish.at else None,
-            program=CommandProgram(program, tuple(words[1:]), scheme, readiness, wish.project),
-            patience=_seconds(wish.options.get("patience", "60")),
+            at=_at(requirements.at, scheme) if requirements.at else None,
+            program=CommandProgram(program, tuple(words[1:]), scheme, readiness, requirements.project),
+            patience=_seconds(requirements.options.get("patience", "60")),
             ready_when=str(readiness),
             data=MappingProxyType({"command": command, "reset": reset}),
         )

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME, SYSTEM
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
+from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell
 from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class MySQL:
         self.name = brand.name
         self.drivers: Mapping[str, str] = MappingProxyType({style: _installed(style) for style in _LIBRARIES})
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted.
 
         Raises:
@@ -69,22 +69,23 @@ class MySQL:
         from seatrial.resources.kinds.mysql.program import MySQLProgram
         from seatrial.resources.kinds.mysql.sharing import shares
 
-        budget.read(wish.options, shares.OWN)
-        if wish.extensions:
+        budget.read(requirements.options, shares.OWN)
+        if requirements.extensions:
             raise ConfigError(
-                f"a {self.name} resource has no `extensions` ({', '.join(wish.extensions)})",
+                f"a {self.name} resource has no `extensions` ({', '.join(requirements.extensions)})",
                 cause="they are a matter of PostgreSQL",
                 fix="remove `extensions`",
             )
         return replace(
-            wish.server(self.name),
-            at=_at(wish.at) if wish.at else None,
+            requirements.server(self.name),
+            at=_at(requirements.at) if requirements.at else None,
             program=MySQLProgram(self._brand.executables, self.name),
             folders=_FOLDERS,
             url_needs=("host", "user"),
             url_form="mysql://USER:PASSWORD@HOST:PORT",
             url_schemes=_SCHEMES,
-            data=wish.options if wish.url else {},  # a budget is no matter of which server of ours it is
+            # On a server of our own there is no budget, and so nothing that makes one differ from another.
+            data=requirements.options if requirements.url else {},
         )
 
     def copy_address(self, endpoint: Endpoint, spec: ServerSpec, name: str, role: str = "") -> Address:
@@ -131,15 +132,15 @@ class MySQL:
 
         return shell(address, self._brand.clients)
 
-    def stranger(self, endpoint: Endpoint) -> Stranger:
+    def adoption_candidate(self, endpoint: Endpoint) -> AdoptionCandidate:
         """The database of the URL, looked at before it is adopted.
 
         Raises:
             ServerLost: the server does not take connections.
         """
-        from seatrial.resources.kinds.mysql.by_hand.adopt import stranger
+        from seatrial.resources.kinds.mysql.by_hand.adopt import adoption_candidate
 
-        return stranger(endpoint)
+        return adoption_candidate(endpoint)
 
 
 def mariadb() -> MySQL:

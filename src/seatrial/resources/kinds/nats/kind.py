@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Wheel, Wish
+from seatrial.resources.protocol import Address, Requirements, ServerSpec, Wheel
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.nats.store import NatsStore
@@ -34,20 +34,20 @@ class Nats:
     env: ClassVar[str] = "NATS_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` for an address that is none, and for a `url`."""
         from seatrial.resources.kinds.nats.program import NatsProgram
 
-        if wish.url:
+        if requirements.url:
             raise ConfigError(
                 "a nats resource can't use a `url`",
                 cause="a stream of somebody else's server can't be told from one of ours, and each reset removes them",
                 fix="remove `url`: Seatrial starts a server in some 10 ms",
             )
         return replace(
-            wish.server(self.name),
+            requirements.server(self.name),
             exclusive=True,
-            at=_at(wish.at) if wish.at else None,
+            at=_at(requirements.at) if requirements.at else None,
             program=NatsProgram(),
             url_form="",
             wheels=(_WHEEL,),

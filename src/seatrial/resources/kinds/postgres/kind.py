@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.postgres.places.wheels import WHEELS
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wish
+from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell
 from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Postgres:
     drivers: ClassVar[Mapping[str, str]] = {"sync": "psycopg", "async": "asyncpg"}
     options: ClassVar[Mapping[str, str]] = {"locale": "icu:de-DE", **budget.OPTIONS}
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted; `own` are the keys of `options`.
 
         Raises:
@@ -46,18 +46,18 @@ class Postgres:
         from seatrial.resources.kinds.postgres.program import PostgresProgram
         from seatrial.resources.kinds.postgres.sharing import shares
 
-        budget.read(wish.options, shares.OWN)
-        chosen.read(wish.options)
+        budget.read(requirements.options, shares.OWN)
+        chosen.read(requirements.options)
         return replace(
-            wish.server(self.name),
-            version=wish.version or ">=14",
-            at=address_of(wish.at, "at") if wish.at else None,
+            requirements.server(self.name),
+            version=requirements.version or ">=14",
+            at=address_of(requirements.at, "at") if requirements.at else None,
             program=PostgresProgram(),
             # A budget is no matter of which server of ours it is.
-            data={key: value for key, value in wish.options.items() if wish.url or key == "locale"},
+            data={key: value for key, value in requirements.options.items() if requirements.url or key == "locale"},
             wheels=WHEELS,
             url_schemes=_SCHEMES,
-            images=images(durable=wish.durable),
+            images=images(durable=requirements.durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )
 
@@ -122,15 +122,15 @@ class Postgres:
 
         return shell(address)
 
-    def stranger(self, endpoint: Endpoint) -> Stranger:
+    def adoption_candidate(self, endpoint: Endpoint) -> AdoptionCandidate:
         """The database of the URL, looked at before it is adopted.
 
         Raises:
             ServerLost: the server does not take connections.
         """
-        from seatrial.resources.kinds.postgres.by_hand.adopt import stranger
+        from seatrial.resources.kinds.postgres.by_hand.adopt import adoption_candidate
 
-        return stranger(endpoint)
+        return adoption_candidate(endpoint)
 
     @staticmethod
     def _owner(endpoint: Endpoint, spec: ServerSpec) -> Address:

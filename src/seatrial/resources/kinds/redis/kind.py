@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Shell, Stranger, Wheel, Wish
+from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell, Wheel
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.redis.store import RedisStore
@@ -67,27 +67,27 @@ class Redis:
         self.name = brand.name
         self.env = brand.env
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` where `at` is not the address of one."""
         from seatrial.resources.kinds.redis.program import RedisProgram, image
 
-        if wish.extensions:
+        if requirements.extensions:
             raise ConfigError(
-                f"a {self.name} resource has no `extensions` ({', '.join(wish.extensions)})",
+                f"a {self.name} resource has no `extensions` ({', '.join(requirements.extensions)})",
                 cause="modules of Redis are not built in",
                 fix="run a server that has them, and give its address as `url`",
             )
         repository, server, tags = self._brand.image
         return replace(
-            wish.server(self.name),
+            requirements.server(self.name),
             exclusive=True,
             url_needs=("host",),
             url_form="redis://:PASSWORD@HOST:PORT/0",
-            at=_at(wish.at) if wish.at else None,
+            at=_at(requirements.at) if requirements.at else None,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,
             extra="redis",
-            images=(image(repository, server, dict(tags), durable=wish.durable),),
+            images=(image(repository, server, dict(tags), durable=requirements.durable),),
             folders=_FOLDERS,
         )
 
@@ -114,11 +114,11 @@ class Redis:
 
         return shell(address)
 
-    def stranger(self, endpoint: Endpoint) -> Stranger:
+    def adoption_candidate(self, endpoint: Endpoint) -> AdoptionCandidate:
         """The server of the URL, looked at before it is adopted."""
-        from seatrial.resources.kinds.redis.strangers import stranger
+        from seatrial.resources.kinds.redis.adoption import adoption_candidate
 
-        return stranger(endpoint)
+        return adoption_candidate(endpoint)
 
 
 class Valkey(Redis):

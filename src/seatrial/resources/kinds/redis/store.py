@@ -10,12 +10,12 @@ from pathlib import Path
 from seatrial.core import folders
 from seatrial.core.locks import FileLock
 from seatrial.errors import ConfigError
+from seatrial.resources.kinds.redis.adoption import claim, refuses
 from seatrial.resources.kinds.redis.baseline.counters import Changed
 from seatrial.resources.kinds.redis.baseline.listening import Scripts
 from seatrial.resources.kinds.redis.baseline.restore import Restorer
 from seatrial.resources.kinds.redis.baseline.snapshot import Snapshot, load, surroundings, take
 from seatrial.resources.kinds.redis.copy import RedisCopy
-from seatrial.resources.kinds.redis.strangers import claim, refuses
 from seatrial.resources.kinds.redis.wire import ReplyError, Wire, information
 from seatrial.resources.protocol import Address, Endpoint, Target
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, ServerSpec, Wheel, Wish
+from seatrial.resources.protocol import Address, Requirements, ServerSpec, Wheel
 
 if TYPE_CHECKING:
     from seatrial.resources.kinds.s3.audit import Audit
@@ -36,7 +36,7 @@ class S3:
     env: ClassVar[str] = "S3_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted.
 
         Raises:
@@ -44,18 +44,18 @@ class S3:
         """
         from seatrial.resources.kinds.s3.program import WeedProgram
 
-        if wish.durable and not wish.url:
+        if requirements.durable and not requirements.url:
             raise ConfigError(
                 "an s3 resource of ours can't be `durable`",
                 cause="SeaweedFS can have the content of each object on the disk, but not the index that finds it",
                 fix="remove `durable`, or set `url` to a server that is",
             )
         return replace(
-            wish.server(self.name),
-            url=_server(wish.url),
+            requirements.server(self.name),
+            url=_server(requirements.url),
             url_needs=("host", "user"),
             url_form="http://KEY:SECRET@HOST:PORT",
-            at=_at(wish.at) if wish.at else None,
+            at=_at(requirements.at) if requirements.at else None,
             program=WeedProgram(),
             wheels=(_WHEEL,),
             folders=("/usr/local/bin", "/opt/homebrew/bin"),

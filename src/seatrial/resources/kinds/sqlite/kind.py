@@ -17,7 +17,7 @@ from seatrial.resources.kinds.sqlite.audit import Audit
 from seatrial.resources.kinds.sqlite.places import Memory
 from seatrial.resources.kinds.sqlite.store import MEMORY, SQLiteStore, memory_name
 from seatrial.resources.prompts import SqlPrompt
-from seatrial.resources.protocol import Address, Endpoint, ServerSpec, Shell, Wish
+from seatrial.resources.protocol import Address, Endpoint, Requirements, ServerSpec, Shell
 
 _NAMED_MEMORY = (3, 36, 0)
 """The SQLite from which connections share a database in memory by its name (release notes of 3.36.0)."""
@@ -37,24 +37,24 @@ class SQLite:
     def __init__(self, cache: Path | None = None) -> None:
         self._chosen_cache = cache
 
-    def spec(self, wish: Wish) -> ServerSpec:
+    def spec(self, requirements: Requirements) -> ServerSpec:
         """What is wanted. Raises `ConfigError` for what only a server has."""
-        if wish.url:
+        if requirements.url:
             raise ConfigError(
                 "a SQLite resource can't use a `url`",
                 cause="there is no server to use, and your own database file is never written to",
-                fix=f'remove `url`; to have our copy at a path, write at = "{wish.url}"',
+                fix=f'remove `url`; to have our copy at a path, write at = "{requirements.url}"',
             )
-        if wish.extensions:
+        if requirements.extensions:
             raise ConfigError(
-                f"a SQLite resource has no `extensions` ({', '.join(wish.extensions)})",
+                f"a SQLite resource has no `extensions` ({', '.join(requirements.extensions)})",
                 cause="extensions of SQLite are loaded by each connection, not by the database",
                 fix="remove `extensions`, and load them where your app connects",
             )
-        return replace(
-            wish.server(self.name),
-            at=Address(scheme=self.name, database=_database(wish.at, wish.project)) if wish.at else None,
-        )
+        spec = requirements.server(self.name)
+        if not requirements.at:
+            return spec
+        return replace(spec, at=Address(scheme=self.name, database=_database(requirements.at, requirements.project)))
 
     def endpoint(self, spec: ServerSpec) -> Endpoint:
         """The library in this process, and a folder for the copies of one run, which is made by `open`.

@@ -10,10 +10,10 @@ from seatrial.errors import ConfigError, Refused
 from seatrial.resources.kinds.mysql.connection import SYSTEM, Link, literal
 from seatrial.resources.kinds.mysql.databases import OURS, Databases, listed
 from seatrial.resources.kinds.mysql.locks import Locks
-from seatrial.resources.protocol import Endpoint, Stranger
+from seatrial.resources.protocol import AdoptionCandidate, Endpoint
 
 
-def stranger(endpoint: Endpoint) -> Stranger:
+def adoption_candidate(endpoint: Endpoint) -> AdoptionCandidate:
     """The database that `endpoint` names.
 
     Raises:
@@ -39,7 +39,7 @@ def stranger(endpoint: Endpoint) -> Stranger:
             f"WHERE table_schema = {literal(admin.database)}"
         )[0]
         ours = listed(link, admin.database)
-    return Stranger(
+    return AdoptionCandidate(
         what=f'the database "{admin.database}" at {admin.host}:{admin.port}',
         holds=f"{tables} {'table' if tables == 1 else 'tables'}, {int(size) / 2**20:.1f} MB" if tables else "",
         means="a run that needs a database of this name drops it, with all that is in it, and puts a copy there; "

@@ -7,7 +7,7 @@ from functools import partial
 from seatrial.core.redact import redact
 from seatrial.resources.kinds.postgres.connection import Link, identifier, literal
 from seatrial.resources.kinds.postgres.naming import Marker
-from seatrial.resources.protocol import Endpoint, Stranger
+from seatrial.resources.protocol import AdoptionCandidate, Endpoint
 
 _LOOK = """
 select pg_size_pretty(pg_database_size(current_database())),
@@ -19,7 +19,7 @@ ADOPTED = "adopted"
 """The marker's word for it: no run owns it, so none sweeps it away; whoever needs its name may replace it."""
 
 
-def stranger(endpoint: Endpoint) -> Stranger:
+def adoption_candidate(endpoint: Endpoint) -> AdoptionCandidate:
     """The database that `endpoint` names as its own."""
     admin = endpoint.admin
     inside = Link(endpoint, admin.database)
@@ -29,7 +29,7 @@ def stranger(endpoint: Endpoint) -> Stranger:
         inside.close()
     ours = Marker.read(comment) is not None
     kept = "" if ours or not comment else f'; its comment, "{redact(comment)}", is kept within our marker'
-    return Stranger(
+    return AdoptionCandidate(
         what=f'the database "{admin.database}" at {admin.host}:{admin.port}',
         holds=f"{tables} {'table' if tables == 1 else 'tables'}, {size}" if tables else "",
         means="a run that needs a database of this name drops it, with all that is in it, and puts a copy in its place"

@@ -9,7 +9,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import Refused, ServerLost
 from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, numbers
 from seatrial.resources.kinds.redis.wire import NAME, ReplyError, Wire
-from seatrial.resources.protocol import Endpoint, Stranger
+from seatrial.resources.protocol import AdoptionCandidate, Endpoint
 
 _MEANS = "the next test that uses it empties every database of it, and deletes its functions"
 
@@ -42,7 +42,7 @@ def claim(wire: Wire, endpoint: Endpoint) -> int:
     return last
 
 
-def stranger(endpoint: Endpoint) -> Stranger:
+def adoption_candidate(endpoint: Endpoint) -> AdoptionCandidate:
     """The server, looked at before it is adopted.
 
     Raises:
@@ -56,7 +56,7 @@ def stranger(endpoint: Endpoint) -> Stranger:
         raise refuses(endpoint, error) from error
     finally:
         wire.close()
-    return Stranger(
+    return AdoptionCandidate(
         what=f"the {endpoint.kind} server at {admin.host}:{admin.port}",
         holds=held,
         means=_MEANS,
