@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import psycopg
 import pytest
 from tests.resources.mounts import behind, needs_mounts
+from tests.resources.providers.chosen import keys
 
 from seatrial.core import folders
 from seatrial.resources.kinds.mysql import mariadb
@@ -20,7 +22,7 @@ from seatrial.resources.supervisor import client
 ODD = "with spaces, ünïcödé and 日本 'quotes' %s {braces}"
 KINDS = ("command", "mariadb", "nats", "postgres", "redis", "s3")
 START = """
-import sys
+import json, sys
 from pathlib import Path
 from seatrial.core import folders
 from seatrial.errors import SeatrialError
@@ -28,10 +30,9 @@ from seatrial.resources import registry
 from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
-project, name = sys.argv[1:]
-keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
+project, name, keys = sys.argv[1:]
 try:
-    spec = registry.kind(name).spec(Requirements(project=Path(project), options=keys if name == "command" else {}))
+    spec = registry.kind(name).spec(Requirements.of(project=Path(project), **json.loads(keys)))
     server = resolve(spec).provider.reserve(spec)
     server.start()
 except SeatrialError as error:
@@ -47,7 +48,7 @@ def start_behind(mounts, name="postgres", **environ):
     """Starts a server where these file systems are mounted."""
     hidden = ("SEATRIAL_", "XDG_")
     done = subprocess.run(
-        behind(mounts, sys.executable, "-c", START, "/", name),
+        behind(mounts, sys.executable, "-c", START, "/", name, json.dumps(keys(name))),
         env={name: value for name, value in os.environ.items() if not name.startswith(hidden)} | environ,
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.resources.providers.chosen import keys
 
 import seatrial
 from seatrial.core import guise, processes, wait
@@ -48,17 +50,15 @@ for root in folders.running(folders.cache().path):
 """
 
 ANY = """
-import os, shutil, sys
+import json, os, shutil, sys
 from pathlib import Path
 from seatrial.core import folders
 from seatrial.resources import registry
 from seatrial.resources.protocol import Requirements
 from seatrial.resources.resolve import resolve
 from seatrial.resources.supervisor import client
-name, keys = sys.argv[2], {}
-if name == "command":
-    keys = {"command": f"{sys.executable} -I -m http.server --bind 127.0.0.1 {{port}}", "reset": "nothing"}
-spec = registry.kind(name).spec(Requirements.of(project=Path(sys.argv[1]), **keys))
+project, name, keys = sys.argv[1:]
+spec = registry.kind(name).spec(Requirements.of(project=Path(project), **json.loads(keys)))
 server = resolve(spec).provider.reserve(spec)
 server.start()
 pid = server.instance.read("state.json")["pid"]
@@ -120,7 +120,7 @@ def run_as(uid, name):
     libraries = os.pathsep.join([str(Path(seatrial.__file__).parents[1]), str(Path(psycopg.__file__).parents[1])])
     try:
         done = subprocess.run(
-            [python, "-c", ANY, str(home), name],
+            [python, "-c", ANY, str(home), name, json.dumps(keys(name, python))],
             env={"HOME": str(home), "PATH": os.defpath, "PYTHONPATH": libraries, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=home,
             user=uid,
