@@ -94,6 +94,8 @@ DDL = templates(
     "alter table {t} alter v set default 'x'",
     "create or replace function note() returns trigger language plpgsql as 'begin return null; end'",
     "drop index if exists {t}_n_idx",
+    "alter sequence alone owned by {t}.n",
+    "alter table {t} set (toast.autovacuum_enabled = false)",
 )
 
 

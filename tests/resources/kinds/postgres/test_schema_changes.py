@@ -41,6 +41,8 @@ create type mood as enum ('sad'); create function f() returns int language sql a
         ("grant select on t to public", "relation t changed"),
         ("alter default privileges grant select on tables to public", "default privilege"),
         ("alter sequence t_id_seq increment 5", "sequence"),
+        ("alter sequence t_id_seq owned by none", "dependency of sequence t_id_seq dropped"),
+        ("alter table t set (toast.autovacuum_enabled = false)", "relation t changed"),
         ("alter table t replica identity full", "relation t changed"),
         ("alter table t set (fillfactor = 50)", "relation t changed"),
         ("create publication p for table t", "created"),

@@ -19,8 +19,8 @@ LARGE_OBJECTS = frozenset({2613, 2995})
 PG_CLASS = 1259
 PG_INDEX = 2610
 
-STATISTICS = frozenset({2619, 3429, 2608})
-"""pg_statistic, pg_statistic_ext_data (the planner's business), pg_depend (the other catalogs tell the same)."""
+STATISTICS = frozenset({2619, 3429})
+"""pg_statistic, pg_statistic_ext_data: the planner's business."""
 
 _RELATIONS = f"""
 select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,

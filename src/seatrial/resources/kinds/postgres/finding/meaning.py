@@ -23,6 +23,15 @@ VOLATILE: Mapping[str, str] = {
 }
 """Columns that change while the schema stays: storage, statistics, hints, and what CLUSTER leaves."""
 
+_ADDED: Mapping[str, str] = {
+    "pg_class": (
+        " || jsonb_build_object('toast', "
+        "(select t.reloptions from pg_catalog.pg_class t where t.oid = r.reltoastrelid))"
+    ),
+    "pg_depend": " || jsonb_build_object('describes', pg_catalog.pg_describe_object(r.classid, r.objid, r.objsubid))",
+}
+"""What belongs to a row and stands elsewhere: a table's options for its toast; the name of what depends."""
+
 _PASSING = (
     "(select oid from pg_catalog.pg_class where relpersistence = 't' or relnamespace = 99 "
     "or relnamespace in (select oid from pg_catalog.pg_namespace where nspname ~ '^pg_(toast_)?temp_'))"
@@ -45,7 +54,25 @@ _OF_RELATION: Mapping[str, str] = {
 }
 _OF_SCHEMA: Mapping[str, str] = {"pg_type": "typnamespace", "pg_proc": "pronamespace", "pg_namespace": "oid"}
 
-_NAMES = ("relname", "attname", "conname", "tgname", "proname", "typname", "nspname", "polname", "rulename", "extname")
+_ALONE = (
+    "(deptype in ('e', 'x') or deptype = 'a' and classid = 1259 and objid in "
+    f"(select oid from pg_catalog.pg_class where relkind = 'S' and oid not in {_PASSING}))"
+)
+"""What pg_depend alone tells: members of extensions and who depends on them, owners of sequences."""
+
+_NAMES = (
+    "relname",
+    "attname",
+    "conname",
+    "tgname",
+    "proname",
+    "typname",
+    "nspname",
+    "polname",
+    "rulename",
+    "extname",
+    "describes",
+)
 _NOUNS: Mapping[str, str] = {
     "pg_class": "relation",
     "pg_attribute": "column",
@@ -63,6 +90,7 @@ _NOUNS: Mapping[str, str] = {
     "pg_attrdef": "column default",
     "pg_sequence": "sequence",
     "pg_index": "index",
+    "pg_depend": "dependency of",
 }
 _SHOWN = 3
 _PLAIN = ("pg_namespace", "pg_class", "pg_proc", "pg_extension", "pg_trigger", "pg_policy", "pg_constraint")
@@ -110,7 +138,8 @@ class Meaning:
         for i in sorted(
             range(len(suspects)), key=lambda i: _PLAIN.index(names[i]) if names[i] in _PLAIN else len(_PLAIN)
         ):
-            words += _difference(names[i], before[i].rows, found[2 * i].rows)
+            if names[i] != "pg_depend" or not words:  # it changes with nearly everything, and says less
+                words += _difference(names[i], before[i].rows, found[2 * i].rows)
         if len(words) > _SHOWN:
             words[_SHOWN:] = [f"and {len(words) - _SHOWN} more"]
         return words
@@ -126,7 +155,9 @@ class Meaning:
         return self._rows(oid, f"xmin::text::bigint >= {self._horizon}")
 
     def _older(self, oid: int) -> str:
-        return f"select ctid::text from {self._catalogs[oid]} where xmin::text::bigint < {self._horizon}"
+        name = self._catalogs[oid]
+        telling = f" and {_ALONE}" if name == "pg_catalog.pg_depend" else ""  # few of many
+        return f"select ctid::text from {name} where xmin::text::bigint < {self._horizon}{telling}"
 
     def _at(self, oid: int, places: Iterable[str]) -> str:
         listed = ",".join(f'"{place}"' for place in places)
@@ -142,7 +173,10 @@ class Meaning:
             where += f" and {_OF_SCHEMA[name]} not in {_PASSING_SCHEMAS}"
         if name == "pg_description":
             where += f" and not (classoid = 1259 and objoid in {_PASSING})"
-        return f"select (to_jsonb(r) - '{volatile}'::text[])::text, to_jsonb(r) from {table} r where {where}"
+        if name == "pg_depend":
+            where += f" and {_ALONE}"
+        row = f"(to_jsonb(r){_ADDED.get(name, '')})"
+        return f"select ({row} - '{volatile}'::text[])::text, {row} from {table} r where {where}"
 
 
 def _difference(catalog: str, before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]) -> list[str]:
