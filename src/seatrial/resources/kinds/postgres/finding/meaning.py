@@ -133,7 +133,7 @@ class Meaning:
             oid: self._places[oid].difference(p for (p,) in found[2 * i + 1].rows) for i, oid in enumerate(suspects)
         }
         before = reference.run("; ".join(self._at(oid, lost[oid]) for oid in suspects))
-        words = []
+        words: list[str] = []
         names = [self._catalogs[oid].removeprefix("pg_catalog.") for oid in suspects]
         for i in sorted(
             range(len(suspects)), key=lambda i: _PLAIN.index(names[i]) if names[i] in _PLAIN else len(_PLAIN)
