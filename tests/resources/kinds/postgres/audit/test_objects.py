@@ -8,6 +8,7 @@ import pytest
 
 from seatrial.errors import IsolationError
 from seatrial.isolation.audit import leak
+from seatrial.resources.kinds.postgres.audit import catalogs
 
 SCHEMA = """
 create table base (id serial primary key, v text default 'x', n int check (n > 0));
@@ -167,6 +168,18 @@ def test_what_sessions_leave_is_named(fresh: Any) -> None:
         idle.execute("rollback")
     assert {one.kind for one in found} == {"advisory lock", "temporary object", "open transaction"}
     assert fresh.differences() == (), "they end with their sessions"
+
+
+def test_a_temporary_function_of_who_is_still_connected_changes_no_digest(fresh: Any) -> None:
+    """It is there whenever the log was read: the meaning of each function would be read after every test."""
+    with fresh.connect() as reader, fresh.connect() as connection:
+        known = catalogs.find(connection)
+        before = catalogs.digests(connection, known)
+        reader.execute("create function pg_temp.f(int) returns int language sql as 'select 1'")
+        assert catalogs.digests(connection, known) == before
+        reader.execute("create function f(int) returns int language sql as 'select 1'")
+        changed = {name for name, one in catalogs.digests(connection, known).items() if one != before[name]}
+        assert changed == {"pg_depend", "pg_proc"}
 
 
 def test_a_prepared_transaction_is_named(fresh: Any) -> None:
