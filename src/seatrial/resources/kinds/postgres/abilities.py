@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres.finding.log import (
-    DECLARE,
-    FIRST_WITH_BLOCKS,
-    FIRST_WITH_FLUSH,
-    FIRST_WITH_QUIET,
-)
+from seatrial.resources.kinds.postgres.connection import FIRST_WITH_QUIET
+from seatrial.resources.kinds.postgres.finding.log import DECLARE, FIRST_WITH_BLOCKS, FIRST_WITH_FLUSH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
 from seatrial.core.redact import redact
-from seatrial.errors import ServerLost
+from seatrial.errors import IsolationError, ServerLost
 from seatrial.resources.sharing import crowded
 
 if TYPE_CHECKING:
@@ -24,10 +24,15 @@ FIRST_OF_USERS = 16384
 RESTART = 10.0
 """Seconds that a server gets to come back from a crash of one of its processes, which restarts all of them."""
 
+FIRST_WITH_QUIET = 170000
+"""`event_triggers = off` came with PostgreSQL 17, as did event triggers for logins."""
+
 _GONE = ("refused", "No such file", "could not translate", "timeout")
 """Nobody listens. Any other failure to connect may be a server that restarts after a crash of a backend."""
 _REFUSALS = ("does not exist", "permission denied", "not currently accepting", "authentication", "pg_hba")
 """The server answers, and refuses the connection."""
+_THROWN = ("CONTEXT:",)
+"""The error came out of a function: an event trigger for logins does not let us in."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 
 SETTINGS: Mapping[str, str] = {
@@ -89,6 +94,7 @@ class Link:
         self._settings = {**SETTINGS, **(settings or {})}
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._prepared: set[str] = set()
+        self._quiet: Mapping[str, str] | None = None
 
     @property
     def pid(self) -> int:
@@ -99,6 +105,17 @@ class Link:
     def version(self) -> int:
         """The server's version as PostgreSQL numbers it: 180006."""
         return self._open().info.server_version
+
+    def quiet(self) -> Mapping[str, str]:
+        """Settings with which a connection of ours calls nobody's event triggers, as far as our role may have them.
+
+        A trigger for logins may write, even to a template; and where it can't, as in the reference, it lets nobody in.
+        """
+        if self._quiet is None:
+            may = "select has_parameter_privilege(current_user, 'event_triggers', 'SET')"
+            known = self.version >= FIRST_WITH_QUIET and self.rows(may)[0][0]
+            self._quiet = {"event_triggers": "off"} if known else {}
+        return self._quiet
 
     def run(self, script: str, prepared: Mapping[str, str] | None = None, *, again: bool = True) -> list[Result]:
         """Run a script; if our connection was ended meanwhile, once more on a new one, where that does no harm.
@@ -263,6 +280,12 @@ def _connect_through_a_restart(
         try:
             return connect(endpoint, address, settings, application=APPLICATION)
         except psycopg.OperationalError as error:
+            if _says(error, _THROWN):
+                raise IsolationError(
+                    f'an event trigger does not let us log in to the database "{address.database}"',
+                    cause=redact(str(error), address.password),
+                    fix=f"GRANT SET ON PARAMETER event_triggers TO {identifier(address.user)}; -- we switch it off",
+                ) from error
             if _says(error, _REFUSALS) or _is_full(error):
                 raise
             if wait.now() < until and not _says(error, _GONE):

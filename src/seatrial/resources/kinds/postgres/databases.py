@@ -221,7 +221,7 @@ class Databases:
             from pg_subscription where subdbid = (select oid from pg_database where datname = {literal(name)})"""
         )
         if lasting:
-            inside = Link(self._endpoint, name)
+            inside = Link(self._endpoint, name, self._admin.quiet())
             for (statement,) in lasting:
                 inside.run(statement)
             inside.close()

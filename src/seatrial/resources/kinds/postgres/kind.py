@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
@@ -14,6 +14,8 @@ from seatrial.resources.sharing import budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import psycopg
 
     from seatrial.resources.kinds.postgres.audit import Audit
     from seatrial.resources.kinds.postgres.store import PostgresStore
@@ -100,13 +102,11 @@ class Postgres:
 
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
         """The audit of the copy at `address`; of the server's roles as well, where nobody else uses it (`alone`)."""
-        import psycopg
-
         from seatrial.resources.kinds.postgres.audit import Audit
 
         admin = endpoint.admin
         connect = partial(
-            psycopg.connect,
+            _quietly,
             host=admin.host,
             port=admin.port,
             user=admin.user,
@@ -143,6 +143,18 @@ class Postgres:
         else:
             user, password, host, port = OWNER, admin.password, admin.host, admin.port
         return Address(scheme=SCHEME, host=host, port=port, user=user, password=password)
+
+
+def _quietly(**where: Any) -> psycopg.Connection[Any]:
+    """A connection that calls no event trigger for logins, as far as the server has such and our role may."""
+    import psycopg
+
+    try:
+        return psycopg.connect(**where, options="-c event_triggers=off")
+    except psycopg.OperationalError as error:
+        if "event_triggers" not in str(error):
+            raise
+        return psycopg.connect(**where)
 
 
 def address_of(url: str, key: str) -> Address:

@@ -29,7 +29,7 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
         f"select pg_terminate_backend(pid) from pg_stat_activity "
         f"where datname = {literal(name)} and pid <> pg_backend_pid()"
     )
-    inside = Link(endpoint, name)
+    inside = Link(endpoint, name, admin.quiet())
     try:
         inside.run(
             """DO $$ declare one record; begin
@@ -52,14 +52,16 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
     return int(admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
 
 
-def fragile(endpoint: Endpoint, name: str) -> bool:
+def fragile(admin: Link, endpoint: Endpoint, name: str) -> bool:
     """Whether a database has rows in unlogged tables: a crash of the server, of one backend even, empties these."""
-    return _asked(endpoint, name, f"select exists({_UNLOGGED} and pg_relation_size(oid) > 0)")
+    return _asked(admin, endpoint, name, f"select exists({_UNLOGGED} and pg_relation_size(oid) > 0)")
 
 
-def intact(endpoint: Endpoint, name: str) -> bool:
+def intact(admin: Link, endpoint: Endpoint, name: str) -> bool:
     """Whether the rows are still there that `seal` has counted in unlogged tables."""
-    return _asked(endpoint, name, f"select not exists({_UNLOGGED} and relpages > 0 and pg_relation_size(oid) = 0)")
+    return _asked(
+        admin, endpoint, name, f"select not exists({_UNLOGGED} and relpages > 0 and pg_relation_size(oid) = 0)"
+    )
 
 
 def spoiled() -> ServerLost:
@@ -71,8 +73,8 @@ def spoiled() -> ServerLost:
     )
 
 
-def _asked(endpoint: Endpoint, name: str, question: str) -> bool:
-    inside = Link(endpoint, name)
+def _asked(admin: Link, endpoint: Endpoint, name: str, question: str) -> bool:
+    inside = Link(endpoint, name, admin.quiet())
     try:
         return bool(inside.rows(question)[0][0])
     finally:

@@ -227,7 +227,7 @@ class PostgresStore:
                 roles = rollcall.made_in(oid)
             roles += self._ensure_role()
             horizon = sealing.seal(self._admin, self._endpoint, name)
-            fragile = sealing.fragile(self._endpoint, name)
+            fragile = sealing.fragile(self._admin, self._endpoint, name)
             self._databases.rename(name, template_name(key))
             marker = Marker(what="template", key=key, horizon=horizon, since=self._upkeep.now(), roles=roles)
             self._databases.mark(template_name(key), replace(marker, fragile=fragile))
@@ -245,7 +245,7 @@ class PostgresStore:
         marker = found.marker if found is not None and not found.broken else None
         if marker is None or (marker.what, marker.key) != ("template", key):
             return None
-        if marker.fragile and not sealing.intact(self._endpoint, template_name(key)):
+        if marker.fragile and not sealing.intact(self._admin, self._endpoint, template_name(key)):
             return None
         now = int(self._admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
         # Transaction ids are compared as 32 bit numbers: a template of an older round is made anew.
@@ -327,7 +327,7 @@ class PostgresStore:
                     self._databases.create(name, marker, template_name(key))
             finally:
                 self._admin.run(f"SELECT pg_advisory_unlock({lock})")
-            self._references[key] = Link(self._endpoint, name, REFERENCE)
+            self._references[key] = Link(self._endpoint, name, {**REFERENCE, **self._admin.quiet()})
         return self._references[key]
 
     def _target(self, name: str) -> Target:

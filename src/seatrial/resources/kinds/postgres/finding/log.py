@@ -16,8 +16,6 @@ FIRST_WITH_BLOCKS = 160000
 """pg_get_wal_block_info came with PostgreSQL 16."""
 FIRST_WITH_FLUSH = 170000
 """pg_logical_emit_message flushes the log by itself since PostgreSQL 17; before, a commit does it."""
-FIRST_WITH_QUIET = 170000
-"""`event_triggers = off` came with PostgreSQL 17: what we declare for ourselves calls nobody's triggers."""
 
 INDEXES = ("Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN")
 """Resource managers that say nothing which the heap's own records do not say."""

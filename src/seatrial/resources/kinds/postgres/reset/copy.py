@@ -102,8 +102,7 @@ class PostgresCopy:
         # On a server of ours a commit costs no wait for the disk, and an undo then outlasts a crash of a backend.
         base = {**UNDO, "synchronous_commit": "on" if source.endpoint.owned else "off"}
         settings = base if source.abilities.replica else {**base, "session_replication_role": "replica"}
-        quiet = {"event_triggers": "off"} if source.abilities.near else {}
-        self._link = Link(source.endpoint, source.address.database, {**settings, **quiet})
+        self._link = Link(source.endpoint, source.address.database, {**settings, **source.admin.quiet()})
         self.renew()
 
     @property
