@@ -133,6 +133,34 @@ PROJECT = {
 
             Group.objects.create(name="seeded")
         """,
+    "tests/test_1_layer.py": """
+        import pytest
+        from django.contrib.auth.models import Group
+        from django.test import TestCase
+
+
+        @pytest.fixture(scope="module", autouse=True)
+        def stock(django_db_setup, django_db_blocker):
+            with django_db_blocker.unblock():
+                Group.objects.create(name="of the module")
+            yield
+            with django_db_blocker.unblock():
+                Group.objects.create(name="of its tear-down")
+
+
+        class TestThatIsTheLastOfItsModule(TestCase):
+            def test_one(self):
+                assert set(Group.objects.values_list("name", flat=True)) == {"seeded", "of the module"}
+        """,
+    "tests/test_2_after.py": """
+        from django.contrib.auth.models import Group
+        from django.test import TestCase
+
+
+        class TestAfterTheModule(TestCase):
+            def test_one(self):
+                assert [each.name for each in Group.objects.all()] == ["seeded"]
+        """,
     "tests/test_shop.py": """
         import threading
 
@@ -242,7 +270,7 @@ PROJECT = {
                 Item.objects.count()
         """,
 }
-TESTS = 17
+TESTS = 19
 DJANGO = ("-p", "pytest_django.plugin")
 
 
@@ -272,7 +300,10 @@ def test_settings_that_read_the_environment_on_two_workers(service, passes):
 
 def test_settings_that_are_written_down_lead_to_the_copy_all_the_same(service, passes):
     service.write({"settings.py": SETTINGS + WRITTEN_DOWN, "pyproject.toml": configured("django")})
-    assert "patch: Django DATABASES" in passes(*DJANGO, passed=TESTS)
+    told = passes(*DJANGO, passed=TESTS)
+    assert "patch: Django DATABASES" in told
+    # Django's transaction is inside the test's own part, also where only a marker asks for it.
+    assert "left a connection" not in told
 
 
 def test_a_resource_that_none_of_the_databases_can_mean_is_named(service):

@@ -118,6 +118,25 @@ def _of_services(harness: Harness) -> dict[str, _Recipe]:
     }
 
 
+def put_first(item: pytest.Item) -> None:
+    """Let the own part of a test enclose all of its own fixtures, those that installed plugins run by themselves too.
+
+    pytest-django opens its transaction in one of these: it must be over when the test is.
+    """
+    found = getattr(item, "fixturenames", None)
+    asked = getattr(item, "_fixtureinfo", None)  # there is no public way to the scope of what a test asks for
+    if not isinstance(found, list) or OWN_PART not in found or asked is None:
+        return
+
+    def own(name: str) -> bool:
+        definitions = asked.name2fixturedefs.get(name)
+        return not definitions or definitions[-1].scope == "function"
+
+    found.remove(OWN_PART)
+    first = next((place for place, name in enumerate(found) if own(name) and name != "request"), len(found))
+    found.insert(first, OWN_PART)
+
+
 def names(harness: Harness, *, with_app: bool) -> dict[str, tuple[str, ...]]:
     """Every fixture's name, long and short, with the resources that a test uses by asking for it."""
     everything = tuple(harness.resources)

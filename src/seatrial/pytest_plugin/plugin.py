@@ -107,6 +107,12 @@ class SeatrialPlugin:
             lines.append("  audit: after each test every database is compared with its baseline")
         return lines
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """See that nothing of a test's own is set up before its own part."""
+        for item in items:
+            fixtures.put_first(item)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Before the first test: start what the collected tests use, and what has a fixed address."""
