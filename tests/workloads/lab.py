@@ -17,7 +17,7 @@ from seatrial.errors import NeedsClone
 from seatrial.resources import registry
 from seatrial.resources.kinds.postgres.audit import Audit, Difference
 from seatrial.resources.kinds.postgres.naming import reference_name
-from seatrial.resources.protocol import Address, Requirements, Target
+from seatrial.resources.protocol import Address, Endpoint, Requirements, Target
 from seatrial.resources.resolve import resolve
 
 from .split import Statement
@@ -59,11 +59,18 @@ class Lab:
         """As a superuser."""
         return psycopg.connect(self.url(database), autocommit=True, options=LIMITS)
 
-    def bench(self, layer: Callable[[psycopg.Connection[Any]], None], name: str) -> Bench:
-        """A copy of a template that `layer` fills."""
+    def lesser(self) -> Endpoint:
+        """The same server, as a role knows it that may create databases and nothing else."""
+        with self.connect("postgres") as admin, suppress(psycopg.errors.DuplicateObject):
+            admin.execute("create role lesser login createdb password 'x'")
+        endpoint = self.server.endpoint
+        return replace(endpoint, owned=False, admin=replace(endpoint.admin, user="lesser", password="x"))
+
+    def bench(self, layer: Callable[[psycopg.Connection[Any]], None], name: str, *, lesser: bool = False) -> Bench:
+        """A copy of a template that `layer` fills; with `lesser`, all but the audit is done by such a role."""
         name = f"{name}_{next(self._numbers)}"
         key = hashlib.sha256(name.encode()).hexdigest()
-        store = self.kind.open(self.server.endpoint, self.spec)
+        store = self.kind.open(self.lesser() if lesser else self.server.endpoint, self.spec)
 
         def fill(target: Target) -> None:
             with psycopg.connect(target.address.url(), autocommit=True, options=LIMITS) as connection:
@@ -74,7 +81,7 @@ class Lab:
         except BaseException:
             store.close()
             raise
-        return Bench(self, store, key, name)
+        return Bench(self, store, key, name, lesser=lesser)
 
     def forget(self, key: str) -> None:
         """Remove a template and all that was made from it."""
@@ -94,16 +101,18 @@ class Lab:
 class Bench:
     """One copy with its baseline. A workload runs on it, then `back` undoes and audits."""
 
-    def __init__(self, lab: Lab, store: Any, key: str, name: str) -> None:
+    def __init__(self, lab: Lab, store: Any, key: str, name: str, *, lesser: bool = False) -> None:
         self.lab = lab
         self.store = store
         self.key = key
         self.name = name
         self._reader: _Reader | None = None
+        self._lesser = lesser
         self.copy = store.checkout(key, name)
         store._reference(key)  # the database that it reads lost rows from, made now: the audit names differences by it
         self.audit = Audit(self._read, reference=lambda: lab.connect(reference_name(key)), roles=None)
         self.baseline = self.audit.baseline()
+        self._leave()
         self.copy.mark()
 
     @property
@@ -125,12 +134,19 @@ class Bench:
         except NeedsClone as error:
             self.copy.renew()
             path, reason = "clone", str(error)
-        differences = self.audit.differences(self.baseline)
+        differences = self.differences()
         if differences:
             self.copy.renew()
             self.baseline = self.audit.baseline()
+            self._leave()
         self.copy.mark()
         return Back(path=path, reason=reason, differences=differences)
+
+    def differences(self) -> tuple[Difference, ...]:
+        """What the audit finds."""
+        found = self.audit.differences(self.baseline)
+        self._leave()
+        return found
 
     def close(self) -> None:
         """Remove copy and template."""
@@ -140,6 +156,11 @@ class Bench:
         self.store.forget(self.key)
         self.store.close()
         self.lab.forget(self.key)
+
+    def _leave(self) -> None:
+        """The audit reads as a superuser, whose connections a lesser role can't end when it drops a database."""
+        if self._lesser and self._reader is not None:
+            self._reader.end()
 
     def _read(self) -> psycopg.Connection[Any]:
         """The audit's own connection, kept from audit to audit: a new one would read and plan all anew each time."""

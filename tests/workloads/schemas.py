@@ -15,6 +15,16 @@ KEYS = {
 }
 ACTIONS = ("no action", "cascade", "set null", "restrict", "set default")
 DEFERRED = ("", "deferrable", "deferrable initially deferred")
+GENERATED = {
+    "pure": "g int generated always as (n * 2) stored",
+    "altered": "g int generated always as (twice(n)) stored",
+}
+"""A stored column that is computed as ever, and one whose function was replaced when the rows were there."""
+RULES = {
+    "keeps": "on delete to {t} do instead nothing",
+    "refuses": "on insert to {t} do instead nothing",
+    "notes": "on delete to {t} do also insert into audit_log (v) values ('rule')",
+}
 FIRES = {"origin": "", "always": "enable always", "replica": "enable replica"}
 
 
@@ -25,6 +35,8 @@ class Reference:
     target: int
     action: str
     deferred: str
+    fires: str = "origin"
+    """When its own triggers fire: only a superuser may change that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +46,11 @@ class Table:
     number: int
     key: str
     kind: str
-    generated: bool
+    generated: str
     trigger: str
     rows: int
     references: tuple[Reference, ...]
+    rule: str = ""
 
     @property
     def name(self) -> str:
@@ -53,7 +66,7 @@ class Table:
         """Its DDL, without foreign keys."""
         columns = [KEYS[self.key], "v text", "n int default 0", "r0 int", "r1 int"]
         if self.generated:
-            columns.append("g int generated always as (n * 2) stored")
+            columns.append(GENERATED[self.generated])
         body = f"({', '.join(columns)})"
         if self.kind == "partitioned":
             return (
@@ -76,7 +89,9 @@ class Schema:
 
     def sql(self) -> str:
         """A script that makes it, with its rows."""
-        parts = ["create sequence shared; create sequence alone cache 1;", *(table.create() for table in self.tables)]
+        twice = "create or replace function twice(i int) returns int immutable language sql as 'select i * {}';"
+        parts = ["create sequence shared; create sequence alone cache 1;", twice.format(2)]
+        parts += [table.create() for table in self.tables]
         parts.append("create table audit_log (id bigserial, v text, n int default 0, r0 int, r1 int);")
         parts.append(
             "create function note() returns trigger language plpgsql as "
@@ -91,7 +106,7 @@ class Schema:
                 parts.append(
                     f"insert into {table.name}_child (id, v, more) overriding system value values (500, 'child', 1);"
                 )
-        parts += self._keys()
+        parts += [*self._keys(), twice.format(3)]
         for table in self.tables:
             if self.indexes:
                 parts.append(f"create index on {table.name} (n); create index on {table.name} (v) where n > 3;")
@@ -102,6 +117,8 @@ class Schema:
                 )
                 if FIRES[table.trigger]:
                     parts.append(f"alter table {table.name} {FIRES[table.trigger]} trigger {name};")
+            if table.rule:
+                parts.append(f"create rule ruled_{table.number} as {RULES[table.rule].format(t=table.name)};")
         if self.view:
             parts.append("create materialized view seen as select n, count(*) as c from t0 group by n;")
         return "\n".join(parts)
@@ -117,19 +134,33 @@ class Schema:
                     some = f"(array(select id from {target.name} order by id))[1 + {table.name}.n % {target.rows}]"
                     filled.append(f"update {table.name} set r{column} = {some};")
                 added.append(
-                    f"alter table {table.name} add foreign key (r{column}) references {target.name} (id) "
-                    f"on delete {reference.action} on update {reference.action} {reference.deferred};"
+                    f"alter table {table.name} add constraint key_{table.number}_{column} foreign key (r{column}) "
+                    f"references {target.name} (id) on delete {reference.action} on update {reference.action} "
+                    f"{reference.deferred};"
                 )
+                if FIRES[reference.fires]:
+                    added.append(
+                        "do $$ declare one record; begin for one in select tgrelid::regclass as name, tgname "
+                        "from pg_trigger t join pg_constraint c on c.oid = t.tgconstraint "
+                        f"where conname = 'key_{table.number}_{column}' loop execute format("
+                        f"'alter table %s {FIRES[reference.fires]} trigger %I', one.name, one.tgname); end loop; end $$;"
+                    )
         return filled + added
 
 
-references = st.builds(
-    Reference, target=st.integers(0, 3), action=st.sampled_from(ACTIONS), deferred=st.sampled_from(DEFERRED)
-)
+def references(*, superuser: bool) -> st.SearchStrategy[Reference]:
+    """One foreign key."""
+    return st.builds(
+        Reference,
+        target=st.integers(0, 3),
+        action=st.sampled_from(ACTIONS),
+        deferred=st.sampled_from(DEFERRED),
+        fires=st.sampled_from(["origin", *FIRES] if superuser else ["origin"]),
+    )
 
 
 @st.composite
-def tables(draw: st.DrawFn, number: int) -> Table:
+def tables(draw: st.DrawFn, number: int, *, superuser: bool) -> Table:
     """One table."""
     kind = draw(st.sampled_from(["ordinary", "ordinary", "ordinary", "unlogged", "partitioned", "inherited"]))
     return Table(
@@ -138,19 +169,20 @@ def tables(draw: st.DrawFn, number: int) -> Table:
         key=draw(
             st.sampled_from(sorted(KEYS if kind != "partitioned" else {"serial": "", "by default": "", "plain": ""}))
         ),
-        generated=draw(st.booleans()),
+        generated=draw(st.sampled_from(["", *GENERATED])),
         trigger=draw(st.sampled_from(["", "", *FIRES])),
         rows=draw(st.sampled_from([0, 0, 1, 7, 300])),
-        references=tuple(draw(st.lists(references, max_size=2))),
+        references=tuple(draw(st.lists(references(superuser=superuser), max_size=2))),
+        rule=draw(st.sampled_from(["", "", "", *RULES])),
     )
 
 
 @st.composite
-def schemas(draw: st.DrawFn) -> Schema:
-    """One to four tables."""
+def schemas(draw: st.DrawFn, *, superuser: bool = True) -> Schema:
+    """One to four tables; what only a superuser may make is left out where none makes it."""
     count = draw(st.integers(1, 4))
     return Schema(
-        tables=tuple(draw(tables(number)) for number in range(count)),
+        tables=tuple(draw(tables(number, superuser=superuser)) for number in range(count)),
         view=draw(st.booleans()),
         indexes=draw(st.booleans()),
     )

@@ -33,11 +33,28 @@ where c.relpersistence <> 't' and c.relkind in ('r', 'S', 'm', 't')
 
 _GUARDS = f"""
 select tgrelid::bigint, format('TRIGGER %I', tgname), tgenabled::text from pg_trigger
-where tgenabled in ('A', 'R') and tgrelid >= {FIRST_OF_USERS} and not tgisinternal
+where tgenabled in ('A', 'R') and tgrelid >= {FIRST_OF_USERS}
 union all
 select ev_class::bigint, format('RULE %I', rulename), ev_enabled::text from pg_rewrite
 where ev_enabled in ('A', 'R') and ev_class >= {FIRST_OF_USERS} and rulename <> '_RETURN'
 """
+
+_HEARD = f"""
+select tgrelid::bigint from pg_trigger where tgenabled <> 'D' and not (tgisinternal and tgfoid in (
+  select oid from pg_proc where pronamespace = 11 and (proname ~ '^RI_FKey_' or proname = 'unique_key_recheck')))
+union
+select ev_class::bigint from pg_rewrite
+where ev_enabled <> 'D' and ev_class >= {FIRST_OF_USERS} and rulename <> '_RETURN'
+"""
+"""PostgreSQL 14 calls a partition's triggers internal, as it does those of foreign keys."""
+
+_KEYS = """
+select distinct coalesce(child.relid, conrelid)::bigint, coalesce(parent.relid, confrelid)::bigint,
+  confdeltype in ('c', 'n', 'd')
+from pg_constraint left join lateral pg_partition_tree(conrelid) child on child.isleaf
+left join lateral pg_partition_tree(confrelid) parent on parent.isleaf where contype = 'f'
+"""
+"""Of partitioned tables the partitions: they have the rows."""
 
 _CLUSTERED = f"""
 select i.indrelid::bigint, quote_ident(c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid
@@ -73,14 +90,14 @@ class Catalog:
     cached_sequences: tuple[str, ...]
     """Sequences with CACHE above 1: their numbers live on in the connections that took them."""
     guards: Mapping[int, tuple[tuple[str, str], ...]]
-    """Table -> its triggers and rules that fire even for a replica: ("TRIGGER x", "A")."""
+    """Table -> its triggers, a foreign key's among them, and rules that fire even for a replica: ("TRIGGER x", "A")."""
     clustered: Mapping[int, str]
     """Table -> the index it is clustered on, quoted."""
     large_objects: bool
     triggered: frozenset[int]
-    """Tables with enabled triggers of the user's: they matter where our role may not silence them."""
-    foreign_keys: tuple[tuple[int, int], ...]
-    """Child and parent of each foreign key."""
+    """Tables with enabled triggers or rules of the user's: they matter where our role may not silence them."""
+    foreign_keys: tuple[tuple[int, int, bool], ...]
+    """Child and parent of each foreign key, and whether the child's rows change where the parent's are deleted."""
 
     def filenodes(self) -> dict[int, int]:
         """The oid of each relation by filenode: as they are in a fresh copy."""
@@ -110,8 +127,7 @@ def describe(link: Link) -> Catalog:
         {_CLUSTERED};
         select exists(select from pg_largeobject_metadata);
         select seqrelid::regclass::text from pg_sequence where seqcache > 1;
-        select distinct tgrelid::bigint from pg_trigger where not tgisinternal and tgenabled <> 'D';
-        select distinct conrelid::bigint, confrelid::bigint from pg_constraint where contype = 'f'"""
+        {_HEARD}; {_KEYS}"""
     )
     sized = {row[0]: row for row in found.rows if row[6] > 0}
     seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
@@ -142,7 +158,7 @@ def describe(link: Link) -> Catalog:
         clustered=dict(marked.rows),
         large_objects=large.rows[0][0],
         triggered=frozenset(oid for (oid,) in triggers.rows),
-        foreign_keys=tuple((child, parent) for child, parent in keys.rows if {child, parent} <= relations.keys()),
+        foreign_keys=tuple(key for key in keys.rows if {*key[:2]} <= relations.keys()),
     )
 
 

@@ -16,21 +16,24 @@ def in_order(plan: Plan, catalog: Catalog) -> dict[int, int]:
     """A rank for each table of the plan: rows are deleted from the highest to the lowest, and given back the other way.
 
     Raises:
-        NeedsClone: a trigger would see the undo, foreign keys go in a circle, or a delete could cascade to seed rows.
+        NeedsClone: a trigger or rule would see it, foreign keys go in a circle, or a delete could reach seed rows.
     """
-    restored = {seed.relation.oid: seed.relation for seed in (*plan.full, *(seed for seed, _ in plan.rows))}
-    touched = {one.oid: one for one in plan.empty} | restored
+    changed = {seed.relation.oid for seed in plan.full} | {seed.relation.oid for seed, found in plan.rows if found.lost}
+    tables = [*plan.empty, *(seed.relation for seed in plan.full), *(seed.relation for seed, _ in plan.rows)]
+    touched = {one.oid: one for one in tables}
     for oid, relation in touched.items():
         if oid in catalog.triggered:
-            raise NeedsClone(f"{relation.label} has triggers, which our role on this server may not silence")
-    for child, parent in catalog.foreign_keys:
-        if parent in restored and catalog.relations[child].seeded:
+            raise NeedsClone(f"{relation.label} has triggers or rules, which our role on this server may not silence")
+    for child, parent, follows in catalog.foreign_keys:
+        # New rows alone may go: the server says it where a row refers to one. But it says nothing of rows that follow,
+        # and not every key holds for the seed: one may be NOT VALID, or the rows were loaded without it.
+        if parent in touched and catalog.relations[child].seeded and (follows or parent in changed):
             raise NeedsClone(
-                f"{catalog.relations[child].label} refers to seed rows of {restored[parent].label} that were changed, "
+                f"{catalog.relations[child].label} refers to rows of {touched[parent].label} that were changed, "
                 "and our role on this server may not silence foreign keys"
             )
     sorter: TopologicalSorter[int] = TopologicalSorter(dict.fromkeys(touched, ()))
-    for child, parent in catalog.foreign_keys:
+    for child, parent, _ in catalog.foreign_keys:
         if child in touched and parent in touched and child != parent:
             sorter.add(child, parent)
     try:

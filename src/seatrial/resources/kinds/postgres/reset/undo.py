@@ -10,7 +10,7 @@ from seatrial.resources.kinds.postgres.connection import Result, literal
 from seatrial.resources.kinds.postgres.reset.order import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.catalog import Catalog, Relation
@@ -35,6 +35,31 @@ class Done:
     filenodes: dict[int, int]
     """New filenodes of materialized views."""
     transaction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The columns of a table, for the statement that gives rows back. All parts are SQL, quoted."""
+
+    given: str
+    """Those that an INSERT may name: all but the generated ones."""
+    values: str
+    """The same, of the row of the template."""
+    computed: str
+    """Those that the server computes and stores when a row is given back, as one text; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Rows of the template that one table is to be given back."""
+
+    seed: Seed
+    slots: list[str]
+    """Their places in the template."""
+    rows: str
+    """Their values, as one array."""
+    computed: list[str]
+    """What the template has in the columns that the server computes: empty where there are none."""
 
 
 class Script:
@@ -73,7 +98,7 @@ class Undo:
         self._link = link
         self._catalog = catalog
         self._reference = reference
-        self._columns: dict[int, tuple[str, str]] = {}
+        self._columns: dict[int, Columns] = {}
 
     def carry_out(self, plan: Plan) -> Done:
         """Do it; returns what was done. The seeds of the plan know afterwards where their rows are.
@@ -82,22 +107,18 @@ class Undo:
             NeedsClone: too much was written for an undo to be worth it.
             psycopg.Error: the database refused; nothing was changed.
         """
-        if not self._silent:
-            rank = in_order(plan, self._catalog)
-            plan.empty.sort(key=lambda one: -rank[one.oid])
-            plan.rows.sort(key=lambda pair: -rank[pair[0].relation.oid])
-            plan.full.sort(key=lambda seed: -rank[seed.relation.oid])
+        rank = {} if self._silent else in_order(plan, self._catalog)
+        plan.rows.sort(key=lambda pair: -rank.get(pair[0].relation.oid, 0))
+        plan.full.sort(key=lambda seed: -rank.get(seed.relation.oid, 0))
         losses = self._lost(plan)
         script, deleted, filenodes = Script(), dict[int, int](), dict[int, int]()
-        placed: list[tuple[Seed, list[str], list[str]]] = []
+        placed: list[tuple[Lost, Result]] = []
         transaction: list[str] = []
         for table, guard, _ in self._guards(plan):
             script.add(f"ALTER TABLE {table} DISABLE {guard}")
-        self._delete(plan, script, deleted)
-        for seed, slots, rows in reversed(losses):
-            places: list[str] = []
-            placed.append((seed, slots, places))
-            script.add(self._insert(seed.relation, rows), _into(places))
+        self._delete(plan, rank, script, deleted)
+        for lost in reversed(losses):
+            script.add(self._insert(lost), _with(lost, placed))
         if plan.large_objects:
             script.add("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
         for table_, index in plan.clustered:
@@ -110,30 +131,49 @@ class Undo:
             lambda result: transaction.append(result.rows[0][0]),
         )
         script.run(self._link)
+        self._check(plan, deleted, placed)
         for seed in plan.full:
             seed.forget()
-        for seed, slots, places in placed:
-            seed.place(slots, places, transaction[0])
-        count = sum(deleted.values()) + sum(len(slots) for _, slots, _ in placed)
+        for lost, result in placed:
+            lost.seed.place(lost.slots, [row[0] for row in result.rows], transaction[0])
+        count = sum(deleted.values()) + sum(len(lost.slots) for lost in losses)
         return Done(rows=count, deleted=deleted, filenodes=filenodes, transaction=transaction[0])
 
     def _set_back(self, sequence: Relation) -> str:
         last, called = self._catalog.sequences[sequence.oid]
         return f", setval({sequence.oid}, {last}, {called})"
 
-    def _delete(self, plan: Plan, script: Script, deleted: dict[int, int]) -> None:
+    def _delete(self, plan: Plan, rank: Mapping[int, int], script: Script, deleted: dict[int, int]) -> None:
         def count(oid: int) -> Callable[[Result], None]:
             return lambda result: deleted.__setitem__(oid, result.count)
 
+        statements: dict[int, str] = {}
         for one in [*plan.empty, *(seed.relation for seed in plan.full)]:
             script.prepared[f"empty_{one.oid}"] = f"AS DELETE FROM ONLY {one.name}"
-            script.add(f"EXECUTE empty_{one.oid}", count(one.oid))
-        for seed, difference in plan.rows:
-            if difference.extra:
-                places = _array(difference.extra)
-                script.add(
-                    f"DELETE FROM ONLY {seed.relation.name} WHERE ctid = ANY({places})", count(seed.relation.oid)
-                )
+            statements[one.oid] = f"EXECUTE empty_{one.oid}"
+        for seed, found in plan.rows:
+            if found.extra:
+                table = seed.relation
+                statements[table.oid] = f"DELETE FROM ONLY {table.name} WHERE ctid = ANY({_array(found.extra)})"
+        # In one order, whatever sort they are: ON DELETE SET NULL would move a row whose parent goes first.
+        for oid in sorted(statements, key=lambda oid: -rank.get(oid, 0)):
+            script.add(statements[oid], count(oid))
+
+    def _check(self, plan: Plan, deleted: Mapping[int, int], placed: Sequence[tuple[Lost, Result]]) -> None:
+        """After the undo: every row is gone that had to go, and every row that was lost is what it was.
+
+        Raises:
+            NeedsClone: something stood in the way, or the server computes another value now than it did.
+        """
+        for seed, found in plan.rows:
+            if found.extra and deleted.get(seed.relation.oid, 0) != len(found.extra):
+                raise NeedsClone(f"rows of {seed.relation.label} could not be deleted, and nothing said why")
+        for lost, result in placed:
+            label = lost.seed.relation.label
+            if len(result.rows) != len(lost.slots):
+                raise NeedsClone(f"rows of {label} could not be given back, and nothing said why")
+            if lost.computed and [row[1] for row in result.rows] != lost.computed:
+                raise NeedsClone(f"{label} has a generated column, and what is computed for it now is another value")
 
     def _refresh(self, plan: Plan, script: Script, filenodes: dict[int, int]) -> None:
         for view in sorted(plan.views, key=lambda view: view.oid):
@@ -145,8 +185,8 @@ class Undo:
                 lambda result: filenodes.update(dict(result.rows)),
             )
 
-    def _lost(self, plan: Plan) -> list[tuple[Seed, list[str], str]]:
-        """The lost rows: for each table the rows of the template, by place, and their values as one array."""
+    def _lost(self, plan: Plan) -> list[Lost]:
+        """The rows of the template that are to be given back, of each table."""
         wanted = [(seed, f"{ROW}.ctid = ANY({_array(found.lost)})") for seed, found in plan.rows if found.lost]
         for seed, found in plan.rows:
             if len(found.lost) > MOST_ROWS:
@@ -156,16 +196,17 @@ class Undo:
             wanted.append((seed, "true"))
         if not wanted:
             return []
-        results = self._reference().run(
-            "; ".join(
-                f"SELECT array_agg({ROW} ORDER BY {ROW}.ctid)::text, array_agg({ROW}.ctid ORDER BY {ROW}.ctid)::text "
-                f"FROM ONLY {seed.relation.name} {ROW} WHERE {where}"
-                for seed, where in wanted
-            )
-        )
+        parts = [
+            f"SELECT array_agg({ROW} ORDER BY {ROW}.ctid)::text, array_agg({ROW}.ctid ORDER BY {ROW}.ctid)::text"
+            + (f", array_agg({columns.computed} ORDER BY {ROW}.ctid)" if columns.computed else "")
+            + f" FROM ONLY {seed.relation.name} {ROW} WHERE {where}"
+            for seed, where in wanted
+            for columns in [self._columns_of(seed.relation)]
+        ]
         return [
-            (seed, result.rows[0][1][2:-2].split('","'), result.rows[0][0])
-            for (seed, _), result in zip(wanted, results, strict=True)
+            Lost(seed=seed, slots=places[2:-2].split('","'), rows=rows, computed=computed[0] if computed else [])
+            for (seed, _), result in zip(wanted, self._reference().run("; ".join(parts)), strict=True)
+            for rows, places, *computed in result.rows
         ]
 
     def _affordable(self, table: Relation) -> None:
@@ -177,26 +218,29 @@ class Undo:
                 f"{table.label} was rewritten (TRUNCATE, CLUSTER, VACUUM FULL), and its {count} seed rows take a clone"
             )
 
-    def _insert(self, table: Relation, rows: str) -> str:
-        columns, values = self._insertable(table)
+    def _insert(self, lost: Lost) -> str:
+        table, columns = lost.seed.relation, self._columns_of(lost.seed.relation)
         return (
-            f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} "
-            f"FROM unnest({literal(rows)}::{table.name}[]) {ROW} RETURNING ctid::text"
+            f"INSERT INTO {table.name} ({columns.given}) OVERRIDING SYSTEM VALUE SELECT {columns.values} "
+            f"FROM unnest({literal(lost.rows)}::{table.name}[]) {ROW} RETURNING ctid::text"
+            + (f", {columns.computed}" if columns.computed else "")
         )
 
-    def _insertable(self, table: Relation) -> tuple[str, str]:
-        """The columns that an INSERT may name: all but the generated ones."""
+    def _columns_of(self, table: Relation) -> Columns:
         if table.oid not in self._columns:
-            names = [
-                name
-                for (name,) in self._reference().rows(
-                    f"""SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = {table.oid} AND attnum > 0
-                    AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"""
-                )
-            ]
+            rows = self._reference().rows(
+                f"""SELECT quote_ident(attname), attgenerated::text FROM pg_attribute
+                WHERE attrelid = {table.oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+            )
+            names = [name for name, generated in rows if not generated]
+            stored = [name for name, generated in rows if generated == "s"]
             if not names:
                 raise NeedsClone(f"{table.label} has no column that a row could be given back to")
-            self._columns[table.oid] = (", ".join(names), ", ".join(f"{ROW}.{name}" for name in names))
+            self._columns[table.oid] = Columns(
+                given=", ".join(names),
+                values=", ".join(f"{ROW}.{name}" for name in names),
+                computed=f"ROW({', '.join(stored)})::text" if stored else "",
+            )
         return self._columns[table.oid]
 
     def _guards(self, plan: Plan) -> list[tuple[str, str, str]]:
@@ -207,8 +251,8 @@ class Undo:
         return [(one.name, what, how) for one in tables for what, how in self._catalog.guards.get(one.oid, ())]
 
 
-def _into(places: list[str]) -> Callable[[Result], None]:
-    return lambda result: places.extend(place for (place,) in result.rows)
+def _with(lost: Lost, placed: list[tuple[Lost, Result]]) -> Callable[[Result], None]:
+    return lambda result: placed.append((lost, result))
 
 
 def _array(places: Sequence[str]) -> str:

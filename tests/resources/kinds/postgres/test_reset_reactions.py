@@ -1,0 +1,239 @@
+"""Nothing that a schema does by itself (keys, triggers, rules, computed values) changes the baseline in an undo."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from seatrial.core import wait
+from seatrial.errors import NeedsClone
+from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.postgres.store import PostgresStore
+
+NUMBERS = itertools.count()
+
+FAMILY = """
+create table parent (id int primary key, v text);
+create table child (id int primary key, parent int references parent on delete {action} on update {action});
+insert into parent values (1, 'a'), (2, 'b'); insert into child values (1, 1), (2, 2);
+"""
+FIRES = """
+do $$ declare one record; begin
+for one in select tgname, tgrelid::regclass as name from pg_trigger where tgrelid in ('parent'::regclass, 'child'::regclass) loop
+  execute format('alter table %s enable {fires} trigger %I', one.name, one.tgname); end loop; end $$
+"""
+NOTED = """
+create table noted (id serial, v text);
+create function note() returns trigger language plpgsql as $$ begin insert into noted (v) values (tg_op); return null; end $$;
+create table whole (id int, v text) partition by range (id);
+create table part partition of whole for values from (0) to (100);
+insert into whole values (1, 'a'), (2, 'b');
+create trigger notes after insert or update or delete on whole for each row execute function note();
+"""
+WORK = (
+    "update parent set v = 'x' where id = 1",
+    "insert into parent values (5, 'new')",
+    "insert into parent values (5, 'new'); update child set parent = 5 where id = 1",
+    "delete from child where id = 1; delete from parent where id = 1",
+    "delete from child; delete from parent",
+)
+
+
+@pytest.fixture
+def lesser(endpoint, spec, bench_on) -> Iterator[Callable[..., PostgresStore]]:
+    """Opens a store as a role that may create databases, and nothing else unless it is told."""
+    opened: list[PostgresStore] = []
+    roles: list[str] = []
+
+    def open_store(*rights: str) -> PostgresStore:
+        role = f"lesser_{os.getpid()}_{next(NUMBERS)}"
+        with psycopg.connect(endpoint.admin.url(), autocommit=True) as admin:
+            admin.execute(f"create role {role} login createdb password 'x'")
+            for one in rights:
+                admin.execute(f"grant {one} to {role}")
+        roles.append(role)
+        us = dataclasses.replace(endpoint.admin, user=role, password="x")
+        opened.append(Postgres().open(dataclasses.replace(endpoint, owned=False, admin=us), spec))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def poor(lesser, bench_on) -> Iterator[Callable[[str], object]]:
+    """Give a schema with its seed data, get a copy of it, of a role that may silence nothing."""
+    store = lesser()
+    made = []
+
+    def make(script: str) -> object:
+        made.append(bench_on(store, script))
+        return made[-1]
+
+    yield make
+    for one in made:
+        store.drop(one.name)
+
+
+def back(one) -> str:
+    """Back to the baseline, one way or the other: which one."""
+    try:
+        path = one.copy.undo().path
+    except NeedsClone:
+        one.copy.renew()
+        path = "clone"
+    assert one.content() == one.before
+    return path
+
+
+@pytest.mark.parametrize("fires", ["always", "replica"])
+@pytest.mark.parametrize("action", ["cascade", "set null", "set default", "no action"])
+def test_a_foreign_key_that_holds_even_for_a_replica_reaches_no_seed_row(bench, action: str, fires: str) -> None:
+    one = bench(FAMILY.format(action=action) + FIRES.format(fires=fires))
+    enabled = "select array_agg(tgenabled::text order by oid) from pg_trigger where tgrelid = 'parent'::regclass"
+    for statement in WORK:
+        one.write(statement)
+        assert one.undo().path == one.path
+    with one.connect() as app:
+        assert set(app.execute(enabled).fetchone()[0]) == {fires[0].upper()}
+
+
+def test_a_partition_s_own_trigger_does_not_see_the_undo_either(bench) -> None:
+    one = bench(NOTED + "alter table part enable always trigger notes")
+    for statement in ("update whole set v = 'x' where id = 1", "insert into whole values (3, 'x')"):
+        one.write(statement)
+        assert one.undo().path == one.path
+
+
+def test_a_stored_generated_column_that_is_computed_otherwise_now_takes_a_clone(bench) -> None:
+    one = bench(
+        """create function f(i int) returns int immutable language sql as 'select i * 2';
+        create table g (id int primary key, v int, w int generated always as (f(v)) stored, x text,
+          y text generated always as (upper(x)) stored);
+        insert into g (id, v, x) values (1, 10, 'a'), (2, 0, null), (3, 0, '"'), (4, null, '');
+        create or replace function f(i int) returns int immutable language sql as 'select i * 3'"""
+    )
+    for statement in ("update g set v = 11 where id = 1", "truncate g"):
+        one.write(statement)
+        assert "generated column" in one.needs_clone().what
+    for statement in (
+        "delete from g where id > 1",
+        "update g set x = 'other' where id in (2, 4)",
+        "insert into g values (5)",
+    ):
+        one.write(statement)
+        assert one.undo().path == one.path
+
+
+@pytest.mark.parametrize("action", ["cascade", "set null", "set default", "no action"])
+def test_without_the_right_to_silence_keys_no_seed_row_is_lost_and_no_row_is_left(poor, action: str) -> None:
+    one = poor(FAMILY.format(action=action))
+    for statement in WORK:
+        one.write(statement)
+        back(one)
+
+
+def test_without_that_right_new_rows_of_a_table_that_seed_rows_refer_to_are_undone_in_place(poor) -> None:
+    one = poor(FAMILY.format(action="no action"))
+    for statement in ("insert into parent values (5, 'new')", WORK[2], "update child set parent = 2"):
+        one.write(statement)
+        assert one.undo().path == "scan"
+
+
+def test_without_that_right_a_seed_row_that_referred_to_a_new_one_is_not_there_twice(poor) -> None:
+    """ON DELETE SET NULL moves a row: whoever looks for it where it was does not find it."""
+    one = poor(
+        "create table parent (id int primary key); create table child (id int, parent int references parent on delete set null);"
+        "insert into child values (1, null), (2, null)"
+    )
+    for statement in (
+        "insert into parent values (3); update child set parent = 3 where id = 1",
+        "insert into parent values (3); insert into child values (3, 3)",
+    ):
+        one.write(statement)
+        back(one)
+
+
+@pytest.mark.parametrize("action", ["cascade", "set null"])
+def test_without_that_right_partitions_on_both_sides_of_a_key_lose_no_seed_row(poor, action: str) -> None:
+    one = poor(
+        f"""create table p (id int primary key) partition by range (id);
+        create table p1 partition of p for values from (0) to (100);
+        create table q (n int default 1, id int references p on delete {action}) partition by range (n);
+        create table q1 partition of q for values from (0) to (100);
+        insert into p values (1), (2); insert into q values (1, 1)"""
+    )
+    for statement in ("update p set id = 1 where id = 1", "insert into p values (3); update q set id = 3"):
+        one.write(statement)
+        back(one)
+
+
+def test_without_that_right_a_key_that_never_held_for_the_seed_loses_no_row(poor) -> None:
+    one = poor(
+        """create table parent (id int primary key); create table child (id int, parent int);
+        insert into child values (1, 3);
+        alter table child add foreign key (parent) references parent on delete cascade not valid"""
+    )
+    one.write("insert into parent values (3)")
+    assert back(one) == "clone"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "on delete to t do instead nothing",
+        "on insert to t do instead nothing",
+        "on delete to t do also insert into noted values (1)",
+    ],
+)
+def test_without_that_right_rules_neither_keep_rows_nor_make_some(poor, rule: str) -> None:
+    one = poor(
+        f"create table noted (v int); create table t (id int, v text); insert into t values (1, 'a'); create rule r as {rule};"
+        f"create table e (id int); create rule r as {rule.replace('to t', 'to e')}"
+    )
+    for statement in ("insert into t values (2, 'b')", "update t set v = 'x'", "insert into e values (1)"):
+        one.write(statement)
+        back(one)
+
+
+def test_without_that_right_a_partition_s_trigger_makes_no_row(poor) -> None:
+    one = poor(NOTED)
+    one.write("update whole set v = 'x' where id = 1")
+    assert "triggers" in one.needs_clone().what
+
+
+def test_a_key_that_only_a_superuser_could_silence_takes_a_clone(endpoint, lesser, bench_on) -> None:
+    if endpoint.version.startswith("14"):
+        pytest.skip("the right to play a replica can be granted since PostgreSQL 15")
+    store = lesser("set on parameter session_replication_role")
+    key = f"keys {os.getpid()} {next(NUMBERS)}"
+
+    def fill(target) -> None:
+        target.execute(FAMILY.format(action="cascade"))
+        url = dataclasses.replace(endpoint.admin, database=target.address.database).url()
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(FIRES.format(fires="always"))
+        with psycopg.connect(endpoint.admin.url(), autocommit=True) as admin:
+            here = "select 1 from pg_stat_activity where datname = %s and usename = %s"
+            assert wait.until(  # until the server knows that it is gone: our role could not end it
+                lambda: not admin.execute(here, (target.address.database, endpoint.admin.user)).fetchone(), timeout=30
+            )
+
+    store.build(key, key, fill)
+    copy = store.checkout(key, key)
+    with contextlib.closing(copy.connect()) as app:
+        app.autocommit = True
+        app.execute("update parent set v = 'x' where id = 1")
+        with pytest.raises(NeedsClone):
+            copy.undo()
+    copy.renew()
+    with contextlib.closing(copy.connect()) as app:
+        assert app.execute("select array(select v from parent), count(*) from child").fetchone() == (["a", "b"], 2)
+    store.drop(key)
