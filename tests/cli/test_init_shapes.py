@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 FASTAPI_SYNC = {
     "pyproject.toml": '[project]\nname = "shop"\ndependencies = ["fastapi", "sqlalchemy", "psycopg2-binary"]\n',
     "Dockerfile": 'FROM python\nCMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n',
@@ -302,6 +304,32 @@ def test_src_layout_that_is_not_installed_needs_pythonpath(shape):
     assert any('pythonpath = ["src"]' in one["text"] for one in said["notes"])
 
 
+FLAT = {"shop/__init__.py": "", "shop/api.py": "import fastapi\napp = fastapi.FastAPI()\n", "tests/test_it.py": ""}
+
+
+def test_a_package_in_the_root_that_plain_pytest_does_not_find_needs_pythonpath(shape):
+    said = shape.files(FLAT).init()
+    assert said["values"][0]["value"] == "shop.api:app"
+    assert any('pythonpath = ["."]' in one["text"] for one in said["notes"])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["."]\n'},
+        {"pyproject.toml": '[build-system]\nrequires = ["hatchling"]\n[project]\nname = "shop"\n'},
+        {"conftest.py": ""},
+        {"tests/__init__.py": ""},
+        {"test_more.py": ""},
+        {"tests/test_more.py": "from shop.api import app\n"},
+    ],
+    ids=["pythonpath", "installed", "conftest.py", "tests are a package", "tests in the root", "tests that import it"],
+)
+def test_a_package_in_the_root_that_pytest_finds_needs_nothing(shape, more):
+    said = shape.files(FLAT | more).init()
+    assert not any("pythonpath" in one["text"] for one in said["notes"])
+
+
 def test_a_pythonpath_of_pytest_is_an_import_root(shape):
     said = shape.files(
         {
@@ -395,6 +423,7 @@ def test_a_project_on_sqlite_alone(shape):
 def test_an_address_that_is_fixed_in_the_code_is_told(shape):
     said = shape.files(
         {
+            "conftest.py": "",
             "main.py": """
             from fastapi import FastAPI
             from sqlalchemy import create_engine
@@ -419,6 +448,7 @@ def test_nothing_found_leaves_a_file_to_fill_in(shape):
 def test_code_that_does_not_parse_is_passed_over(shape):
     said = shape.files(
         {
+            "conftest.py": "",
             "broken.py": "def (:\n",
             "legacy.py": "print 'hello'\n",
             "main.py": "from fastapi import FastAPI\napp: FastAPI = FastAPI()\n",

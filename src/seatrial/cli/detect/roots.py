@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+_TESTS = re.compile(r"(^|/)(conftest|test_[^/]*|[^/]*_test)\.py$")
+"""Files that pytest imports by itself."""
 
 
 def import_roots(root: Path, trees: Mapping[str, ast.Module]) -> tuple[str, ...]:
@@ -33,6 +37,19 @@ def pythonpath(root: Path) -> tuple[str, ...]:
 def installable(root: Path) -> bool:
     """Whether the project is built and installed as a package, so that its modules are importable by that."""
     return "build-system" in _pyproject(root) or (root / "setup.py").exists()
+
+
+def root_is_imported(root: Path, files: Collection[str]) -> bool:
+    """Whether `pytest` imports modules from the project's root: by its settings, or as the folder of a test or conftest.
+
+    It adds to the import path the folder of each test file and each conftest.py or, where that is a package, the folder
+    above the package.
+    """
+    if "." in pythonpath(root) or installable(root):
+        return True
+    packages = {file.removesuffix("/__init__.py") for file in files if file.endswith("/__init__.py")}
+    folders = {file.rpartition("/")[0] for file in files if _TESTS.search(file)}
+    return any(not folder or folder.partition("/")[0] in packages for folder in folders)
 
 
 def _declared(root: Path) -> Iterator[str]:

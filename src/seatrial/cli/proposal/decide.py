@@ -14,7 +14,7 @@ from seatrial.cli.detect.database.choose import Database, database
 from seatrial.cli.detect.migrations import migrations
 from seatrial.cli.detect.models import is_flask, models
 from seatrial.cli.detect.project import Project
-from seatrial.cli.detect.roots import installable, pythonpath
+from seatrial.cli.detect.roots import installable, pythonpath, root_is_imported
 from seatrial.cli.detect.services import Service, services
 from seatrial.cli.detect.sessions import opens_async_engines, sessions, uses_sqlalchemy
 
@@ -175,3 +175,16 @@ def _import_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterat
                 text=f'`{app.value}` is imported from {folder}/: add pythonpath = ["{folder}"] to '
                 "[tool.pytest.ini_options], or install the project",
             )
+        elif not folder and app.library != "Django" and not _tests_import(project, app.value):
+            yield Note(
+                place=app.file,
+                text=f'plain `pytest` does not look for `{app.value}` in this folder: add pythonpath = ["."] to '
+                "[tool.pytest.ini_options], or install the project",
+            )
+
+
+def _tests_import(project: Project, value: str) -> bool:
+    """Whether pytest finds the module of `value` in the root: it is told to, or there are tests that import it."""
+    top = value.partition(":")[0].partition(".")[0]
+    tested = (name.partition(".")[0] for source in project.sources if source.side for name in source.imports.values())
+    return root_is_imported(project.root, project.files) or top in tested
