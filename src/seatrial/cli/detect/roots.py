@@ -40,7 +40,7 @@ def installable(root: Path) -> bool:
 
 
 def root_is_imported(root: Path, files: Collection[str]) -> bool:
-    """Whether `pytest` imports modules from the project's root: by its settings, or as the folder of a test or conftest.
+    """Whether `pytest` imports modules from the root: because it is told to, or because a test or conftest.py is there.
 
     It adds to the import path the folder of each test file and each conftest.py or, where that is a package, the folder
     above the package.
