@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from seatrial.isolation import restore
+from seatrial.resources.kinds.postgres import Postgres
 
 TABLE = "create table t (id serial, v text); insert into t (v) values ('seed')"
 
@@ -187,3 +188,22 @@ def test_a_test_that_ends_every_connection_of_the_database_ours_included_is_undo
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         )
     one.undo()
+
+
+def test_a_replication_slot_of_a_test_is_dropped_and_that_of_the_app_stays(spec, another_server, bench_on) -> None:
+    with another_server("wal_level=logical") as endpoint, contextlib.closing(Postgres().open(endpoint, spec)) as store:
+        one = bench_on(store, "create table t (id int)")
+        make = "select pg_create_logical_replication_slot('{}', 'test_decoding', {})"
+        names = "select slot_name from pg_replication_slots order by slot_name"
+        one.write(make.format("of_the_app", False))
+        assert not one.copy.ready()
+        one.copy.mark()
+        for _ in range(2):
+            with one.connect() as app:
+                app.execute(make.format("passing", True))
+                app.execute(make.format("of_the_test", False))
+                app.execute("insert into t values (1)")
+                assert one.undo().notes == ('the replication slot "of_the_test" was dropped',)
+                assert app.execute(names).fetchall() == [("of_the_app",), ("passing",)]
+            assert one.copy.ready()
+        store.drop(one.name)

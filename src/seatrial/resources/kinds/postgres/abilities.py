@@ -25,6 +25,8 @@ class Abilities:
     """Why triggers and foreign keys can't be silenced during an undo."""
     prepared: bool
     """Whether the server allows prepared transactions at all."""
+    slots: bool
+    """Whether there can be logical replication slots, and we may drop them."""
     sees: bool
     """Whether our role is told what every connection does."""
     flushes: bool
@@ -45,9 +47,9 @@ class Abilities:
 
 def probe(admin: Link, reader: Link) -> Abilities:
     """Ask the server. `reader` is a connection to a database of ours, where pg_walinspect may be created."""
-    superuser, prepared, tracked = admin.rows(
+    superuser, prepared, tracked, logical = admin.rows(
         "select current_setting('is_superuser') = 'on', current_setting('max_prepared_transactions')::int > 0, "
-        "current_setting('track_activities') = 'on'"
+        "current_setting('track_activities') = 'on', current_setting('wal_level') = 'logical'"
     )[0]
     log = _log(reader)
     return Abilities(
@@ -55,6 +57,7 @@ def probe(admin: Link, reader: Link) -> Abilities:
         log=log,
         replica=_replica(admin),
         prepared=prepared,
+        slots=superuser and logical,
         sees=superuser and tracked,
         flushes=reader.version >= FIRST_WITH_FLUSH,
         near=superuser and not log and reader.version >= FIRST_WITH_QUIET and _near(reader),

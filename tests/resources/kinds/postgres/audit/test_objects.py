@@ -143,6 +143,15 @@ def test_a_setting_of_the_database_is_named(fresh: Any) -> None:
     assert fresh.found() == {("setting", f"database {fresh.name}")}
 
 
+def test_a_physical_replication_slot_is_found_where_the_lease_has_the_whole_server(databases: Any) -> None:
+    watch = databases.watch("", roles=None)
+    watch.run("select pg_create_physical_replication_slot('held')")
+    try:
+        assert watch.found() == {("replication slot", "held")}
+    finally:
+        watch.run("select pg_drop_replication_slot('held')")
+
+
 def test_roles_of_others_are_no_business_of_a_lease(databases: Any) -> None:
     script = "do $$ begin create role mine; create role theirs; exception when duplicate_object then null; end $$"
     watch = databases.watch(script, roles=("mine",))

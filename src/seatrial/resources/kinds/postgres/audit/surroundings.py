@@ -64,6 +64,8 @@ select 'comment', concat('role ', r.rolname), shobj_description(r.oid, 'pg_authi
 """
 _SERVER = """
 select 'tablespace', spcname, concat(pg_get_userbyid(spcowner), ' ', spcacl, ' ', spcoptions) from pg_tablespace
+union all
+select 'replication slot', slot_name, slot_type from pg_replication_slots where database is null and not temporary
 """
 _PARAMETERS = "select 'parameter', parname, paracl::text from pg_parameter_acl"
 _PASSWORDS = "select 'password', r.rolname, coalesce(md5(r.rolpassword), 'none') from pg_authid r where {chosen}"

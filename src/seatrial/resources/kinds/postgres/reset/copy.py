@@ -189,7 +189,14 @@ class PostgresCopy:
             self._catalog = describe(self._link)
         catalog = self._catalog
         able = source.abilities
-        self._fence = Fence(source.admin, self._oid, patience=source.patience, prepared=able.prepared, sees=able.sees)
+        self._fence = Fence(
+            source.admin,
+            self._oid,
+            patience=source.patience,
+            prepared=able.prepared,
+            sees=able.sees,
+            slots=able.slots,
+        )
         self._meaning = Meaning(catalog.of_kind("c"), source.horizon)
         self._search = Search(
             link=self._link,
@@ -281,6 +288,7 @@ class PostgresCopy:
 
     def mark(self) -> None:
         """A test begins now, by the server's clock."""
+        self._fence.begin()
         self._began = self._source.admin.rows("select clock_timestamp()::text, pg_current_wal_insert_lsn()::text")[0]
 
     def used_since_checkout(self, own: Sequence[int]) -> tuple[Ended, ...]:
@@ -338,27 +346,14 @@ class PostgresCopy:
         """
         own = [self._link.pid]
         if self._log is None:
-            return (*self._end(own), "scan")
+            return (*self._fence.clear(own, self._link), "scan")
         found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
         self._pending.add(found)
         if not busy.rows:
             return (), [], "log"
-        ended, notes = self._end(own)
+        ended, notes = self._fence.clear(own, self._link)
         self.late_writes()
         return ended, notes, "log"
-
-    def _end(self, own: Sequence[int]) -> tuple[tuple[Ended, ...], list[str]]:
-        """End what is busy, and roll back what was prepared."""
-        busy = self._fence.busy(own)
-        if not busy:
-            return (), []
-        ended = self._fence.settle(own, busy)
-        notes = []
-        for pid, _, gid, _ in self._fence.busy(own):
-            if not pid:
-                self._link.run(f"ROLLBACK PREPARED {literal(gid)}")
-                notes.append(f'the prepared transaction "{gid}" was rolled back')
-        return ended, notes
 
     def _same_server(self) -> bool:
         """Whether our connections to the server are those of the last clone: a crash empties unlogged tables."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
+from seatrial.resources.kinds.postgres.connection import literal
 from seatrial.resources.protocol import Ended
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ PREPARED = """
 union all
 select 0, '', p.gid, 'prepared' from pg_prepared_xact() p where p.dbid = $1
 """
+SLOTS_ANY = """
+union all
+select coalesce(s.active_pid, 0) from pg_get_replication_slots() s
+where s.datoid = $1 and not s.temporary and s.slot_name <> all($3)
+"""
+SLOTS = """
+union all
+select coalesce(s.active_pid, 0), '', concat(case when s.active then 'START_REPLICATION SLOT ' end, s.slot_name), 'slot'
+from pg_get_replication_slots() s
+where s.datoid = $1 and not s.temporary and s.slot_name <> all($3)
+"""
+"""Logical replication slots that a test has made. The log says nothing of them."""
 
 
 class Fence:
@@ -50,13 +63,27 @@ class Fence:
         patience: seconds to wait before anything is ended.
         prepared: whether the server allows prepared transactions.
         sees: whether our role is told what anybody does.
+        slots: whether there can be logical replication slots, and our role may drop them.
     """
 
     def __init__(
-        self, admin: Link, database: int, *, patience: float = PATIENCE, prepared: bool = True, sees: bool = False
+        self,
+        admin: Link,
+        database: int,
+        *,
+        patience: float = PATIENCE,
+        prepared: bool = True,
+        sees: bool = False,
+        slots: bool = False,
     ) -> None:
-        self._busy: Mapping[str, str] = {"busy": BUSY + PREPARED if prepared else BUSY}
-        self.prepared = {"anybody": ANY + PREPARED_ANY if prepared else ANY} if sees else self._busy
+        busy, anybody = (BUSY + PREPARED, ANY + PREPARED_ANY) if prepared else (BUSY, ANY)
+        self._slots: list[str] | None = None
+        """Slots that were there when the test began."""
+        if slots:
+            self._slots = []
+            busy, anybody = (one.replace("int[])", "int[], name[])", 1) for one in (busy + SLOTS, anybody + SLOTS_ANY))
+        self._busy: Mapping[str, str] = {"busy": busy}
+        self.prepared = {"anybody": anybody} if sees else self._busy
         """The statement that `question` executes."""
         self._admin = admin
         self._database = database
@@ -65,11 +92,33 @@ class Fence:
     def question(self, own: Iterable[int]) -> str:
         """A statement, for any connection of ours: no rows if nobody is busy, besides `own`; else ask `busy`."""
         (name,) = self.prepared
-        return f"EXECUTE {name}({self._database}, '{{{','.join(map(str, own))}}}')"
+        return self._execute(name, own)
 
     def busy(self, own: Iterable[int]) -> list[tuple[Any, ...]]:
         """What is busy, besides `own`: connections, and prepared transactions with pid 0."""
-        return self._admin.rows(f"EXECUTE busy({self._database}, '{{{','.join(map(str, own))}}}')", self._busy)
+        return self._admin.rows(self._execute("busy", own), self._busy)
+
+    def begin(self) -> None:
+        """A test begins: the replication slots that are there now are not its own."""
+        if self._slots is not None:
+            rows = self._admin.rows("select slot_name::text from pg_replication_slots where slot_type = 'logical'")
+            self._slots = [name for (name,) in rows]
+
+    def clear(self, own: Sequence[int], inside: Link) -> tuple[tuple[Ended, ...], list[str]]:
+        """End what is busy, roll back what was prepared, by `inside`, and drop slots; returns notes, too."""
+        busy = self.busy(own)
+        if not busy:
+            return (), []
+        ended = self.settle(own, busy)
+        notes = []
+        for pid, _, name, state in self.busy(own):
+            if not pid and state == "prepared":
+                inside.run(f"ROLLBACK PREPARED {literal(name)}")
+                notes.append(f'the prepared transaction "{name}" was rolled back')
+            elif not pid:
+                self._admin.run(f"select pg_drop_replication_slot({literal(name)})")
+                notes.append(f'the replication slot "{name}" was dropped')
+        return ended, notes
 
     def settle(self, own: Sequence[int], busy: Sequence[tuple[Any, ...]]) -> tuple[Ended, ...]:
         """Give connections that are busy a moment, then end them. Returns what was ended."""
@@ -94,6 +143,10 @@ class Fence:
         if ended:
             self.end([one.pid for one in ended])
         return ended
+
+    def _execute(self, name: str, own: Iterable[int]) -> str:
+        slots = "" if self._slots is None else f", '{{{','.join(self._slots)}}}'"  # of a-z, 0-9 and _
+        return f"EXECUTE {name}({self._database}, '{{{','.join(map(str, own))}}}'{slots})"
 
     def end(self, pids: Sequence[int]) -> None:
         """End these connections, and wait until they are gone: only then are their locks."""
