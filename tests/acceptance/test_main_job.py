@@ -90,6 +90,6 @@ def test_keep_sets_the_database_of_a_failed_test_aside_and_prints_its_url(servic
     )
     outcome = service.pytest("tests/test_keep.py", "--seatrial-keep")
     assert outcome.counts() == {"failed": 1, "passed": 1}, outcome.text
-    line = next(line for line in outcome.text.splitlines() if "kept at" in line)
+    (line,) = [line for line in outcome.text.splitlines() if line.startswith("db: tests/test_keep.py::test_fails")]
     url = line.split("kept at ")[1].strip()
     assert url.startswith("postgresql://")

@@ -74,7 +74,7 @@ class Summary:
             case events.CheckedIn():
                 tally.paths[event.path] += 1
                 tally.milliseconds.append(event.milliseconds)
-                if event.reason:
+                if event.reason and not any(kept.startswith(f"{event.test}: ") for kept in tally.kept):
                     tally.notes.append(f"{event.test}: {event.reason}")
             case events.Audited():
                 tally.audits.append(event.milliseconds)
