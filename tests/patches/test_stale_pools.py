@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
+import psycopg
 import psycopg_pool
 import pytest
 from sqlalchemy import create_engine, text
@@ -115,6 +116,29 @@ def test_an_async_psycopg_pool(copy: RealCopy, pools: Pools) -> None:
                 await connection.execute(PID)
 
     asyncio.run(test())
+
+
+def test_a_psycopg_pool_that_fills_is_in_no_transaction_where_its_event_loop_pauses(
+    copy: RealCopy, pools: Pools
+) -> None:
+    """As between two fixtures: whoever is in a transaction by then is ended."""
+    seen = []
+
+    class Watched(psycopg.AsyncConnection[Any]):
+        async def execute(self, *args: Any, **options: Any) -> Any:
+            done = await super().execute(*args, **options)
+            seen.append(self.info.transaction_status)
+            return done
+
+    async def use() -> None:
+        url = copy.address.url()
+        async with psycopg_pool.AsyncConnectionPool(url, connection_class=Watched, min_size=2, open=False) as pool:
+            await pool.wait()
+            async with pool.connection() as connection:
+                assert not connection.autocommit
+
+    asyncio.run(use())
+    assert seen[:2] == [psycopg.pq.TransactionStatus.IDLE] * 2
 
 
 def test_an_asyncpg_pool(copy: RealCopy, pools: Pools) -> None:

@@ -38,8 +38,9 @@ def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]
 
     def stamping(connection: Any) -> None:
         stamps.add(connection)
+        usual, connection.autocommit = connection.autocommit, True
         connection.execute("SELECT 1")  # a swap since it was opened shows here: the pool tries again
-        connection.rollback()
+        connection.autocommit = usual
         if configure is not None:
             configure(connection)
 
@@ -70,8 +71,10 @@ def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str
 
     async def stamping(connection: Any) -> None:
         stamps.add(connection)
+        usual = connection.autocommit
+        await connection.set_autocommit(True)  # the loop may pause here, and a transaction would be ended then
         await connection.execute("SELECT 1")  # as above
-        await connection.rollback()
+        await connection.set_autocommit(usual)
         if configure is not None:
             await configure(connection)
 
