@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import psycopg
 import pytest
 
 from seatrial.errors import IsolationError
@@ -117,3 +120,31 @@ def test_a_setting_of_the_database_that_the_template_has_is_put_back_after_the_f
         mine.undo()
         with mine.connect() as app:
             assert app.execute("show work_mem").fetchone() == ("2MB",)
+
+
+def databases(one) -> set[str]:
+    with one.connect() as app:
+        return {name for (name,) in app.execute("select datname from pg_database")}
+
+
+def test_a_database_that_was_there_before_the_test_is_never_dropped_and_a_change_of_it_is_told(pair, embedded) -> None:
+    """Somebody's real one may be on the same server."""
+    mine, _ = pair
+    with psycopg.connect(embedded.admin.url(), autocommit=True) as somebody:
+        somebody.execute("create database real")
+        mine.write("grant connect on database real to second")
+        with pytest.raises(IsolationError, match="real"):
+            mine.copy.undo()
+        assert "real" in databases(mine)
+        somebody.execute("drop database real")
+
+
+def test_what_a_test_makes_from_a_database_that_it_has_made_goes_with_it(pair) -> None:
+    mine, _ = pair
+    known, there = roles(mine), databases(mine)
+    mine.write("create database tenant")
+    with psycopg.connect(replace(mine.copy.address, database="tenant").url(), autocommit=True) as tenant:
+        tenant.execute("create role of_the_tenant")
+        tenant.execute("create database of_the_tenant")
+    mine.undo()
+    assert (roles(mine), databases(mine)) == (known, there)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seatrial.resources.kinds.postgres.connection import Link
 
 PAGE = 8192
@@ -37,20 +40,50 @@ where r.resource_manager = 'Transaction' and r.record_type like 'COMMIT%' and r.
 """Prepared: planning it takes longer than running it."""
 
 
-def transactions_in(reader: Link, database: int, since: str, until: str) -> set[int]:
-    """The transactions that ran in `database`, among those that ended in this part of the log, and said so.
+CREATED = """(pg_lsn, pg_lsn) as
+select xid::text::bigint, substring(description from '/([0-9]+)$')::bigint
+from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and record_type like 'CREATE%'
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Of transactions that ended in a part of the log, and touched anything beyond plain rows."""
+
+    homes: Mapping[int, int]
+    """Transaction -> the database that it ran in."""
+    created: Mapping[int, int]
+    """Database -> the transaction that created it."""
+
+    def of(self, database: int) -> set[int]:
+        """The transactions that ran in this database, and in those that were created by any of them."""
+        homes = {database}
+        while True:
+            ours = {transaction for transaction, home in self.homes.items() if home in homes}
+            more = {made for made, transaction in self.created.items() if transaction in ours}
+            if more <= homes:
+                return ours
+            homes |= more
+
+
+def ends(reader: Link, since: str, until: str) -> Ends:
+    """What the commit records between two positions say.
 
     Those say so that touched anything beyond plain rows: a catalog of the whole server, for one.
     """
-    rows = reader.rows(f"EXECUTE commits({literal(since)}, {literal(until)})", {"commits": COMMITS})
-    ours: set[int] = set()
-    for transaction, description, offset, raw, following in rows:
-        if raw is not None and _database_of(_joined(bytes(raw), offset, following)) == database:
+    part = f"({literal(since)}, {literal(until)})"
+    committed, created = reader.run(
+        f"EXECUTE commits{part}; EXECUTE created{part}", {"commits": COMMITS, "created": CREATED}
+    )
+    homes: dict[int, int] = {}
+    for transaction, description, offset, raw, following in committed.rows:
+        home = None if raw is None else _database_of(_joined(bytes(raw), offset, following))
+        if home is not None:
             prepared = re.match(r"(\d+): ", description or "")
-            ours.add(int(prepared[1]) if prepared else transaction)
             within = re.search(r"subxacts: ([\d ]+)", description or "")
-            ours.update(map(int, within[1].split()) if within else ())
-    return ours
+            found = [int(prepared[1]) if prepared else transaction, *(map(int, within[1].split()) if within else ())]
+            homes |= dict.fromkeys(found, home)
+    return Ends(homes=homes, created={database: transaction for transaction, database in created.rows})
 
 
 def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import IsolationError
 from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.commits import transactions_in
+from seatrial.resources.kinds.postgres.finding.commits import Ends, ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -45,6 +45,8 @@ class SharedState:
 
     def __init__(self, admin: Link, reader: Link, database: int, remark: Callable[[], None]) -> None:
         self._remark = remark
+        self._strangers: list[str] = []
+        """Databases that the test has changed, and not made."""
         self._admin = admin
         self._reader = reader
         self._database = database
@@ -79,16 +81,25 @@ class SharedState:
         touched.pop("pg_shdepend", None)
         if not touched:
             return []
-        ours = transactions_in(self._reader, self._database, since, until)
+        told = ends(self._reader, since, until)
+        ours = told.of(self._database)
         mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
         notes: list[str] = []
         if mine:
-            notes = self._put_back(mine, touched)
+            notes = self._put_back(mine, touched, told)
         # Dropping a role writes to other catalogs, too; else only those are read anew that anybody wrote to. Clones,
         # which other workers make all the time, write to none of them but comments.
         self._before |= self._snapshot(
             [name for name in RESTORED if mine or (name in touched and name not in OF_ROLES)]
         )
+        if self._strangers:
+            names = ", ".join(sorted(self._strangers))
+            self._strangers.clear()
+            raise IsolationError(
+                f"the test changed a database that is not its own: {names}",
+                cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
+                fix="change only databases that the test itself creates, or change it back at the end of the test",
+            )
         beyond = sorted(mine.keys() - RESTORED.keys() - {"pg_database"})
         if beyond:
             raise IsolationError(
@@ -98,10 +109,10 @@ class SharedState:
             )
         return notes
 
-    def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]]) -> list[str]:
+    def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]], told: Ends) -> list[str]:
         notes: list[str] = []
         if "pg_database" in mine:
-            notes += self._databases(mine["pg_database"])
+            notes += self._databases(mine["pg_database"], told)
         if "pg_shdescription" in mine:
             self._remark()
         # Settings and memberships first: a role that owns none of them is easier to drop.
@@ -153,11 +164,13 @@ class SharedState:
         )
         return f"{_what(name)} that the test changed was put back"
 
-    def _databases(self, mine: set[int]) -> list[str]:
+    def _databases(self, mine: set[int], told: Ends) -> list[str]:
         rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database")
         notes = []
         for name, xmin, oid in rows:
-            if xmin in mine and oid != self._database:
+            if xmin in mine and oid != self._database and told.created.get(oid) not in mine:
+                self._strangers.append(name)
+            elif told.created.get(oid) in mine:
                 self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
                 notes.append(f'the database "{name}" that the test created was dropped')
         return notes + self._database_itself()

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.commits import transactions_in
+from seatrial.resources.kinds.postgres.finding.commits import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Rollcall:
         try:
             flushed = self._reader.run("BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', '')::text; COMMIT")
             until = flushed[1].rows[0][0]
-            ours = transactions_in(self._reader, database, self._start, until)
+            ours = ends(self._reader, self._start, until).of(database)
         except psycopg.Error:  # more was written than the server keeps of its log
             return tuple(oid for oid, _ in new)
         return tuple(oid for oid, transaction in new if transaction in ours)
