@@ -82,6 +82,27 @@ def poor(lesser, bench_on) -> Iterator[Callable[[str], object]]:
         store.drop(one.name)
 
 
+@pytest.fixture
+def reads(embedded, spec) -> Iterator[PostgresStore]:
+    """A store of a role that may read the log and play a replica, and is no superuser."""
+    role = f"reads_{os.getpid()}_{next(NUMBERS)}"
+    with psycopg.connect(embedded.admin.url(), autocommit=True) as admin:
+        admin.execute(f"create role {role} login createdb password 'x'")
+        admin.execute(f"grant pg_read_server_files to {role}")
+        admin.execute(f"grant set on parameter session_replication_role to {role}")
+    us = dataclasses.replace(embedded.admin, user=role, password="x")
+    theirs = dataclasses.replace(embedded, owned=False, admin=us)
+    first = Postgres().open(theirs, spec)
+    first.close()
+    with psycopg.connect(
+        dataclasses.replace(embedded.admin, database=first._reader.database).url(), autocommit=True
+    ) as admin:
+        admin.execute("create extension if not exists pg_walinspect")
+    store = Postgres().open(theirs, spec)
+    yield store
+    store.close()
+
+
 def back(one) -> str:
     """Back to the baseline, one way or the other: which one."""
     try:
@@ -237,3 +258,103 @@ def test_a_key_that_only_a_superuser_could_silence_takes_a_clone(endpoint, lesse
     with contextlib.closing(copy.connect()) as app:
         assert app.execute("select array(select v from parent), count(*) from child").fetchone() == (["a", "b"], 2)
     store.drop(key)
+
+
+@pytest.mark.parametrize("statement", ["insert into base values (2)", "refresh materialized view seen; truncate told"])
+def test_no_event_trigger_writes_down_what_the_undo_does(bench, statement: str) -> None:
+    """Since PostgreSQL 17 it can be silenced; before, an undo that it would hear takes a clone."""
+    one = bench(
+        """create table base (id int primary key); insert into base values (1); create table told (tag text);
+        create materialized view seen as select count(*) from base;
+        create function tell() returns event_trigger language plpgsql as $$ begin insert into told values (tg_tag); end $$;
+        create function nothing() returns trigger language plpgsql as $$ begin return null; end $$;
+        create trigger fires after insert on base for each row execute function nothing();
+        alter table base enable always trigger fires;
+        create event trigger teller on ddl_command_end execute function tell();
+        alter event trigger teller enable always; truncate told"""
+    )
+    one.write(statement)
+    assert back(one) in (one.path, "nothing") or not one.by_log
+    one.write("insert into told values ('x')")
+    assert one.undo().path == one.path
+
+
+HIDDEN = """
+create table tenant (id int primary key, who text); create table other (id int); insert into tenant values (1, 'a'), (2, 'b');
+alter table tenant enable row level security; alter table tenant force row level security;
+create policy own on tenant using (who <> 'b') with check (true)
+"""
+
+
+def test_rows_that_our_role_may_not_see_are_brought_back_by_a_clone(poor) -> None:
+    one = poor(HIDDEN)
+    for statement in (
+        "insert into tenant values (3, 'b')",
+        "update tenant set who = 'x'",
+        "insert into other values (1)",
+    ):
+        one.write(statement)
+        assert "tenant" in one.needs_clone().what
+
+
+def test_with_the_log_only_a_test_that_wrote_to_such_rows_takes_a_clone(embedded, reads, bench_on) -> None:
+    one = bench_on(reads, HIDDEN)
+    one.write("insert into other values (1)")
+    assert one.undo().path == "log"
+    for statement in ("insert into tenant values (3, 'b')", "truncate tenant", "delete from tenant"):
+        one.write(statement)
+        assert "tenant" in one.needs_clone().what
+    reads.drop(one.name)
+
+
+def test_a_large_object_of_the_baseline_is_not_lost_to_a_role_that_may_not_read_their_catalog(reads, bench_on) -> None:
+    one = bench_on(reads, "select lo_from_bytea(4711, 'abc'); create table t (id int)")
+    one.write("insert into t values (1)")
+    assert one.undo().path == "log"
+    one.write("select lo_put(4711, 0, 'xyz')")
+    assert "large objects" in one.needs_clone().what
+    with one.connect() as app:
+        assert app.execute("select lo_get(4711)").fetchone() == (b"abc",)
+    reads.drop(one.name)
+
+
+def test_large_objects_of_the_baseline_that_nobody_touched_take_no_clone(bench, poor) -> None:
+    for make in (bench, poor):
+        one = make("select lo_from_bytea(4711, 'abc'); create table t (id int)")
+        one.write("insert into t values (1)")
+        assert one.undo().rows == 1
+        for statement in ("select lo_put(4711, 0, 'xyz')", "select lo_unlink(4711)", "select lo_from_bytea(0, 'new')"):
+            one.write(statement)
+            one.needs_clone()
+            with one.connect() as app:
+                assert app.execute("select lo_get(4711)").fetchone() == (b"abc",)
+
+
+def test_a_table_without_replica_identity_that_is_published_is_undone_in_place(bench) -> None:
+    one = bench(
+        """create publication everything for all tables; create table seeded (id int, v text); create table fresh (id int);
+        create table none (id int primary key); alter table none replica identity nothing;
+        insert into seeded values (1, 'a'), (2, 'b'); insert into none values (1)"""
+    )
+    identity = "select array_agg(relreplident::text order by relname) from pg_class where relname in ('seeded', 'fresh', 'none')"
+    for statement in ("insert into seeded values (3, 'c')", "insert into fresh values (1)", "truncate seeded, none"):
+        one.write(statement)
+        assert one.undo().path == one.path
+    with one.connect() as app:
+        assert app.execute(identity).fetchone() == (["d", "n", "d"],)
+
+
+def test_rows_of_a_table_without_columns_of_its_own_are_given_back(bench) -> None:
+    one = bench(
+        """create table bare (); insert into bare default values; insert into bare default values;
+        create table made (g int generated always as (7) stored); insert into made default values"""
+    )
+    for statement in ("delete from bare", "delete from made", "truncate bare", "insert into bare default values"):
+        one.write(statement)
+        assert one.undo().path == one.path
+
+
+def test_a_temporary_child_of_a_table_is_no_change_of_the_schema(bench) -> None:
+    one = bench("create table parent (id int); insert into parent values (1)")
+    one.write("create temporary table child (more int) inherits (parent); insert into child values (2, 3)")
+    assert one.undo().path == "nothing"

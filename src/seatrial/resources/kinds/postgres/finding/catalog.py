@@ -26,18 +26,28 @@ _RELATIONS = f"""
 select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,
   format('%I.%I', n.nspname, c.relname), case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
   case when c.relkind in ('r', 'm') and c.oid >= {FIRST_OF_USERS} then pg_relation_size(c.oid) else 0 end,
-  c.relispopulated, c.relisshared, c.relkind = 't' or has_table_privilege(c.oid, 'SELECT')
+  c.relispopulated, c.relisshared,
+  c.relkind = 't' or has_table_privilege(c.oid, 'SELECT') and not (c.relkind = 'r' and row_security_active(c.oid))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence <> 't' and c.relkind in ('r', 'S', 'm', 't')
 """
 
 _GUARDS = f"""
-select tgrelid::bigint, format('TRIGGER %I', tgname), tgenabled::text from pg_trigger
+select tgrelid::bigint, format('DISABLE TRIGGER %I', tgname),
+  format('ENABLE %s TRIGGER %I', case tgenabled when 'A' then 'ALWAYS' else 'REPLICA' end, tgname) from pg_trigger
 where tgenabled in ('A', 'R') and tgrelid >= {FIRST_OF_USERS}
 union all
-select ev_class::bigint, format('RULE %I', rulename), ev_enabled::text from pg_rewrite
+select ev_class::bigint, format('DISABLE RULE %I', rulename),
+  format('ENABLE %s RULE %I', case ev_enabled when 'A' then 'ALWAYS' else 'REPLICA' end, rulename) from pg_rewrite
 where ev_enabled in ('A', 'R') and ev_class >= {FIRST_OF_USERS} and rulename <> '_RETURN'
+union all
+select oid::bigint, 'REPLICA IDENTITY FULL',
+  'REPLICA IDENTITY ' || case relreplident when 'd' then 'DEFAULT' else 'NOTHING' end from pg_class
+where relkind = 'r' and relpersistence = 'p' and oid >= {FIRST_OF_USERS} and (relreplident = 'n' or relreplident = 'd'
+    and not exists(select from pg_index where indrelid = pg_class.oid and indisprimary))
+  and exists(select from pg_publication where pubdelete)
 """
+"""Of a table without a replica identity that is published nobody may delete, though all may insert."""
 
 _HEARD = f"""
 select tgrelid::bigint from pg_trigger where tgenabled <> 'D' and not (tgisinternal and tgfoid in (
@@ -69,7 +79,10 @@ class Relation:
     oid: int
     filenode: int
     kind: str
-    """As pg_class.relkind: "r", "S", "m"; "c" for a catalog; "t" for what is ignored."""
+    """As pg_class.relkind: "r", "S", "m"; "c" for a catalog; "t" for what is ignored.
+
+    "h" for what is hidden from our role: it may not read it, or not every row of it.
+    """
     logged: bool
     name: str
     """Qualified and quoted, for statements."""
@@ -90,9 +103,14 @@ class Catalog:
     cached_sequences: tuple[str, ...]
     """Sequences with CACHE above 1: their numbers live on in the connections that took them."""
     guards: Mapping[int, tuple[tuple[str, str], ...]]
-    """Table -> its triggers, a foreign key's among them, and rules that fire even for a replica: ("TRIGGER x", "A")."""
+    """Table -> how to silence what fires even for a replica or forbids a delete, and how to take that back.
+
+    Triggers (those of foreign keys as well) and rules: ("DISABLE TRIGGER x", "ENABLE ALWAYS TRIGGER x").
+    """
     clustered: Mapping[int, str]
     """Table -> the index it is clustered on, quoted."""
+    listeners: frozenset[str]
+    """When event triggers fire that hear DDL, as pg_event_trigger.evtenabled says: "O", "A", "R"."""
     large_objects: bool
     triggered: frozenset[int]
     """Tables with enabled triggers or rules of the user's: they matter where our role may not silence them."""
@@ -117,25 +135,26 @@ class Catalog:
 
     def unlogged(self) -> list[Relation]:
         """Tables and sequences that the log says nothing about."""
-        return [relation for relation in self.relations.values() if not relation.logged and relation.kind in "rS"]
+        return [relation for relation in self.relations.values() if not relation.logged and relation.kind in "rSh"]
 
 
 def describe(link: Link) -> Catalog:
     """Read the description from a fresh copy, before anyone has written to it."""
-    found, guards, marked, large, cached, triggers, keys = link.run(
+    found, guards, marked, heard, large, cached, triggers, keys = link.run(
         f"""{_RELATIONS}; {_GUARDS};
         {_CLUSTERED};
+        select evtenabled::text from pg_event_trigger where evtevent <> 'login' and evtenabled <> 'D';
         select exists(select from pg_largeobject_metadata);
         select seqrelid::regclass::text from pg_sequence where seqcache > 1;
         {_HEARD}; {_KEYS}"""
     )
-    sized = {row[0]: row for row in found.rows if row[6] > 0}
+    sized = {row[0]: row for row in found.rows if row[6] > 0 and row[9]}
     seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
     relations = {}
     for oid, filenode, relkind, persistence, name, label, _size, populated, shared, readable in found.rows:
-        kind = (
-            relkind if oid >= FIRST_OF_USERS or relkind == "t" else "c" if readable and oid not in STATISTICS else "t"
-        )
+        kind = "t" if relkind == "t" or oid in STATISTICS else "h" if not readable else relkind
+        if kind in "rm" and oid < FIRST_OF_USERS:
+            kind = "c"
         if not shared:
             relations[oid] = Relation(
                 oid=oid,
@@ -148,14 +167,15 @@ def describe(link: Link) -> Catalog:
                 populated=populated,
             )
     by_table: dict[int, list[tuple[str, str]]] = {}
-    for oid, what, enabled in guards.rows:
-        by_table.setdefault(oid, []).append((what, enabled))
+    for oid, before, after in guards.rows:
+        by_table.setdefault(oid, []).append((before, after))
     return Catalog(
         relations=relations,
         sequences=sequence_states(link, [one for one in relations.values() if one.kind == "S"]),
         cached_sequences=tuple(name for (name,) in cached.rows),
         guards={oid: tuple(found) for oid, found in by_table.items()},
         clustered=dict(marked.rows),
+        listeners=frozenset(when for (when,) in heard.rows),
         large_objects=large.rows[0][0],
         triggered=frozenset(oid for (oid,) in triggers.rows),
         foreign_keys=tuple(key for key in keys.rows if {*key[:2]} <= relations.keys()),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VOLATILE: Mapping[str, str] = {
     "pg_class": (
         "relfilenode relpages reltuples relallvisible relallfrozen relfrozenxid relminmxid "
-        "relhasindex relhasrules relhastriggers reltoastrelid relrewrite"
+        "relhasindex relhasrules relhassubclass relhastriggers reltoastrelid relrewrite"
     ),
     "pg_index": "indcheckxmin indisclustered",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.errors import NeedsClone
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS
 from seatrial.resources.kinds.postgres.finding import scan
 from seatrial.resources.kinds.postgres.finding.catalog import LARGE_OBJECTS, PG_CLASS, PG_INDEX, clustered, filenodes
 from seatrial.resources.kinds.postgres.finding.plan import Plan
@@ -76,6 +77,7 @@ class Search:
             rewritten = self._remap()
             touched, _ = self._resolve(written)
         plan = Plan()
+        self._hidden([self._catalog.relations[oid] for oid in touched.keys() | rewritten], plan)
         self._catalogs(plan, [oid for oid in touched if self._catalog.relations[oid].kind == "c"])
         for oid in touched.keys() | rewritten:
             self._one(plan, self._catalog.relations[oid], touched.get(oid, set()), rewritten=oid in rewritten)
@@ -89,9 +91,10 @@ class Search:
             NeedsClone: the schema changed, or too much was written.
         """
         plan = Plan()
+        self._hidden([one for one in self._catalog.of_kind("h") if one.oid >= FIRST_OF_USERS], plan)
         rewritten = self._remap()
         self._catalogs(plan, self._meaning.touched(self._link))
-        if self._link.rows("select exists(select from pg_largeobject_metadata)")[0][0] or self._catalog.large_objects:
+        if self._objects_differ():
             self._large_objects(plan)
         self._tables(plan, self._catalog.empty(), [one for one in self._catalog.seeded() if one.oid not in rewritten])
         plan.full += [self._seed(self._catalog.relations[oid]) for oid in rewritten if oid in self._seeded_oids()]
@@ -111,7 +114,7 @@ class Search:
         """The tables and catalogs that were written to, quoted; None where some are new or rewritten."""
         touched, strange = self._resolve(written)
         relations = [self._catalog.relations[oid] for oid in touched]
-        return None if strange or self._probed else [one.name for one in relations if one.kind in "rmc"]
+        return None if strange or self._probed else [one.name for one in relations if one.kind in "rmch"]
 
     def check_views(self, views: Iterable[Relation]) -> None:
         """After the undo: materialized views must hold what they held.
@@ -142,7 +145,7 @@ class Search:
         changed = {oid for oid, node in now.items() if oid in before and before[oid] != node}
         for oid in changed:
             del self._bearings.nodes[before[oid]]
-        return {oid for oid in changed if self._catalog.relations[oid].kind in "rSm"}
+        return {oid for oid in changed if self._catalog.relations[oid].kind in "rSmh"}
 
     def _catalogs(self, plan: Plan, touched: list[int]) -> None:
         schema = [oid for oid in touched if oid not in LARGE_OBJECTS]
@@ -157,6 +160,23 @@ class Search:
                     plan.clustered.append((self._catalog.relations[oid], before.get(oid, "")))
         if len(schema) < len(touched):
             self._large_objects(plan)
+
+    def _hidden(self, relations: list[Relation], plan: Plan) -> None:
+        """What was written to, or may have been, and can't be looked at."""
+        for one in relations:
+            if one.oid in LARGE_OBJECTS and one.kind == "h":
+                self._large_objects(plan)
+            elif one.kind == "h":
+                raise NeedsClone(f"{one.label} may be other than it was, and our role may not see all of its rows")
+
+    def _objects_differ(self) -> bool:
+        """Whether large objects are not those of the template. Who may read their catalogs finds that there."""
+        if not self._catalog.large_objects:
+            return bool(self._link.rows("select exists(select from pg_largeobject_metadata)")[0][0])
+        if not any(self._catalog.relations[oid].kind == "h" for oid in LARGE_OBJECTS):
+            return False
+        statement = "select oid, lomowner, lomacl::text, md5(lo_get(oid)) from pg_largeobject_metadata order by oid"
+        return self._link.rows(statement) != self._reference().rows(statement)
 
     def _large_objects(self, plan: Plan) -> None:
         if self._catalog.large_objects:
@@ -210,6 +230,7 @@ class Search:
         """Probe what the log says nothing about."""
         if not self._probed:
             return
+        self._hidden(self._probed, plan)
         done = {one.oid for one in plan.empty} | {seed.relation.oid for seed in plan.full}
         tables = [one for one in self._probed if one.kind == "r" and one.oid not in done]
         self._tables(plan, [one for one in tables if not one.seeded], [one for one in tables if one.seeded])

@@ -207,7 +207,7 @@ class PostgresCopy:
             reference=source.reference,
         )
         self._bearings = bearings
-        self._undo = Undo(self._link, catalog, source.reference, silent=not source.abilities.replica)
+        self._undo = Undo(self._link, catalog, source.reference, silent=not able.replica, quiet=able.near)
         near = self._link if able.near else None
         self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes) if start else None
         if self._log is None:

@@ -91,10 +91,14 @@ class Undo:
         catalog: what the template holds.
         reference: gives a connection to the reference: a copy of the template that nobody touches.
         silent: whether our role may play a replica; if not, an order is looked for that needs no silence.
+        quiet: whether our connection calls no event triggers at all.
     """
 
-    def __init__(self, link: Link, catalog: Catalog, reference: Callable[[], Link], *, silent: bool) -> None:
+    def __init__(
+        self, link: Link, catalog: Catalog, reference: Callable[[], Link], *, silent: bool, quiet: bool
+    ) -> None:
         self._silent = silent
+        self._heard = not quiet and bool(catalog.listeners & ({"A", "R"} if silent else {"A", "O"}))
         self._link = link
         self._catalog = catalog
         self._reference = reference
@@ -114,8 +118,11 @@ class Undo:
         script, deleted, filenodes = Script(), dict[int, int](), dict[int, int]()
         placed: list[tuple[Lost, Result]] = []
         transaction: list[str] = []
-        for table, guard, _ in self._guards(plan):
-            script.add(f"ALTER TABLE {table} DISABLE {guard}")
+        guards = self._guards(plan)
+        if (guards or plan.clustered or plan.views) and self._heard:
+            raise NeedsClone("an event trigger would see the undo, and can't be silenced here")
+        for table, before, _ in guards:
+            script.add(f"ALTER TABLE {table} {before}")
         self._delete(plan, rank, script, deleted)
         for lost in reversed(losses):
             script.add(self._insert(lost), _with(lost, placed))
@@ -124,8 +131,8 @@ class Undo:
         for table_, index in plan.clustered:
             script.add(f"ALTER TABLE {table_.name} " + (f"CLUSTER ON {index}" if index else "SET WITHOUT CLUSTER"))
         self._refresh(plan, script, filenodes)
-        for table, guard, enabled in self._guards(plan):
-            script.add(f"ALTER TABLE {table} ENABLE {'ALWAYS' if enabled == 'A' else 'REPLICA'} {guard}")
+        for table, _, after in guards:
+            script.add(f"ALTER TABLE {table} {after}")
         script.add(
             f"SELECT pg_current_xact_id()::xid::text{''.join(map(self._set_back, plan.sequences))}",
             lambda result: transaction.append(result.rows[0][0]),
@@ -220,8 +227,9 @@ class Undo:
 
     def _insert(self, lost: Lost) -> str:
         table, columns = lost.seed.relation, self._columns_of(lost.seed.relation)
+        given = f"({columns.given}) OVERRIDING SYSTEM VALUE" if columns.given else ""  # a table may have no columns
         return (
-            f"INSERT INTO {table.name} ({columns.given}) OVERRIDING SYSTEM VALUE SELECT {columns.values} "
+            f"INSERT INTO {table.name} {given} SELECT {columns.values} "
             f"FROM unnest({literal(lost.rows)}::{table.name}[]) {ROW} RETURNING ctid::text"
             + (f", {columns.computed}" if columns.computed else "")
         )
@@ -234,8 +242,6 @@ class Undo:
             )
             names = [name for name, generated in rows if not generated]
             stored = [name for name, generated in rows if generated == "s"]
-            if not names:
-                raise NeedsClone(f"{table.label} has no column that a row could be given back to")
             self._columns[table.oid] = Columns(
                 given=", ".join(names),
                 values=", ".join(f"{ROW}.{name}" for name in names),
@@ -244,11 +250,11 @@ class Undo:
         return self._columns[table.oid]
 
     def _guards(self, plan: Plan) -> list[tuple[str, str, str]]:
-        """Triggers and rules that fire even for a replica, on the tables that we write to."""
+        """What would fire even for a replica, or forbid a delete, on the tables that we write to."""
         if not self._catalog.guards:
             return []
         tables = [*plan.empty, *(seed.relation for seed, _ in plan.rows), *(seed.relation for seed in plan.full)]
-        return [(one.name, what, how) for one in tables for what, how in self._catalog.guards.get(one.oid, ())]
+        return [(one.name, before, after) for one in tables for before, after in self._catalog.guards.get(one.oid, ())]
 
 
 def _with(lost: Lost, placed: list[tuple[Lost, Result]]) -> Callable[[Result], None]:
