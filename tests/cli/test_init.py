@@ -108,7 +108,7 @@ Fixtures that do by hand what Seatrial does:
   tests/conftest.py:6 `client`: an HTTP client of the app.
     delete it if it does nothing else: `client` is always there (a fixture of yours by that name wins)
 
-Next: `seatrial doctor` checks that a test database can be had; then run pytest.
+Next: `seatrial doctor` checks whether a test database works; then run pytest.
 """
 
 

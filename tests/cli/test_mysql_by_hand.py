@@ -161,7 +161,7 @@ def test_a_database_is_adopted_on_confirmation_only_and_may_be_replaced_then(typ
                     act("theirs")
             connected.ping(reconnect=False)
         assert ask(theirs, "show tables") == (("real_one",),)
-        assert "It bears our marker now" in type_in("adopt", theirs, "--yes")[1]
+        assert "It has Seatrial's mark now" in type_in("adopt", theirs, "--yes")[1]
         store.vacant("theirs")
         store.drop("theirs")
     assert "no database is named" in type_in("adopt", theirs.removesuffix("theirs"), "--yes")[2]

@@ -171,7 +171,7 @@ def test_doctor_has_a_test_database_and_times_each_step(shop):
     assert report["limits"]
     people = shop.seatrial("doctor")
     assert people.status == 0
-    assert "A test database can be had for: db." in people.text
+    assert "Test databases work for: db." in people.text
 
 
 def test_doctor_measures_the_scan_where_the_log_can_not_be_read(shop):

@@ -25,17 +25,18 @@ _URL = "url"
 SCANS = 5
 """Tests by which the cost of a scan is measured."""
 _POSTGRES, _MYSQL = ("postgres",), ("mysql", "mariadb")
-_ELSEWHERE = "temporary tables of other processes' pooled connections: not seen from here"
+_ELSEWHERE = "temporary tables stay in the pooled connections of other processes"
 _LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         f"Settings, LISTENs, advisory locks and {_ELSEWHERE}": _POSTGRES,
         f"Settings, user locks and {_ELSEWHERE}": _MYSQL,
-        "A sequence with CACHE > 1 lives on in the pooled connection of another process that used it": _POSTGRES,
-        "After a test that took a clone, other processes must open new connections": (),
+        "A sequence with CACHE > 1 goes on counting in the pooled connections of other processes": _POSTGRES,
+        "After a test whose database was replaced by a clone, other processes must open new connections": (),
         "The order of rows without ORDER BY may change after rows were restored": (*_POSTGRES, *_MYSQL, "sqlite"),
-        "Roles and settings of the database come back where the log is read; tablespaces fail a test": _POSTGRES,
-        "What ALTER SYSTEM does is not seen": _POSTGRES,
-        "A write on a connection of its own that lands within the next test looks like that test's": (),
+        "Roles and settings of the database are only restored if the write-ahead log can be read; a test that changes "
+        "tablespaces fails": _POSTGRES,
+        "ALTER SYSTEM goes unnoticed": _POSTGRES,
+        "A late write on another connection that lands within the next test looks like that test's": (),
     }
 )
 """What a reset can't see, with the kinds that it is true of: all, where none is named."""
@@ -256,9 +257,9 @@ def _reset(plan: Plan) -> Reset:
         abilities = getattr(store, "abilities", None)
         if not isinstance(abilities, Abilities):
             return Reset()
-        how = f"the {abilities.log_name} tells what a test wrote, only that is undone"
+        how = f"reading the {abilities.log_name}, which says what a test wrote; only that is undone"
         if abilities.log:
-            how = f"the tables are scanned, which costs more the more seed data there is: {abilities.log}"
+            how = f"comparing every table, which takes longer the more seed data there is: {abilities.log}"
         if abilities.replica:
             how += f"; triggers and circles of foreign keys take a clone: {abilities.replica}"
         grants = tuple(abilities.grants(plan.server.endpoint.admin.user))

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         candidate = kind.adoption_candidate(server.endpoint)
     report = {"what": candidate.what, "holds": candidate.holds, "means": candidate.means}
     if candidate.ours:
-        out.line(f"{candidate.what} bears our marker already.")
+        out.line(f"{candidate.what} already has Seatrial's mark.")
         out.value({**report, "adopted": False})
         return 0
     out.line(f"{candidate.what} holds {candidate.holds or 'nothing'}.", "bold")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             fix="answer `yes`, or run it with --yes",
         )
     candidate.mark()
-    out.line("It bears our marker now.")
+    out.line("It has Seatrial's mark now, and may be used.")
     out.value({**report, "adopted": True})
     return 0
 

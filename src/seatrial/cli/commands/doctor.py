@@ -1,4 +1,4 @@
-"""`seatrial doctor`: what would be used, from where, why not the others, and whether a test database can be had."""
+"""`seatrial doctor`: which servers would be used, why not others, and whether a test database really works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seatrial.config.model import Config, ResourceConfig
     from seatrial.harness.plan import Plan
 
-HELP = "check the configuration, and that a test database can be had"
+HELP = "check the configuration, and whether a test database really works"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,9 @@ def _examine(config: Config, args: argparse.Namespace, out: Output) -> int:
         }
     )
     if not args.no_start:
-        told = f"A test database can be had for: {', '.join(names)}." if healthy else "A test database can't be had."
+        told = (
+            f"Test databases work for: {', '.join(names)}." if healthy else "Test databases don't work yet: see above."
+        )
         out.line()
         out.line(told, "bold green" if healthy else "bold red")
     return 0 if healthy else 1
@@ -86,11 +88,11 @@ def _show_plan(resource: ResourceConfig, plan: Plan, answers: tuple[Offer, ...],
     out.line(f"{resource.name}: {plan.kind.name} {endpoint.version} ({endpoint.provider})", "bold")
     for offer in answers:
         if offer.taken:
-            out.line(f"  provider   {offer.provider}: taken")
+            out.line(f"  provider   {offer.provider}: used")
         else:
-            out.line(f"             {offer.provider}: {offer.refusal or 'could serve, too'}", "dim")
+            out.line(f"             {offer.provider}: {offer.refusal or 'possible, too'}", "dim")
             if offer.change:
-                out.line(f"               to take it: {offer.change}", "dim")
+                out.line(f"               to use it: {offer.change}", "dim")
     for key, value in _facts(resource, plan).items():
         out.line(f"  {key:<10} {value}")
 

@@ -98,7 +98,7 @@ def _show(proposal: Proposal, file: Path, tables: str, out: Output, *, written: 
     then = "run pytest"
     if proposal.javascript:
         then = "write plugins: [seatrial()] in vitest.config.ts, with `seatrial` from '@seatrial/vitest'"
-    out.line(f"Next: `seatrial doctor` checks that a test database can be had; then {then}.")
+    out.line(f"Next: `seatrial doctor` checks whether a test database works; then {then}.")
 
 
 def _short(key: str) -> str:
