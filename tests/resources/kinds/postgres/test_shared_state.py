@@ -7,7 +7,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from seatrial.errors import IsolationError
+from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.kinds.postgres.reset.shared import SharedState
 
 TABLE = "create table t (id int)"
 
@@ -122,6 +123,10 @@ def test_a_setting_of_the_database_that_the_template_has_is_put_back_after_the_f
             assert app.execute("show work_mem").fetchone() == ("2MB",)
 
 
+def throw(error: Exception) -> None:
+    raise error
+
+
 def databases(one) -> set[str]:
     with one.connect() as app:
         return {name for (name,) in app.execute("select datname from pg_database")}
@@ -148,3 +153,16 @@ def test_what_a_test_makes_from_a_database_that_it_has_made_goes_with_it(pair) -
         tenant.execute("create database of_the_tenant")
     mine.undo()
     assert (roles(mine), databases(mine)) == (known, there)
+
+
+def test_what_could_not_be_put_back_at_once_is_put_back_when_the_clone_is_made(pair, monkeypatch) -> None:
+    """A deadlock with another worker's undo, for one: none can be had at will, so one is made up."""
+    mine, _ = pair
+    before = roles(mine)
+    mine.write("create role made_here")
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedState, "_rows", lambda *_, **__: throw(psycopg.errors.DeadlockDetected("made up")))
+        with pytest.raises(NeedsClone):
+            mine.copy.undo()
+    mine.copy.renew()
+    assert roles(mine) == before

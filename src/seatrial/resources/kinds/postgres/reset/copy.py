@@ -230,6 +230,7 @@ class PostgresCopy:
         """
         import psycopg
 
+        written = Written()
         try:
             ended, notes, path = self._look()
             if not self._same_server():
@@ -241,6 +242,7 @@ class PostgresCopy:
                 notes = self._shared.restore(written.shared, written.since, self._log.position)
                 undone = replace(undone, notes=(*undone.notes, *notes))
         except psycopg.Error as error:
+            self._pending.add(replace(written, blocks={}))  # a clone undoes the rest, and not the server's own state
             raise NeedsClone(
                 f'the copy "{self.address.database}" could not be undone in place',
                 cause=redact(str(error), self.address.password),
