@@ -60,3 +60,22 @@ def test_a_layer_under_another_one_is_refused_by_name_and_goes_with_it(copy, lay
     with contextlib.suppress(IsolationError):
         layers.lift("above")
     assert (rows(copy), bool(layers)) == ([1], False)
+
+
+def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(
+    copy, layers: Layers, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the time-out of a test."""
+
+    def interrupt() -> None:
+        monkeypatch.undo()
+        raise TimeoutError
+
+    monkeypatch.setattr(audit, "push", interrupt)
+    write(copy, "INSERT INTO t VALUES (2)")
+    with pytest.raises(TimeoutError):
+        layers.lay("one", "one")
+    assert (rows(copy), bool(layers), audit.check("test_a", ())) == ([1], False, None)
+    write(copy, "INSERT INTO t VALUES (3)")
+    assert layers.lay("two", "two")
+    assert (rows(copy), audit.check("test_a", ())) == ([1, 3], None)

@@ -43,9 +43,13 @@ class Layers:
         if not isinstance(self._copy, SupportsLayers) or not self._copy.changed():
             return False
         self._copy.push()
+        try:
+            if self._audit is not None:
+                self._audit.push()
+        except BaseException:  # of whatever sort: a time-out of the test's as well
+            self._copy.pop()
+            raise
         self._stack.append(_Layer(owner=owner, name=name))
-        if self._audit is not None:
-            self._audit.push()
         return True
 
     def lift(self, owner: object) -> bool:

@@ -81,10 +81,12 @@ class Wider:
 
     def abandon(self, owner: object, name: str, sessions: Sessions) -> None:
         """Between two tests: the fixture's set-up has failed. What it has written by then is gone."""
-        sessions.leave(owner)
-        self._sweep(name, sessions, until="its set-up ends")
+        # A layer there may be already: what fails, or is interrupted, can be whatever comes after it.
+        self.lift(owner, name, sessions, sweep=True, until="its set-up ends")
 
-    def lift(self, owner: object, name: str, sessions: Sessions, *, sweep: bool) -> bool:
+    def lift(
+        self, owner: object, name: str, sessions: Sessions, *, sweep: bool, until: str = "its tear-down ends"
+    ) -> bool:
         """Between two tests: what the fixture has written is gone. Whether that took the connections to the copy.
 
         Args:
@@ -92,6 +94,7 @@ class Wider:
             name: what it is called, for people.
             sessions: those on the copy.
             sweep: whether it may have written since its layer was laid, as in its tear-down.
+            until: when it should have ended what it has left at work.
 
         Raises:
             IsolationError: another fixture's layer lies on it.
@@ -104,9 +107,9 @@ class Wider:
                 sessions.invalidate()
                 return True
         except IsolationError:
-            self._sweep(name, sessions, until="its tear-down ends")
+            self._sweep(name, sessions, until=until)
             raise
-        return sweep and self._sweep(name, sessions, until="its tear-down ends")
+        return sweep and self._sweep(name, sessions, until=until)
 
     def lift_later(self, owner: object) -> None:
         """The fixture is torn down while a test has the copy."""

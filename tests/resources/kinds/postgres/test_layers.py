@@ -39,6 +39,29 @@ def layers_on(store):
     return [one.name for one in store._databases.ours() if one.marker.what == "layer" and one.marker.run == store.run]
 
 
+@pytest.mark.parametrize("step", ["_take_bearings", "late_writes"])
+def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(seeded, store, monkeypatch, step):
+    """As by the time-out of a test."""
+    before = seeded.before
+    seeded.write("update team set name = 'half a layer'")
+
+    def interrupt(*_):
+        monkeypatch.undo()
+        raise TimeoutError
+
+    monkeypatch.setattr(seeded.copy, step, interrupt)
+    with pytest.raises(TimeoutError):
+        seeded.copy.push()
+    seeded.copy.undo()
+    assert seeded.content() == before
+    assert layers_on(store) == []
+    lay(seeded, "delete from team where id = 7")
+    seeded.write("delete from team where id = 8")
+    seeded.undo()
+    seeded.copy.pop()
+    assert seeded.content() == before
+
+
 def test_undo_leads_to_the_layer_and_pop_to_what_was_below(seeded, store):
     below = lay(
         seeded,

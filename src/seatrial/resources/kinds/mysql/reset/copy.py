@@ -111,8 +111,9 @@ class MySQLCopy:
     def push(self) -> None:
         """What is committed in it now is the baseline."""
         self.settle()
+        layer = self._source.layer()
         self._below.append(self._baseline)
-        self._baseline = self._source.layer()
+        self._baseline = layer
         self._since = self._now()
 
     def pop(self) -> None:

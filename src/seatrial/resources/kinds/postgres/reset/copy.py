@@ -164,21 +164,27 @@ class PostgresCopy:
         )
         try:
             self._source, start = self._source.layer(touched)
-        except BaseException:
-            self._below.pop()
+            self._catalog = None
+            self._take_bearings("" if self._source.abilities.log else start)
+        except BaseException:  # of whatever sort: a time-out of the test's as well
+            self._go_below()
             raise
-        self._catalog = None
-        self._take_bearings("" if self._source.abilities.log else start)
 
     def pop(self) -> None:
         """The baseline is again what it was before the last `push`. Whoever is connected is thrown out."""
-        self.late_writes()
+        try:
+            self.late_writes()
+            self._below[-1].pending.add(self._pending)
+        finally:
+            self._go_below()
+
+    def _go_below(self) -> None:
         over, below = self._source, self._below.pop()
-        below.pending.add(self._pending)
         self._source, self._catalog, self._shared = below.source, below.catalog, below.shared
         self._pending = below.pending
         try:
-            over.discard()  # first: a role that the layer has made can't be dropped while it owns something there
+            if over is not below.source:
+                over.discard()  # first: a role that the layer has made can't be dropped while it owns something there
         finally:
             self.renew()
 
