@@ -166,3 +166,23 @@ def test_what_could_not_be_put_back_at_once_is_put_back_when_the_clone_is_made(p
             mine.copy.undo()
     mine.copy.renew()
     assert roles(mine) == before
+
+
+def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair, monkeypatch) -> None:
+    mine, other = pair
+    before = roles(mine)
+    other.write("create role of_the_other")
+    mine.write("create role made_here")
+    mine.undo()  # it knows the other's role from here on
+    mine.undo()  # and has read that its own was dropped
+    mine.write("create role made_here")
+    read = SharedState._read
+
+    def late(self: SharedState, name: str) -> object:
+        monkeypatch.undo()
+        other.undo()
+        return read(self, name)
+
+    monkeypatch.setattr(SharedState, "_read", late)
+    mine.undo()
+    assert roles(mine) == before
