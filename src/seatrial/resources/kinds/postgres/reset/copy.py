@@ -196,12 +196,7 @@ class PostgresCopy:
         catalog = self._catalog
         able = source.abilities
         self._fence = Fence(
-            source.admin,
-            self._oid,
-            patience=source.patience,
-            prepared=able.prepared,
-            sees=able.sees,
-            slots=able.slots,
+            source.admin, self._oid, patience=source.patience, prepared=able.prepared, sees=able.sees, slots=able.slots
         )
         self._meaning = Meaning(catalog.of_kind("c"), source.horizon)
         self._search = Search(
