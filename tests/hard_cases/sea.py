@@ -153,12 +153,12 @@ class Sea:
         owner, below = object(), self._audits[resource]
         self.harness.before_layer()
         write()
-        self.harness.lay(owner, name, {resource})
+        self.harness.lay(owner, name)
         self._audits[resource] = below[0], below[0].baseline()
         try:
             yield
         finally:
-            self.harness.lift(owner)
+            self.harness.lift(owner, name)
             self._audits[resource] = below
         self._compare(resource, {})
 

@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.errors import IsolationError
 
-from .apps import JOINED_BELOW_SQLALCHEMY, JOINED_ON_THE_WIRE
+from .apps import JOINABLE, JOINED_BELOW_SQLALCHEMY, JOINED_ON_THE_WIRE
 
 ORDER = "insert into orders (customer_id) values (1) returning id"
 
@@ -95,19 +95,8 @@ def test_commit_prepared_from_another_connection_is_undone_from_the_log(app, sea
     assert (test.told, test.paths[app.resource].path) == ([], "log")
 
 
-@pytest.mark.parametrize("driver", JOINED_BELOW_SQLALCHEMY)
-def test_prepare_transaction_in_rollback_mode_is_told_and_undone(app_of, sea, driver):
-    app = app_of(driver)
-    with sea.one_test("rollback", app.resource) as test:
-        held = app.hold()
-        held.run(ORDER)
-        held.run("PREPARE TRANSACTION 'escaped'")
-        held.rollback()
-    assert any("reset" in error.fix for error in test.told)
-
-
-@pytest.mark.parametrize("driver", JOINED_ON_THE_WIRE)
-def test_prepare_transaction_on_the_wire_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
+@pytest.mark.parametrize("driver", JOINABLE)
+def test_prepare_transaction_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
     app = app_of(driver)
     with sea.one_test("rollback", app.resource) as test:
         held = app.hold()
@@ -165,21 +154,8 @@ def test_isolation_level_set_in_rollback_mode_is_refused_by_name_for_async_engin
         assert "reset" in refused.value.fix
 
 
-@pytest.mark.parametrize("driver", JOINED_BELOW_SQLALCHEMY)
-def test_isolation_level_set_as_a_statement_in_rollback_mode_is_refused_by_the_server(app_of, sea, driver):
-    """PostgreSQL says it itself: the test's transaction has begun long before."""
-    app = app_of(driver)
-    with sea.one_test("rollback", app.resource) as test:
-        held = app.hold()
-        held.run("select 1")
-        with pytest.raises(Exception, match=r"must (be called before any query|not be called in a subtransaction)"):
-            held.run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-        held.rollback()
-    assert test.told == []
-
-
-@pytest.mark.parametrize("driver", JOINED_ON_THE_WIRE)
-def test_isolation_level_on_the_wire_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
+@pytest.mark.parametrize("driver", JOINABLE)
+def test_isolation_level_set_as_a_statement_in_rollback_mode_is_refused_and_told(app_of, sea, driver):
     app = app_of(driver)
     with sea.one_test("rollback", app.resource) as test:
         held = app.hold()
@@ -187,7 +163,7 @@ def test_isolation_level_on_the_wire_in_rollback_mode_is_refused_and_told(app_of
             held.run("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         held.rollback()
     (error,) = test.told
-    assert 'seatrial(plain="reset")' in error.fix
+    assert f'seatrial({app.resource}="reset")' in error.fix
 
 
 def test_deferred_constraints_are_checked_by_the_apps_commit(way):

@@ -32,9 +32,6 @@ LIKE_DDL = {
     "unlogged: empty a filled one": "a populated view is so no longer",
 }
 """Tests that change what the catalogs mean without a word of DDL."""
-NOT_UNDONE = {
-    "schema_changes: a sequence changes its owner": "only pg_depend tells (see test_findings)",
-}
 WITHOUT_LOG = {
     "schema_changes: settings of the database": "shared catalogs are followed in the log only",
 }
@@ -56,7 +53,7 @@ def test_every_file_leaves_no_trace_and_at_least_95_in_100_tests_that_write_are_
     """Counted: tests without DDL that wrote anything, by the path that they were undone by."""
     total = Tally()
     for workload in FILES:
-        tally = leave_no_trace(lab, workload, NOT_UNDONE)
+        tally = leave_no_trace(lab, workload, {})
         if workload.name != DDL:
             tally.paths["clone"] -= len(LIKE_DDL.keys() & {name for name, _ in tally.clones})
             total.paths += tally.paths
@@ -67,7 +64,7 @@ def test_every_file_leaves_no_trace_and_at_least_95_in_100_tests_that_write_are_
 
 @pytest.mark.parametrize("workload", FILES, ids=lambda workload: workload.name)
 def test_a_file_leaves_no_trace_where_only_a_scan_can_tell(machine_lab: Lab, workload: Workload) -> None:
-    tally = leave_no_trace(machine_lab, workload, NOT_UNDONE | WITHOUT_LOG)
+    tally = leave_no_trace(machine_lab, workload, WITHOUT_LOG)
     assert (tally.paths["log"], tally.from_log) == (0, 0)
 
 
@@ -76,7 +73,7 @@ def test_where_the_log_is_not_read_nothing_counts_as_undone_from_it(lab: Lab, mo
     asked = store.probe
     monkeypatch.setattr(store, "probe", lambda *links: replace(asked(*links), log="switched off"))
     workload = next(one for one in FILES if one.name == "identity")
-    tally = leave_no_trace(lab, workload, NOT_UNDONE | WITHOUT_LOG)
+    tally = leave_no_trace(lab, workload, WITHOUT_LOG)
     assert tally.paths["scan"] == tally.writers > 0
     assert tally.from_log == 0
 
