@@ -162,6 +162,23 @@ def test_rollback_names_the_process_that_committed_beside_the_tests_own() -> Non
     assert copy.renewed == 1
 
 
+def test_a_rollback_test_whose_copy_had_to_be_cloned_says_so_since_all_connections_are_stale_then() -> None:
+    class Gone(OnlyClones):
+        def uncommitted_only(self) -> bool:
+            return True
+
+        def undo(self) -> None:
+            raise NeedsClone("the server has restarted")
+
+        def late_writes(self) -> tuple[str, ...]:
+            return ()
+
+    copy = Gone()
+    strategy = RollbackStrategy(copy, own=lambda: [7])
+    undone = strategy.checkin(strategy.checkout("test_a", ""))
+    assert (undone.path, undone.notes, copy.renewed) == ("clone", ("the server has restarted",), 1)
+
+
 def test_an_error_that_no_clone_can_mend_is_not_hidden() -> None:
     class Broken(OnlyClones):
         def undo(self) -> None:

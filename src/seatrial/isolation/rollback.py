@@ -42,8 +42,9 @@ class RollbackStrategy:
         Raises `IsolationError`, after the baseline is restored, where something was.
         """
         if isinstance(lease.copy, SupportsRollback) and lease.copy.uncommitted_only():
-            # No rollback takes a sequence back.
-            return replace(restore.undo(lease.copy), path="rollback")
+            # No rollback takes a sequence back. Where that took a clone, all connections are stale.
+            undone = restore.undo(lease.copy)
+            return undone if undone.path == "clone" else replace(undone, path="rollback")
         others = lease.copy.used_since_checkout(self._own())
         restore.undo(lease.copy)
         raise IsolationError(

@@ -207,3 +207,11 @@ def test_a_replication_slot_of_a_test_is_dropped_and_that_of_the_app_stays(spec,
                 assert app.execute(names).fetchall() == [("of_the_app",), ("passing",)]
             assert one.copy.ready()
         store.drop(one.name)
+
+
+def test_ddl_committed_inside_a_rollback_test_is_known(bench) -> None:
+    one = bench(TABLE)
+    one.copy.mark()
+    one.write("alter table t add column late int")
+    assert not one.copy.uncommitted_only()
+    one.needs_clone()

@@ -297,6 +297,15 @@ def test_rows_that_our_role_may_not_see_are_brought_back_by_a_clone(poor) -> Non
         assert "tenant" in one.needs_clone().what
 
 
+def test_in_rollback_nobody_is_charged_with_a_commit_because_rows_can_not_be_seen(poor) -> None:
+    one = poor(HIDDEN)
+    one.copy.mark()
+    assert one.copy.uncommitted_only()
+    one.write("insert into other values (1)")
+    assert not one.copy.uncommitted_only()
+    one.needs_clone()
+
+
 def test_with_the_log_only_a_test_that_wrote_to_such_rows_takes_a_clone(embedded, reads, bench_on) -> None:
     one = bench_on(reads, HIDDEN)
     one.write("insert into other values (1)")

@@ -92,6 +92,20 @@ class Search:
         """
         plan = Plan()
         self._hidden([one for one in self._catalog.of_kind("h") if one.oid >= FIRST_OF_USERS], plan)
+        self._everything(plan)
+        return plan
+
+    def committed(self) -> bool:
+        """Whether anything is not as it was, as far as our role may look. Sequences move without a commit."""
+        plan = Plan()
+        try:
+            self._everything(plan)
+        except NeedsClone:
+            return True
+        plan.sequences.clear()
+        return bool(plan)
+
+    def _everything(self, plan: Plan) -> None:
         rewritten = self._remap()
         self._catalogs(plan, self._meaning.touched(self._link))
         if self._objects_differ():
@@ -100,7 +114,6 @@ class Search:
         plan.full += [self._seed(self._catalog.relations[oid]) for oid in rewritten if oid in self._seeded_oids()]
         plan.sequences += scan.moved(self._link, self._catalog.of_kind("S"), self._catalog.sequences)
         plan.views += self._differing_views()
-        return plan
 
     def tables(self, written: Written) -> tuple[str, ...]:
         """What was written to, for people, without a further look."""

@@ -310,9 +310,7 @@ class PostgresCopy:
         A sequence that was advanced in a transaction which was rolled back does not count; `undo` puts it back.
         """
         if self._log is None:
-            plan = self._search.by_scan()
-            plan.sequences.clear()
-            return not plan
+            return not self._search.committed()
         if self.late_writes() == _GONE:
             return True  # whatever was committed is gone with the clone that `undo` asks for
         return not committed(self._source.reader, self._oid, self._began[1], self._log.position)
