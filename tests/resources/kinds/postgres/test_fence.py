@@ -215,3 +215,15 @@ def test_ddl_committed_inside_a_rollback_test_is_known(bench) -> None:
     one.write("alter table t add column late int")
     assert not one.copy.uncommitted_only()
     one.needs_clone()
+
+
+def test_a_connection_whose_transaction_has_failed_is_ended_and_told(bench) -> None:
+    """Its temporary tables would live on, and whoever uses it in the next test would be told of an error before."""
+    one = bench(TABLE)
+    app = one.connect()
+    app.execute("create temporary table scratch (id int)")
+    app.execute("begin")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        app.execute("select 1 / 0")
+    assert [ended.pid for ended in one.undo().ended] == [app.info.backend_pid]
+    app.close()

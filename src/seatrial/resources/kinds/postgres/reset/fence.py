@@ -27,11 +27,15 @@ where a.datid = $1 and a.backend_type = 'client backend' and a.pid <> all($2)
   and a.pid <> pg_backend_pid() and a.state is distinct from 'idle'
 """
 ANY = """(oid, int[]) as
-select pg_stat_get_backend_pid(id) from pg_stat_get_backend_idset() id
-where pg_stat_get_backend_dbid(id) = $1 and pg_stat_get_backend_xact_start(id) is not null
-  and pg_stat_get_backend_pid(id) <> all($2) and pg_stat_get_backend_pid(id) <> pg_backend_pid()
+select a.pid from pg_stat_get_activity(null) a
+where a.datid = $1 and a.pid <> all($2) and a.pid <> pg_backend_pid()
+  and (a.xact_start is not null or a.state = 'idle in transaction (aborted)')
 """
-"""The same at a third of the cost, without words and with the server's own workers: for who sees everybody."""
+"""The same without words, and with the server's own workers: for who sees everybody.
+
+A transaction that has failed, and waits for its ROLLBACK, has no start any more. (To ask for each backend by the
+`pg_stat_get_backend_` functions takes 35 us in place of 55, but none of them tells the state.)
+"""
 PREPARED_ANY = """
 union all
 select 0 from pg_prepared_xact() p where p.dbid = $1
