@@ -62,10 +62,9 @@ class Joined:
         """Send `statement` by `call`, in this connection's transaction; refuse what would change that of the test."""
         found = control(statement) if isinstance(statement, str) else None
         if found is not None and found.reason:
-            refused = f"{found.reason} is not to be had in rollback mode: all is one transaction"
-            self._outer.complain(refused)  # the app may take the error for one of the database's
+            self._outer.complain(found.refusal)  # the app may take the error for one of the database's
             raise IsolationError(
-                refused,
+                found.refusal,
                 cause=f"the app or the test has sent: {' '.join(statement.split()[:8])}",
                 fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
             )

@@ -43,7 +43,12 @@ class Control:
     """Whether a new transaction begins at once."""
     read_only: bool = False
     reason: str = ""
-    """Why it is refused."""
+    """What it asks for, where it is refused."""
+
+    @property
+    def refusal(self) -> str:
+        """What to tell of it, where it is refused."""
+        return f"{self.reason} is not to be had in rollback mode: all is one transaction"
 
 
 def control(text: str) -> Control | None:

@@ -211,7 +211,7 @@ class Client:
     def _control(self, found: Control) -> bool:
         """A statement about the transaction, or the connection; whether it went well."""
         if found.does == REFUSED:
-            self._running.outer().complain(f"{found.reason} is not to be had in rollback mode: all is one transaction")
+            self._running.outer().complain(found.refusal)
             return self._attempt(found.text, messages.query(_raising(found.reason)))
         tag = found.does.upper()
         if found.does == BEGIN:

@@ -205,9 +205,9 @@ def bench_on() -> Callable[[PostgresStore, str], Bench]:
     return make_bench
 
 
-@pytest.fixture
-def bench(store: PostgresStore) -> Iterator[Callable[[str], Bench]]:
-    """Give a schema with its seed data, get a copy of it."""
+@contextlib.contextmanager
+def benches(store: PostgresStore) -> Iterator[Callable[[str], Bench]]:
+    """Give a schema with its seed data, get a copy of it; all are dropped at the end."""
     made: list[Bench] = []
 
     def make(script: str) -> Bench:
@@ -217,6 +217,19 @@ def bench(store: PostgresStore) -> Iterator[Callable[[str], Bench]]:
     yield make
     for one in made:
         store.drop(one.name)
+
+
+@pytest.fixture
+def benches_on() -> Callable[[PostgresStore], contextlib.AbstractContextManager[Callable[[str], Bench]]]:
+    """Give a store, get what makes copies on it and drops them."""
+    return benches
+
+
+@pytest.fixture
+def bench(store: PostgresStore) -> Iterator[Callable[[str], Bench]]:
+    """Give a schema with its seed data, get a copy of it."""
+    with benches(store) as make:
+        yield make
 
 
 @pytest.fixture

@@ -68,18 +68,10 @@ def lesser(endpoint, spec, bench_on) -> Iterator[Callable[..., PostgresStore]]:
 
 
 @pytest.fixture
-def poor(lesser, bench_on) -> Iterator[Callable[[str], object]]:
+def poor(lesser, benches_on) -> Iterator[Callable[[str], object]]:
     """Give a schema with its seed data, get a copy of it, of a role that may silence nothing."""
-    store = lesser()
-    made = []
-
-    def make(script: str) -> object:
-        made.append(bench_on(store, script))
-        return made[-1]
-
-    yield make
-    for one in made:
-        store.drop(one.name)
+    with benches_on(lesser()) as make:
+        yield make
 
 
 @pytest.fixture

@@ -76,13 +76,12 @@ class WeedProgram:
         # Each bucket takes volumes of its own, which are files that grow as they are written to.
         argv += ["-volume.max=10000", "-master.volumeSizeLimitMB=64"]
         argv += [f"-{name}.localSocket={folder / name}.sock" for name in ("s3", "filer")]
-        taken, held, outside = {port}, [], []
+        held, outside = [], []
         for service in _SERVICES:
             for name in (f"{service}.port", f"{service}.port.grpc"):
                 if name != "s3.port":
-                    chosen = ports.choose(f"{folder} {name}", taken)
+                    chosen = ports.choose(f"{folder} {name}", {port})
                     held.append(chosen)
-                    taken.add(chosen.port)
                     argv.append(f"-{name}={chosen.port}")
                     if name.endswith("grpc"):
                         outside.append(Path(f"/tmp/seaweedfs-{service}-grpc-{chosen.port}.sock"))  # noqa: S108 - no option names another folder

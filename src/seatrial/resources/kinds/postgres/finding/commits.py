@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seatrial.resources.kinds.postgres.connection import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from seatrial.resources.kinds.postgres.connection import Link
 
@@ -55,12 +55,16 @@ class Ends:
     created: Mapping[int, int]
     """Database -> the transaction that created it."""
 
+    def made_by(self, transactions: Collection[int]) -> set[int]:
+        """The databases that any of these transactions created."""
+        return {database for database, transaction in self.created.items() if transaction in transactions}
+
     def of(self, database: int) -> set[int]:
         """The transactions that ran in this database, and in those that were created by any of them."""
         homes = {database}
         while True:
             ours = {transaction for transaction, home in self.homes.items() if home in homes}
-            more = {made for made, transaction in self.created.items() if transaction in ours}
+            more = self.made_by(ours)
             if more <= homes:
                 return ours
             homes |= more

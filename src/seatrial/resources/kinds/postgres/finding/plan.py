@@ -32,8 +32,11 @@ class Plan:
             self.empty or self.rows or self.full or self.sequences or self.views or self.clustered or self.large_objects
         )
 
+    def written(self) -> list[Relation]:
+        """The tables whose rows are deleted or given back."""
+        return [*self.empty, *(seed.relation for seed, _ in self.rows), *(seed.relation for seed in self.full)]
+
     def tables(self) -> tuple[str, ...]:
         """What is undone, for people."""
-        named = [*self.empty, *(seed.relation for seed, _ in self.rows), *(seed.relation for seed in self.full)]
-        names = [one.label for one in [*named, *self.sequences, *self.views]]
+        names = [one.label for one in [*self.written(), *self.sequences, *self.views]]
         return (*names, "large objects") if self.large_objects else tuple(names)

@@ -19,8 +19,7 @@ def in_order(plan: Plan, catalog: Catalog) -> dict[int, int]:
         NeedsClone: a trigger or rule would see it, foreign keys go in a circle, or a delete could reach seed rows.
     """
     changed = {seed.relation.oid for seed in plan.full} | {seed.relation.oid for seed, found in plan.rows if found.lost}
-    tables = [*plan.empty, *(seed.relation for seed in plan.full), *(seed.relation for seed, _ in plan.rows)]
-    touched = {one.oid: one for one in tables}
+    touched = {one.oid: one for one in plan.written()}
     for oid, relation in touched.items():
         if oid in catalog.triggered:
             raise NeedsClone(f"{relation.label} has triggers or rules, which our role on this server may not silence")

@@ -45,8 +45,6 @@ class SharedState:
 
     def __init__(self, admin: Link, reader: Link, database: int, remark: Callable[[], None]) -> None:
         self._remark = remark
-        self._strangers: list[str] = []
-        """Databases that the test has changed, and not made."""
         self._admin = admin
         self._reader = reader
         self._database = database
@@ -94,9 +92,9 @@ class SharedState:
         self._before |= self._snapshot(
             [name for name in RESTORED if mine or (name in touched and name not in OF_ROLES)]
         )
-        if self._strangers:
-            names = ", ".join(sorted(self._strangers))
-            self._strangers.clear()
+        strangers = self._strangers(mine.get("pg_database"))
+        if strangers:
+            names = ", ".join(strangers)
             raise IsolationError(
                 f"the test changed a database that is not its own: {names}",
                 cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
@@ -114,7 +112,7 @@ class SharedState:
     def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]], told: Ends) -> list[str]:
         notes: list[str] = []
         if "pg_database" in mine:
-            notes += self._databases(mine["pg_database"], told)
+            notes += self._databases(told.made_by(mine["pg_database"]))
         if "pg_shdescription" in mine:
             self._remark()
         # Settings and memberships first: a role that owns none of them is easier to drop.
@@ -166,16 +164,20 @@ class SharedState:
         )
         return f"{_what(name)} that the test changed was put back"
 
-    def _databases(self, mine: set[int], told: Ends) -> list[str]:
-        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database")
+    def _databases(self, made: Collection[int]) -> list[str]:
         notes = []
-        for name, xmin, oid in rows:
-            if xmin in mine and oid != self._database and told.created.get(oid) not in mine:
-                self._strangers.append(name)
-            elif told.created.get(oid) in mine:
+        for name, oid in self._admin.rows("select datname::text, oid::bigint from pg_database"):
+            if oid in made:
                 self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
                 notes.append(f'the database "{name}" that the test created was dropped')
         return notes + self._database_itself()
+
+    def _strangers(self, mine: set[int] | None) -> list[str]:
+        """Databases that the test has changed, once those that it made are gone."""
+        if mine is None:
+            return []
+        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
+        return [name for name, xmin, oid in rows if xmin in mine and oid != self._database]
 
     def _database_itself(self) -> list[str]:
         """Rights on it, its limit and its owner. Where a clone took its place it has them from the template."""

@@ -251,10 +251,10 @@ class Undo:
 
     def _guards(self, plan: Plan) -> list[tuple[str, str, str]]:
         """What would fire even for a replica, or forbid a delete, on the tables that we write to."""
-        if not self._catalog.guards:
+        guards = self._catalog.guards
+        if not guards:
             return []
-        tables = [*plan.empty, *(seed.relation for seed, _ in plan.rows), *(seed.relation for seed in plan.full)]
-        return [(one.name, before, after) for one in tables for before, after in self._catalog.guards.get(one.oid, ())]
+        return [(one.name, before, after) for one in plan.written() for before, after in guards.get(one.oid, ())]
 
 
 def _with(lost: Lost, placed: list[tuple[Lost, Result]]) -> Callable[[Result], None]:
