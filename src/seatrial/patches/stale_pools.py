@@ -11,8 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
-from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop, sync_script
+from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
+from seatrial.resources.first_state import run_script
 
 STAMP = "seatrial_stamp"
 LENT = "seatrial_lent"
@@ -101,7 +102,7 @@ class _Listeners:
 
         def restore() -> Any:
             if loop is None:
-                return sync_script(driver, script)
+                return run_script(driver, script)
             return driver.execute(script) if hasattr(driver, "fetchval") else psycopg_script(driver, script)
 
         return Lent(

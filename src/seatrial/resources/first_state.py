@@ -16,6 +16,8 @@ FORGET = (
     "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
 )
 """DISCARD ALL without DEALLOCATE ALL: drivers go on to use the statements that they have prepared."""
+IDLE = 0
+"""PQTRANS_IDLE: connected, and in no transaction."""
 DONE = (1, 2)
 """PGRES_COMMAND_OK and PGRES_TUPLES_OK, as libpq numbers them."""
 
@@ -39,17 +41,25 @@ class FirstState:
 
     def restore(self, connection: Any) -> None:
         """Raises the driver's error where that fails: the connection is then of no more use."""
+        run_script(connection, self._script)
+
+
+def run_script(connection: Any, script: str) -> None:
+    """Run statements, some of which refuse a transaction, on an idle connection of a sync driver.
+
+    What is open is rolled back. Raises the driver's error.
+    """
+    libpq = getattr(connection, "pgconn", None)
+    if libpq is None or libpq.transaction_status != IDLE:
         connection.rollback()
-        libpq = getattr(connection, "pgconn", None)
-        if libpq is not None and libpq.exec_(self._script.encode()).status in DONE:
-            return  # psycopg, without what a cursor costs
-        connection.autocommit = True
-        try:
-            cursor = connection.cursor()
-            cursor.execute(self._script)
-            cursor.close()
-        finally:
-            connection.autocommit = False
+    if libpq is not None and libpq.exec_(script.encode()).status in DONE:
+        return  # psycopg, without what a cursor costs, and a change of its autocommit
+    before, connection.autocommit = connection.autocommit, True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(script)
+    finally:
+        connection.autocommit = before
 
 
 def restoring(rows: Sequence[Any], *, forget: str = FORGET) -> str:

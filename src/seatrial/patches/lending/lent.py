@@ -74,19 +74,8 @@ class Lent:
             await waiting
 
 
-def sync_script(connection: Any, script: str) -> None:
-    """Run statements of PostgreSQL, some of which refuse a transaction, on a connection of a sync driver."""
-    connection.rollback()
-    before, connection.autocommit = connection.autocommit, True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(script)
-    finally:
-        connection.autocommit = before
-
-
 async def psycopg_script(connection: Any, script: str) -> None:
-    """The same, on a connection of psycopg's async half."""
+    """Run statements, some of which refuse a transaction, on a connection of psycopg's async half."""
     await connection.rollback()
     before = connection.autocommit
     await connection.set_autocommit(True)

@@ -15,8 +15,9 @@ from seatrial.resources.kinds.postgres.extensions import create
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.kinds.postgres.naming import Marker, aside_name, lock_number, reference_name, template_name
 from seatrial.resources.kinds.postgres.reset.client import plain
-from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy, Source
+from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
+from seatrial.resources.kinds.postgres.reset.source import Source
 from seatrial.resources.kinds.postgres.reset.spares import Spares
 from seatrial.resources.kinds.postgres.roles import logins, made, ours
 from seatrial.resources.kinds.postgres.sharing import shares

@@ -112,6 +112,8 @@ class Catalog:
     listeners: frozenset[str]
     """When event triggers fire that hear DDL, as pg_event_trigger.evtenabled says: "O", "A", "R"."""
     large_objects: bool
+    plpgsql: bool
+    """Whether functions can be written in the language that PostgreSQL has at first, and anybody may drop."""
     triggered: frozenset[int]
     """Tables with enabled triggers or rules of the user's: they matter where our role may not silence them."""
     foreign_keys: tuple[tuple[int, int, bool], ...]
@@ -140,13 +142,13 @@ class Catalog:
 
 def describe(link: Link) -> Catalog:
     """Read the description from a fresh copy, before anyone has written to it."""
-    found, guards, marked, heard, large, cached, triggers, keys = link.run(
+    found, guards, marked, heard, large, cached, triggers, keys, languages = link.run(
         f"""{_RELATIONS}; {_GUARDS};
         {_CLUSTERED};
         select evtenabled::text from pg_event_trigger where evtevent <> 'login' and evtenabled <> 'D';
         select exists(select from pg_largeobject_metadata);
         select seqrelid::regclass::text from pg_sequence where seqcache > 1;
-        {_HEARD}; {_KEYS}"""
+        {_HEARD}; {_KEYS}; select exists(select from pg_language where lanname = 'plpgsql')"""
     )
     sized = {row[0]: row for row in found.rows if row[6] > 0 and row[9]}
     seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
@@ -177,6 +179,7 @@ def describe(link: Link) -> Catalog:
         clustered=dict(marked.rows),
         listeners=frozenset(when for (when,) in heard.rows),
         large_objects=large.rows[0][0],
+        plpgsql=languages.rows[0][0],
         triggered=frozenset(oid for (oid,) in triggers.rows),
         foreign_keys=tuple(key for key in keys.rows if {*key[:2]} <= relations.keys()),
     )

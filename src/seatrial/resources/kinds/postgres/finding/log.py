@@ -40,15 +40,17 @@ def _words(names: Iterable[str]) -> str:
     return ", ".join(literal(name) for name in names)
 
 
-_FOUND = f"""
+FOUND = f"""
   select case when reldatabase = 0 then -relfilenode::bigint else relfilenode::bigint end,
     array_agg(distinct relblocknumber), array_agg(distinct xid::text::bigint) filter (where reldatabase = 0)
-  from {{blocks}}($1, u.lsn, false)
-  where relforknumber = 0 and reldatabase in (0, $2) and resource_manager not in ({_words(INDEXES)})
-    and record_type not in ({_words(HARMLESS)}) and xid <> all($3)
+  from {{blocks}}({{since}}, {{until}}, false)
+  where relforknumber = 0 and reldatabase in (0, {{database}}) and resource_manager not in ({_words(INDEXES)})
+    and record_type not in ({_words(HARMLESS)}) and xid <> all({{own}})
   group by 1
 """
+"""What was written between two positions: filenodes (those of the whole server negative), blocks, transactions."""
 
+_FOUND = FOUND.format(blocks="{blocks}", since="$1", until="u.lsn", database="$2", own="$3")
 READ = f"""(pg_lsn, oid, xid[]) as
 with until as materialized (
   select case when pg_current_wal_insert_lsn() = $1 then null
@@ -135,10 +137,14 @@ class LogReader:
         near: our connection to the database that is looked at, where we may declare a function in it. It is asked
             from when it is open, as it is after the first undo, until it is lost; the hub before and afterwards.
         flushes: whether the server can flush its log by a function.
+        declare: statements that declare functions of others, for `through`, where ours is declared.
     """
 
-    def __init__(self, hub: Link, database: int, start: str, *, near: Link | None, flushes: bool) -> None:
+    def __init__(
+        self, hub: Link, database: int, start: str, *, near: Link | None, flushes: bool, declare: Sequence[str] = ()
+    ) -> None:
         self._hub = hub
+        self._declare = "; ".join([DECLARE, *declare, DECLARED])
         self._near = near
         self._database = database
         self.position = start
@@ -157,10 +163,9 @@ class LogReader:
         """
         import psycopg
 
-        if more and self._near is not None and self._near.pid:
-            self._go_near(self._near)  # at a test's begin or end; in its midst that would look like a commit of its own
-        own = "{" + ",".join(self._own) + "}"
-        script = [*self._before, f"EXECUTE {self._name}('{self.position}', {self._database}, '{own}')"]
+        if more:
+            self._go_near()  # at a test's begin or end; in its midst that would look like a commit of its own
+        script = [*self._before, f"EXECUTE {self._name}({self._since()})"]
         if more:
             script.append(more)
         try:
@@ -173,11 +178,45 @@ class LogReader:
         found, *others = results[len(self._before) :]
         return self._take(found.rows), others
 
-    def _go_near(self, near: Link) -> None:
+    def through(
+        self, function: str, more: str, prepared: Mapping[str, str]
+    ) -> tuple[Written, list[tuple[Any, ...]]] | None:
+        """What was written since the last time, as a function of the near connection tells it, and all of its rows.
+
+        Args:
+            function: takes where to begin, the database and our own transactions, and then `more`. Its rows
+                begin as those of `READ` do.
+            more: further arguments, as SQL.
+            prepared: the statements that the function executes by name.
+
+        Returns:
+            None where there is no such function (yet): `read` can be asked.
+
+        Raises:
+            psycopg.Error: as `read`, or because the function failed.
+        """
+        import psycopg
+
+        self._go_near()
+        if self._link is self._hub:
+            return None
+        try:
+            [found] = self._link.run(f"SELECT * FROM {function}({self._since()}, {more})", prepared, again=False)
+        except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
+            self._ask_at(self._hub, HUB)
+            return None
+        return self._take(found.rows), found.rows
+
+    def _since(self) -> str:
+        return f"'{self.position}', {self._database}, '{{{','.join(self._own)}}}'"
+
+    def _go_near(self) -> None:
         """None is opened for this: it costs 5 ms and more, in vain where the copy is cloned anew after each test."""
-        self._near = None
-        self.own(near.rows(f"{DECLARE}; {DECLARED}")[0][0])
-        self._ask_at(near, NEAR)
+        near = self._near
+        if near is not None and near.pid:
+            self._near = None
+            self.own(near.rows(self._declare)[0][0])
+            self._ask_at(near, NEAR)
 
     def _ask_at(self, link: Link, blocks: str) -> None:
         self._link = link
@@ -186,7 +225,7 @@ class LogReader:
     def _take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
         """What the rows say, from the last position to the end of the log as it was."""
         written = Written()
-        for _, filenode, blocks, transactions in rows:
+        for _, filenode, blocks, transactions, *_ in rows:
             if filenode is None:
                 continue
             if filenode < 0:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from seatrial.resources.first_state import FORGET, FirstState
+from seatrial.resources.first_state import FORGET, IDLE, FirstState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seatrial.resources.protocol import Address
-
-
-IDLE = 0
-"""libpq's PQTRANS_IDLE: connected, and in no transaction."""
 
 
 def plain(address: Address) -> Any:

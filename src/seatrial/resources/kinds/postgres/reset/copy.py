@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core.redact import redact
@@ -12,20 +12,22 @@ from seatrial.resources.kinds.postgres.finding.catalog import describe
 from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, committed
 from seatrial.resources.kinds.postgres.finding.meaning import Meaning
 from seatrial.resources.kinds.postgres.finding.search import Bearings, Search
+from seatrial.resources.kinds.postgres.reset.at_once import AtOnce, Looked, declare
 from seatrial.resources.kinds.postgres.reset.client import PsycopgConnection, plain
 from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.shared import SharedState
+from seatrial.resources.kinds.postgres.reset.source import Below
 from seatrial.resources.kinds.postgres.reset.undo import Undo
 from seatrial.resources.protocol import Ended, Undone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from seatrial.resources.kinds.postgres.abilities import Abilities
     from seatrial.resources.kinds.postgres.finding.catalog import Catalog
     from seatrial.resources.kinds.postgres.finding.plan import Plan
+    from seatrial.resources.kinds.postgres.reset.source import Source
     from seatrial.resources.kinds.postgres.reset.undo import Done
-    from seatrial.resources.protocol import Address, Endpoint
+    from seatrial.resources.protocol import Address
 
 UNDO: Mapping[str, str] = {
     **NOTICE,
@@ -42,45 +44,6 @@ TIDY_ROWS = 2_000
 """Dead rows of one table that call for a VACUUM."""
 TIDY_SCHEMA = 200
 """Undos that touched catalogs (TRUNCATE, temporary tables) which call for a VACUUM of the catalogs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a copy comes from, and how it gets there again."""
-
-    endpoint: Endpoint
-    address: Address
-    horizon: int
-    abilities: Abilities
-    admin: Link
-    """Our connection to the maintenance database."""
-    reader: Link
-    """Our connection to a database that has pg_walinspect."""
-    clone: Callable[[bool], int]
-    """Replace the database by a clone of the template; returns its oid. True: the old one must be gone by then."""
-    remark: Callable[[], None]
-    """Write the database's marker again: a test may have set a comment of its own."""
-    reference: Callable[[], Link]
-    """A connection to a copy of the template that nobody touches."""
-    patience: float
-    layer: Callable[[Sequence[str] | None], tuple[Source, str]]
-    """Make a template of the database as it is, given the tables that were written since the last (None: unknown).
-
-    Returns the source of copies of it, and where the log is then.
-    """
-    discard: Callable[[], None]
-    """Remove the template, where it is a layer's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Below:
-    """What a copy was before a layer was laid on it."""
-
-    source: Source
-    catalog: Catalog | None
-    shared: SharedState | None
-    pending: Written
-    """With what the layer wrote to the whole server: roles, and the like."""
 
 
 class PostgresCopy:
@@ -209,8 +172,13 @@ class PostgresCopy:
         )
         self._bearings = bearings
         self._undo = Undo(self._link, catalog, source.reference, silent=not able.replica, quiet=able.near)
-        near = self._link if able.near else None
-        self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes) if start else None
+        self._log, self._at_once = None, None
+        if start:
+            near = self._link if able.near else None
+            more = [declare(self._fence)] if able.near and catalog.plpgsql else []
+            self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes, declare=more)
+            if more and not able.replica:
+                self._at_once = AtOnce(self._log, self._fence, catalog, bearings)
         if self._log is None:
             self._meaning.count(self._link)
         elif able.superuser:  # nobody else may read what he would have to put back
@@ -233,9 +201,12 @@ class PostgresCopy:
 
         written = Written()
         try:
-            ended, notes, path = self._look()
+            looked = self._at_once.look([self._link.pid]) if self._at_once is not None and not self._pending else None
+            ended, notes, path = self._look(looked)
             if not self._same_server():
                 raise NeedsClone("the server was restarted, or our connection to it was ended")
+            if looked is not None and looked.undoer:
+                return self._undone_at_once(looked)
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
             written = self._pending
             undone = self._carry_out(plan, path, ended, notes)
@@ -339,7 +310,7 @@ class PostgresCopy:
         """Close our connection to it."""
         self._link.close()
 
-    def _look(self) -> tuple[tuple[Ended, ...], list[str], str]:
+    def _look(self, looked: Looked | None) -> tuple[tuple[Ended, ...], list[str], str]:
         """Read the log, then make sure that nobody is in a transaction; returns who was ended, notes, and the path.
 
         In this order: whoever wrote before the end of what was read is either done by the time of the second
@@ -348,9 +319,11 @@ class PostgresCopy:
         own = [self._link.pid]
         if self._log is None:
             return (*self._fence.clear(own, self._link), "scan")
-        found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
-        self._pending.add(found)
-        if not busy.rows:
+        if looked is None:
+            found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
+            looked = Looked(written=found, busy=bool(busy.rows))
+        self._pending.add(looked.written)
+        if not looked.busy:
             return (), [], "log"
         ended, notes = self._fence.clear(own, self._link)
         self.late_writes()
@@ -370,6 +343,8 @@ class PostgresCopy:
             done = self._undo.carry_out(plan)
             rows = done.rows
             self._remember(done)
+            if self._at_once is not None:
+                self._at_once.learn(plan, self._pending)
             self._search.check_views(plan.views)
             notes += [f"the materialized view {view.label} was refreshed" for view in plan.views]
         self._pending = Written()
@@ -382,11 +357,25 @@ class PostgresCopy:
             read=read,
         )
 
+    def _undone_at_once(self, looked: Looked) -> Undone:
+        written, self._pending = self._pending, Written()
+        self._count_dead(looked.undone)
+        relations = sorted((self._known().relations[oid] for oid in looked.undone), key=lambda one: one.kind == "S")
+        return Undone(
+            path="log" if relations else "nothing",
+            tables=tuple([one.label for one in relations]),
+            rows=sum(looked.undone.values()),
+            read=written.told(),
+        )
+
+    def _count_dead(self, deleted: Mapping[int, int]) -> None:
+        for oid, count in deleted.items():
+            self._dead[oid] = self._dead.get(oid, 0) + count
+
     def _remember(self, done: Done) -> None:
         if self._log is not None:
             self._log.own(done.transaction)
-        for oid, count in done.deleted.items():
-            self._dead[oid] = self._dead.get(oid, 0) + count
+        self._count_dead(done.deleted)
         for oid, node in done.filenodes.items():
             self._bearings.nodes = {n: o for n, o in self._bearings.nodes.items() if o != oid} | {node: oid}
 

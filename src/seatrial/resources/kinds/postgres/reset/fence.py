@@ -20,15 +20,15 @@ SOON, POLL = 0.0003, 0.003
 GONE = 5.0
 """Seconds that a connection may take to die once it was told to."""
 
-BUSY = """(oid, int[]) as
+BUSY = """
 select a.pid, coalesce(a.application_name, ''), coalesce(a.query, ''), coalesce(a.state, 'starting')
 from pg_stat_get_activity(null) a
-where a.datid = $1 and a.backend_type = 'client backend' and a.pid <> all($2)
+where a.datid = {database} and a.backend_type = 'client backend' and a.pid <> all({own})
   and a.pid <> pg_backend_pid() and a.state is distinct from 'idle'
 """
-ANY = """(oid, int[]) as
+ANY = """
 select a.pid from pg_stat_get_activity(null) a
-where a.datid = $1 and a.pid <> all($2) and a.pid <> pg_backend_pid()
+where a.datid = {database} and a.pid <> all({own}) and a.pid <> pg_backend_pid()
   and (a.xact_start is not null or a.state = 'idle in transaction (aborted)')
 """
 """The same without words, and with the server's own workers: for who sees everybody.
@@ -38,22 +38,22 @@ A transaction that has failed, and waits for its ROLLBACK, has no start any more
 """
 PREPARED_ANY = """
 union all
-select 0 from pg_prepared_xact() p where p.dbid = $1
+select 0 from pg_prepared_xact() p where p.dbid = {database}
 """
 PREPARED = """
 union all
-select 0, '', p.gid, 'prepared' from pg_prepared_xact() p where p.dbid = $1
+select 0, '', p.gid, 'prepared' from pg_prepared_xact() p where p.dbid = {database}
 """
 SLOTS_ANY = """
 union all
 select coalesce(s.active_pid, 0) from pg_get_replication_slots() s
-where s.datoid = $1 and not s.temporary and s.slot_name <> all($3)
+where s.datoid = {database} and not s.temporary and s.slot_name <> all({slots})
 """
 SLOTS = """
 union all
 select coalesce(s.active_pid, 0), '', concat(case when s.active then 'START_REPLICATION SLOT ' end, s.slot_name), 'slot'
 from pg_get_replication_slots() s
-where s.datoid = $1 and not s.temporary and s.slot_name <> all($3)
+where s.datoid = {database} and not s.temporary and s.slot_name <> all({slots})
 """
 """Logical replication slots that a test has made. The log says nothing of them."""
 
@@ -85,9 +85,11 @@ class Fence:
         """Slots that were there when the test began."""
         if slots:
             self._slots = []
-            busy, anybody = (one.replace("int[])", "int[], name[])", 1) for one in (busy + SLOTS, anybody + SLOTS_ANY))
-        self._busy: Mapping[str, str] = {"busy": busy}
-        self.prepared = {"anybody": anybody} if sees else self._busy
+            busy, anybody = busy + SLOTS, anybody + SLOTS_ANY
+        self.anybody = anybody if sees else busy
+        """Who is busy, besides {own} and those of {slots}, in {database}: to be put into a statement."""
+        self._busy = {"busy": self._prepare(busy)}
+        self.prepared: Mapping[str, str] = {"anybody": self._prepare(anybody)} if sees else self._busy
         """The statement that `question` executes."""
         self._admin = admin
         self._database = database
@@ -148,9 +150,17 @@ class Fence:
             self.end([one.pid for one in ended])
         return ended
 
+    def arguments(self, own: Iterable[int]) -> str:
+        """Of the question, as SQL: the database, our own processes, and the slots that are nobody's affair."""
+        slots = ",".join(self._slots or ())  # of a-z, 0-9 and _
+        return f"{self._database}, '{{{','.join(map(str, own))}}}', '{{{slots}}}'"
+
     def _execute(self, name: str, own: Iterable[int]) -> str:
-        slots = "" if self._slots is None else f", '{{{','.join(self._slots)}}}'"  # of a-z, 0-9 and _
-        return f"EXECUTE {name}({self._database}, '{{{','.join(map(str, own))}}}'{slots})"
+        return f"EXECUTE {name}({self.arguments(own)})"
+
+    @staticmethod
+    def _prepare(question: str) -> str:
+        return f"(oid, int[], name[]) as {question.format(database='$1', own='$2', slots='$3')}"
 
     def end(self, pids: Sequence[int]) -> None:
         """End these connections, and wait until they are gone: only then are their locks."""
