@@ -314,7 +314,7 @@ class Managed:
 
     def _check_in(self, lease: Lease, told: list[SeatrialError], *, recover: bool) -> Undone:
         try:
-            return self._strategies[lease.isolation].checkin(lease)
+            return self._strategies[lease.isolation].checkin(lease, self.sessions.gather)
         except ServerLost as error:
             told.append(error)
             try:
@@ -328,6 +328,8 @@ class Managed:
                 self.failure = worse
         except IsolationError as error:
             told.append(error)
+        finally:
+            self.sessions.gather()
         return Undone(path="clone", notes=(told[-1].what,))
 
     def _tidy(self) -> None:
@@ -339,6 +341,7 @@ class Managed:
 
     def _set_aside(self, lease: Lease) -> Undone:
         """Keep the copy under a name of its own, for a look at it."""
+        self.sessions.gather()
         store = self._store
         if not isinstance(store, SupportsKeep):
             return Undone(path="clone", notes=(f"{self.plan.kind.name} can't keep a database",))

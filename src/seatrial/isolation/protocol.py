@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -22,6 +23,10 @@ class Lease:
     """What was undone first because it was written after the last check-in; `tables` names where."""
 
 
+def nothing() -> None:
+    """No session is on its way back into its first state."""
+
+
 class Strategy(Protocol):
     """How a copy gets back to its baseline."""
 
@@ -29,6 +34,10 @@ class Strategy(Protocol):
 
     def checkout(self, test: str, reason: str) -> Lease: ...
 
-    def checkin(self, lease: Lease) -> Undone:
-        """Back to the baseline. Raises `IsolationError` where the test did what this strategy can't hold."""
+    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+        """Back to the baseline. Raises `IsolationError` where the test did what this strategy can't hold.
+
+        `gather` waits for sessions that are on their way back into their first state: temporary tables of theirs may
+        be there till then.
+        """
         ...

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from seatrial.isolation import restore
-from seatrial.isolation.protocol import Lease
-from seatrial.resources.protocol import Copy, SupportsReset, Undone
+from seatrial.isolation.protocol import Lease, nothing
+from seatrial.resources.protocol import Copy, SupportsReset, SupportsUndoAtOnce, Undone
 
 
 class ResetStrategy:
@@ -24,6 +25,8 @@ class ResetStrategy:
         late = restore.ready(self._copy)
         return Lease(test=test, copy=self._copy, isolation=self.name, reason=reason, joined=False, late=late)
 
-    def checkin(self, lease: Lease) -> Undone:
-        """Undo what the test wrote, whoever wrote it."""
-        return restore.undo(lease.copy)
+    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+        """Undo what the test wrote, whoever wrote it: while sessions are tidied, where that does not matter."""
+        done = lease.copy.undo_at_once() if isinstance(lease.copy, SupportsUndoAtOnce) else None
+        gather()
+        return done or restore.undo(lease.copy)

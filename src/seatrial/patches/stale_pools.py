@@ -13,7 +13,7 @@ from typing import Any
 from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
 from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
-from seatrial.resources.first_state import run_script
+from seatrial.resources.first_state import begin_script
 
 STAMP = "seatrial_stamp"
 LENT = "seatrial_lent"
@@ -102,7 +102,7 @@ class _Listeners:
 
         def restore() -> Any:
             if loop is None:
-                return run_script(driver, script)
+                return begin_script(driver, script)
             return driver.execute(script) if hasattr(driver, "fetchval") else psycopg_script(driver, script)
 
         return Lent(

@@ -136,6 +136,18 @@ class Copy(Protocol):
 
 
 @runtime_checkable
+class SupportsUndoAtOnce(Protocol):
+    """A copy that can undo in one step what it has undone before."""
+
+    def undo_at_once(self) -> Undone | None:
+        """Undo all changes since the baseline; None if that is for `undo` to do.
+
+        Connections that have no transaction may be on their way back into their first state meanwhile.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsReset(Protocol):
     """A copy that can undo committed changes in place: it can have the isolation `reset`."""
 

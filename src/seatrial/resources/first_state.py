@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 OWN = "seatrial_own"
@@ -42,6 +42,45 @@ class FirstState:
     def restore(self, connection: Any) -> None:
         """Raises the driver's error where that fails: the connection is then of no more use."""
         run_script(connection, self._script)
+
+    def begin_to_restore(self, connection: Any) -> Callable[[], None]:
+        """The same, without waiting for the server: what it returns does, and raises."""
+        return begin_script(connection, self._script)
+
+
+def begin_script(connection: Any, script: str) -> Callable[[], None]:
+    """Send statements, some of which refuse a transaction, on an idle connection of a sync driver.
+
+    Returns what waits for the answer, and must be called by the same thread: a connection of psycopg's is locked till
+    then, those of other drivers are done by now. What is open is rolled back. Raises the driver's error, as does what
+    is returned.
+    """
+    libpq = getattr(connection, "pgconn", None)
+    if libpq is None or libpq.transaction_status != IDLE or not connection.lock.acquire(blocking=False):
+        run_script(connection, script)
+        return _done
+
+    def wait() -> None:
+        from psycopg import generators
+
+        try:
+            found = connection.wait(generators.execute(libpq))
+        finally:
+            connection.lock.release()
+        if any(one.status not in DONE for one in found):
+            run_script(connection, script)  # the driver knows how to say it
+
+    try:
+        libpq.send_query(script.encode())
+        libpq.flush()
+    except BaseException:
+        connection.lock.release()
+        raise
+    return wait
+
+
+def _done() -> None:
+    """Nothing is left to wait for."""
 
 
 def run_script(connection: Any, script: str) -> None:

@@ -59,6 +59,7 @@ class DriverSessions:
             before = settings(self._connection.value)
             self._connection.settle()
             self._renew()
+            self.gather()
             as_new = settings(self._connection.value)
             changed = {name: value for name, value in before.items() if as_new.get(name) != value}
             if changed:
@@ -69,6 +70,7 @@ class DriverSessions:
         """Forget what a wider fixture left."""
         self._settings = [(whose, values) for whose, values in self._settings if whose is not owner]
         self._renew()
+        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Leave the app alone."""
@@ -94,6 +96,11 @@ class DriverSessions:
             self._renew()
         return complaints
 
+    def gather(self) -> None:
+        """Wait until the app's connections are back in their first state."""
+        if self._pools is not None:
+            self._pools.gather(self._copy.address)
+
     def invalidate(self) -> None:
         """Take every connection to the copy for stale: the test's goes on as a new one, in the same object."""
         if self._connection is not None:
@@ -111,6 +118,7 @@ class DriverSessions:
         """Close what is open."""
         if self._joined:
             self.end()
+        self.gather()
         board, self._board = self._board, None
         if board is not None:
             board.close()

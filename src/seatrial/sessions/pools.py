@@ -17,7 +17,11 @@ class Lent(Protocol):
     """The server's process behind it; 0 where that is not known."""
 
     def __call__(self) -> bool:
-        """Put it back into its first state. Returns whether it was back in its pool."""
+        """Put it back into its first state, or begin to. Returns whether it was back in its pool."""
+        ...
+
+    def gather(self) -> None:
+        """Wait until that is done."""
         ...
 
 
@@ -27,7 +31,7 @@ class Pools:
     A patch stamps each new connection of a pool with `stamp(...)`, and asks `stale(...)` before it is lent
     again. So nothing is closed from a foreign thread or loop: a pool finds out at its next checkout.
 
-    What was `lent` is put back into its first state by `restore`, at check-in.
+    What was `lent` is put back into its first state by `restore` and `gather`, at check-in.
     """
 
     own: ClassVar[str] = OWN
@@ -35,6 +39,7 @@ class Pools:
 
     def __init__(self) -> None:
         self._lent: dict[str, dict[Lent, None]] = {}
+        self._begun: dict[str, dict[Lent, None]] = {}
         self._held: dict[str, list[int]] = {}
         self._moment = 0
         self._replaced: dict[str, int] = {}
@@ -50,10 +55,16 @@ class Pools:
         self._lent.setdefault(key_of(address.host, address.port, address.database), {})
 
     def restore(self, address: Address) -> None:
-        """The test is over: what was lent to it, and is back in its pool, is as it was opened."""
+        """The test is over: what was lent to it, and is back in its pool, is as it was opened, once it is gathered."""
         key = key_of(address.host, address.port, address.database)
         used, self._lent[key] = self._lent.get(key, {}), {}
         self._held[key] = [one.pid for one in used if not one()]
+        self._begun.setdefault(key, {}).update(used)
+
+    def gather(self, address: Address) -> None:
+        """Wait for what `restore` has begun: the servers may have done it while something else was done here."""
+        for one in self._begun.pop(key_of(address.host, address.port, address.database), {}):
+            one.gather()
 
     def held(self, address: Address) -> Sequence[int]:
         """Server processes of the connections that were not back in their pools at the last `restore`."""

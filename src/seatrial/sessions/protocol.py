@@ -47,7 +47,12 @@ class Sessions(Protocol):
         """Called when the test is over: closes its sessions, and rolls the outer transaction back if there is one.
 
         Returns what the test did that can't work in one outer transaction, such as a COMMIT sent as a statement.
+        Idle connections may still be on their way back into their first state: `gather` waits for them.
         """
+        ...
+
+    def gather(self) -> None:
+        """Called after `end`, once or more: returns when all connections are back in their first state."""
         ...
 
     def invalidate(self) -> None:

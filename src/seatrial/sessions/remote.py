@@ -47,6 +47,9 @@ class RemoteSessions:
         """Nothing is open here."""
         return ()
 
+    def gather(self) -> None:
+        """Nothing is on its way."""
+
     def invalidate(self) -> None:
         """No pool is in this process; those of others see their connections end."""
 

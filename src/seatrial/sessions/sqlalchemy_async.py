@@ -96,11 +96,13 @@ class AsyncSessions:
             return
         self._test.before_close = lambda session: self._keep(session, owner)
         self.end()
+        self.gather()
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""
         self._kept.drop(owner)
         self.end()
+        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Replace the app's dependency where it has to be led here; None where it uses this database already."""
@@ -126,6 +128,11 @@ class AsyncSessions:
                 self._pools.restore(self._copy.address)
             self._make_anew()
 
+    def gather(self) -> None:
+        """Wait until connections are back in their first state."""
+        if self._pools is not None:
+            self._pools.gather(self._copy.address)
+
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
         self._constraints.forget()
@@ -136,6 +143,7 @@ class AsyncSessions:
     def close(self) -> None:
         """Close what is open."""
         self.end()
+        self.gather()
         self._elsewhere.close()
         self._home.close()
 

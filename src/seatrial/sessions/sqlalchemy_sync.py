@@ -96,12 +96,14 @@ class SyncSessions:
             self._kept.add(found, self._session)
             self._make_anew()
         self._tidy()
+        self.gather()
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""
         self._kept.drop(owner)
         self._make_anew()
         self._tidy()
+        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Replace the app's dependency where it has to be led here; None where it uses this database already."""
@@ -129,6 +131,13 @@ class SyncSessions:
             self._tidy()
         return complaints
 
+    def gather(self) -> None:
+        """Wait until connections are back in their first state."""
+        if self._own is not None:
+            self._own.gather()
+        if self._pools is not None:
+            self._pools.gather(self._copy.address)
+
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
         self._constraints.forget()
@@ -142,6 +151,7 @@ class SyncSessions:
     def close(self) -> None:
         """Close what is open."""
         self.end()
+        self.gather()
         if self._own is not None:
             self._own.invalidate()
         if self._elsewhere is not None:

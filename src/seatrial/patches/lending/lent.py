@@ -18,7 +18,7 @@ class Lent:
     """One connection of a pool. Called at check-in, on the harness's thread; raises nothing.
 
     Args:
-        restore: puts it back. For an async driver it returns a coroutine.
+        restore: puts it back, or begins to, and returns what waits for that; for an async driver a coroutine.
         idle: whether it is in its pool: who still holds it is the fence's affair.
         spoil: sees to it that the pool replaces it instead of lending it again.
         pid: the server's process behind it.
@@ -27,7 +27,7 @@ class Lent:
 
     def __init__(
         self,
-        restore: Callable[[], Awaitable[Any] | None],
+        restore: Callable[[], Awaitable[Any] | Callable[[], None] | None],
         *,
         idle: Callable[[], bool],
         spoil: Callable[[], object],
@@ -39,9 +39,10 @@ class Lent:
         self._spoil = spoil
         self.pid = pid
         self._loop = loop
+        self._wait: Callable[[], None] | None = None
 
     def __call__(self) -> bool:
-        """Put it back; where that can't be done its pool opens another one when it is next asked.
+        """Put it back, or begin to (`gather`); where that can't be done its pool opens another when it is next asked.
 
         Returns whether it was in its pool.
         """
@@ -54,11 +55,22 @@ class Lent:
                 self._spoil()
         return idle
 
+    def gather(self) -> None:
+        """Wait until it is put back."""
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            try:
+                wait()
+            except Exception:  # noqa: BLE001  # whatever the driver raises, a new connection is the answer
+                with suppress(Exception):
+                    self._spoil()
+
     def _put_back(self) -> bool:
         import asyncio
 
         if self._loop is None:
-            self._restore()
+            begun = self._restore()
+            self._wait = begun if callable(begun) else None
             return True
         if self._loop.is_closed() or _is_running_here(self._loop):
             return False
@@ -70,7 +82,7 @@ class Lent:
 
     async def _waited(self) -> None:
         waiting = self._restore()
-        if waiting is not None:
+        if isinstance(waiting, Awaitable):
             await waiting
 
 

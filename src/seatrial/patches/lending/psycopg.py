@@ -11,7 +11,7 @@ from typing import Any
 from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
 from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
-from seatrial.resources.first_state import run_script
+from seatrial.resources.first_state import begin_script
 
 _BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
 
@@ -60,7 +60,7 @@ def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]
             if stamps.unknown(connection):
                 rows = connection.execute(generations.first_state).fetchall()
                 connection.rollback()
-                stamps.know(connection, rows, run_script)
+                stamps.know(connection, rows, begin_script)
             stamps.lend(connection)
 
     return {**options, "configure": stamping, "check": checking}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,12 +24,13 @@ class Own:
         self._records: dict[int, Any] = {}
         self._first: dict[int, FirstState] = {}
         self._used: set[int] = set()
+        self._begun: list[tuple[Any, Callable[[], None]]] = []
         event.listen(engine.pool, "connect", self._on_connect)
         event.listen(engine.pool, "checkout", self._on_checkout)
         event.listen(engine.pool, "checkin", self._on_checkin)
 
     def tidy(self) -> None:
-        """A test is over, and its session closed: every connection is as it was opened, or gone."""
+        """A test is over, and its session closed: when they are gathered, connections are as they were opened."""
         used, self._used = self._used, set()
         for key in used:
             record = self._records.get(key)
@@ -43,8 +44,17 @@ class Own:
                 record.invalidate()
                 continue
             try:
-                self._first[key].restore(record.dbapi_connection)
+                self._begun.append((record, self._first[key].begin_to_restore(record.dbapi_connection)))
             except Exception:  # noqa: BLE001  # whatever the driver raises, a new connection is the answer
+                record.invalidate()
+
+    def gather(self) -> None:
+        """Wait for what `tidy` has begun."""
+        begun, self._begun = self._begun, []
+        for record, wait in begun:
+            try:
+                wait()
+            except Exception:  # noqa: BLE001  # as above
                 record.invalidate()
 
     def backends(self) -> Sequence[int]:
@@ -60,6 +70,7 @@ class Own:
         self._forget_all()
 
     def _forget_all(self) -> None:
+        self.gather()
         with suppress(Exception):  # a connection that was ended from outside may raise when it is closed
             self.engine.dispose()
         self._records.clear()

@@ -179,21 +179,21 @@ class LogReader:
         return self._take(found.rows), others
 
     def through(
-        self, function: str, more: str, prepared: Mapping[str, str]
+        self, statement: str, more: str, prepared: Mapping[str, str]
     ) -> tuple[Written, list[tuple[Any, ...]]] | None:
-        """What was written since the last time, as a function of the near connection tells it, and all of its rows.
+        """What was written since the last time, as a statement of the near connection tells it, and all of its rows.
 
         Args:
-            function: takes where to begin, the database and our own transactions, and then `more`. Its rows
+            statement: takes where to begin, the database and our own transactions, and then `more`. Its rows
                 begin as those of `READ` do.
             more: further arguments, as SQL.
-            prepared: the statements that the function executes by name.
+            prepared: the statement by name, and those that it executes by name.
 
         Returns:
-            None where there is no such function (yet): `read` can be asked.
+            None where there is no such statement (yet): `read` can be asked.
 
         Raises:
-            psycopg.Error: as `read`, or because the function failed.
+            psycopg.Error: as `read`, or because the statement failed.
         """
         import psycopg
 
@@ -201,7 +201,7 @@ class LogReader:
         if self._link is self._hub:
             return None
         try:
-            [found] = self._link.run(f"SELECT * FROM {function}({self._since()}, {more})", prepared, again=False)
+            [found] = self._link.run(f"EXECUTE {statement}({self._since()}, {more})", prepared, again=False)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             self._ask_at(self._hub, HUB)
             return None

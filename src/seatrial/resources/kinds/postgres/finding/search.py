@@ -123,6 +123,11 @@ class Search:
             labels.append("a new or rewritten table")
         return tuple(dict.fromkeys(labels))
 
+    def plain(self, written: Written) -> bool:
+        """Whether no catalog was written to, nor anything that is new, rewritten, or the whole server's."""
+        touched, strange = self._resolve(written)
+        return not strange and not written.shared and all(self._catalog.relations[oid].kind in "rSm" for oid in touched)
+
     def written_tables(self, written: Written) -> list[str] | None:
         """The tables and catalogs that were written to, quoted; None where some are new or rewritten."""
         touched, strange = self._resolve(written)

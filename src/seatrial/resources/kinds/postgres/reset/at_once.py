@@ -20,48 +20,45 @@ FUNCTION = "pg_temp.seatrial_reset"
 DECLARE = f"""CREATE FUNCTION {FUNCTION}(
   since pg_lsn, base oid, own xid[], fenced oid, mine int[], slots name[], nodes int8[], undos int8[]
 ) RETURNS TABLE (
-  until text, node int8, blocks int8[], transactions int8[], busy bool, undone int8, undoer text
+  until text, node int8, blocks int8[], transactions int8[], busy bool, undoer text, relation int8, undone int8
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-  found_nodes int8[];
-  found_blocks text[];
-  found_transactions text[];
-  undo int8;
+  touched int8[] := '{{{{}}}}';
 BEGIN
   IF pg_current_wal_insert_lsn() <> since THEN
     until := pg_logical_emit_message(false, 'seatrial', '', true);
-    SELECT array_agg(f.n), array_agg(f.b::text), array_agg(f.t::text)
-      INTO found_nodes, found_blocks, found_transactions FROM ({{found}}) f(n, b, t);
+    FOR node, blocks, transactions IN {{found}} LOOP
+      RETURN NEXT;
+      touched := touched || node;
+    END LOOP;
+    node := NULL;
   END IF;
   busy := EXISTS ({{busy}});
-  IF found_nodes IS NULL THEN
-    RETURN NEXT;
-    RETURN;
-  END IF;
-  IF NOT busy AND found_nodes <@ nodes THEN
+  IF NOT busy AND touched <> '{{{{}}}}' AND touched <@ nodes THEN
     undoer := pg_current_xact_id()::xid::text;
+    FOR i IN 1 .. cardinality(touched) LOOP
+      relation := undos[array_position(nodes, touched[i])];
+      CONTINUE WHEN relation = 0;
+      EXECUTE 'EXECUTE undo_' || relation INTO undone;
+      RETURN NEXT;
+    END LOOP;
+    relation := NULL;
   END IF;
-  FOR i IN 1 .. cardinality(found_nodes) LOOP
-    node := found_nodes[i];
-    blocks := found_blocks[i]::int8[];
-    transactions := found_transactions[i]::int8[];
-    IF undoer IS NOT NULL THEN
-      undone := 0;
-      undo := undos[array_position(nodes, node)];
-      IF undo <> 0 THEN
-        EXECUTE 'EXECUTE undo_' || undo INTO undone;
-      END IF;
-    END IF;
-    RETURN NEXT;
-  END LOOP;
+  RETURN NEXT;
 END $$"""
 """What `READ` does, then the fence's question, and then the undo of what was found: if nobody is busy, and if for all
-of it there is a statement (none, 0, for what takes no undo). Each statement sees what was committed before it.
+of it there is a statement (none, 0, for what takes no undo). Its last row says whether that was so.
 
-A transaction that is in the log and can't be seen yet by a statement after it is still busy: PostgreSQL says that a
-backend has none when it is visible to all.
+Each statement sees what was committed before it began. A transaction that is in the log, and that a later statement
+can't see yet, is busy: PostgreSQL says that a backend has none only when it is visible to all.
 """
+EXECUTE = {
+    "at_once": (
+        "(pg_lsn, oid, xid[], oid, int[], name[], int8[], int8[]) AS "
+        f"SELECT * FROM {FUNCTION}($1, $2, $3, $4, $5, $6, $7, $8)"
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +93,7 @@ class AtOnce:
         self._catalog = catalog
         self._bearings = bearings
         self._able = not catalog.unlogged()  # those are probed, whatever the log says
-        self._prepared: dict[str, str] = {}
+        self._prepared = dict(EXECUTE)
         self._undos: dict[int, int] = {}
         """Filenode -> the relation whose undo is prepared; 0 where none is needed."""
         self._arguments = ""
@@ -110,14 +107,14 @@ class AtOnce:
         if not self._undos:
             return None
         more = f"{self._fence.arguments(own)}, {self._arguments}"
-        found = self._reader.through(FUNCTION, more, self._prepared)
+        found = self._reader.through("at_once", more, self._prepared)
         if found is None:
             return None
         written, rows = found
-        _, _, _, _, busy, _, undoer = rows[0]
+        *_, busy, undoer, _, _ = rows[-1]
         if undoer:
             self._reader.own(undoer)
-        undone = {self._undos[node]: count for _, node, *_, count, _ in rows if undoer and self._undos[node]}
+        undone = {relation: count for *_, relation, count in rows if relation is not None}
         return Looked(written=written, busy=busy, undoer=undoer or "", undone=undone)
 
     def learn(self, plan: Plan, written: Written) -> None:

@@ -61,6 +61,8 @@ class PostgresCopy:
         self._oid = 0
         self._began = ("-infinity", "")
         self._pending = Written()
+        self._looked: Looked | None = None
+        """What `undo_at_once` has left to `undo`; it is pending."""
         self._shared: SharedState | None = None
         # On a server of ours a commit costs no wait for the disk, and an undo then outlasts a crash of a backend.
         base = {**UNDO, "synchronous_commit": "on" if source.endpoint.owned else "off"}
@@ -183,7 +185,7 @@ class PostgresCopy:
             self._meaning.count(self._link)
         elif able.superuser:  # nobody else may read what he would have to put back
             self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
-        self._pending = Written()
+        self._pending, self._looked = Written(), None
         self._dead.clear()
         self._stirred = 0
         self._losses = source.admin.losses + source.reader.losses
@@ -201,12 +203,9 @@ class PostgresCopy:
 
         written = Written()
         try:
-            looked = self._at_once.look([self._link.pid]) if self._at_once is not None and not self._pending else None
-            ended, notes, path = self._look(looked)
+            ended, notes, path = self._look()
             if not self._same_server():
                 raise NeedsClone("the server was restarted, or our connection to it was ended")
-            if looked is not None and looked.undoer:
-                return self._undone_at_once(looked)
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
             written = self._pending
             undone = self._carry_out(plan, path, ended, notes)
@@ -220,6 +219,24 @@ class PostgresCopy:
                 cause=redact(str(error), self.address.password),
             ) from error
         return undone
+
+    def undo_at_once(self) -> Undone | None:
+        """Back to the baseline in one round trip, if it takes nothing but what was undone before."""
+        import psycopg
+
+        if self._at_once is None or self._pending:
+            return None
+        try:
+            looked = self._at_once.look([self._link.pid])
+        except psycopg.Error:
+            return None  # `undo` asks again, and knows what it means
+        if looked is None:
+            return None
+        self._pending.add(looked.written)
+        if (looked.undoer or not (looked.written or looked.busy)) and self._same_server():
+            return self._undone_at_once(looked)
+        self._looked = looked
+        return None
 
     def late_writes(self) -> tuple[str, ...]:
         """Tables written to since the last `undo`; empty where the log can't be read.
@@ -267,13 +284,7 @@ class PostgresCopy:
 
     def used_since_checkout(self, own: Sequence[int]) -> tuple[Ended, ...]:
         """Connections besides `own` that ran something since `mark`."""
-        rows = self._source.admin.rows(
-            f"""select pid, coalesce(application_name, ''), coalesce(query, ''), coalesce(state, 'starting')
-            from pg_stat_activity where datid = {self._oid} and backend_type = 'client backend'
-            and pid <> all('{{{",".join(map(str, [*own, self._link.pid]))}}}'::int[])
-            and greatest(backend_start, xact_start, query_start) >= {literal(self._began[0])}::timestamptz"""
-        )
-        return tuple(Ended(pid=pid, application=name, query=query, state=state) for pid, name, query, state in rows)
+        return self._fence.used([*own, self._link.pid], since=self._began[0])
 
     def uncommitted_only(self) -> bool:
         """Whether nothing was committed since `mark`; without the log, whether everything is as in the baseline.
@@ -310,7 +321,7 @@ class PostgresCopy:
         """Close our connection to it."""
         self._link.close()
 
-    def _look(self, looked: Looked | None) -> tuple[tuple[Ended, ...], list[str], str]:
+    def _look(self) -> tuple[tuple[Ended, ...], list[str], str]:
         """Read the log, then make sure that nobody is in a transaction; returns who was ended, notes, and the path.
 
         In this order: whoever wrote before the end of what was read is either done by the time of the second
@@ -319,10 +330,11 @@ class PostgresCopy:
         own = [self._link.pid]
         if self._log is None:
             return (*self._fence.clear(own, self._link), "scan")
-        if looked is None:
+        looked, self._looked = self._looked, None
+        if looked is None or looked.busy or not self._search.plain(looked.written):
             found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
             looked = Looked(written=found, busy=bool(busy.rows))
-        self._pending.add(looked.written)
+            self._pending.add(looked.written)
         if not looked.busy:
             return (), [], "log"
         ended, notes = self._fence.clear(own, self._link)

@@ -138,14 +138,21 @@ class Fence:
             self.end([one.pid for one in ended])
         return ended
 
-    def idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
-        """End every other connection to the database, idle ones too."""
+    def used(self, own: Sequence[int], *, since: str = "") -> tuple[Ended, ...]:
+        """The other connections to the database; those which, `since` a time of the server's, ran something then."""
+        then = (
+            f" and greatest(backend_start, xact_start, query_start) >= {literal(since)}::timestamptz" if since else ""
+        )
         rows = self._admin.rows(
             f"""select pid, coalesce(application_name, ''), coalesce(query, ''), coalesce(state, 'starting')
             from pg_stat_activity where datid = {self._database} and backend_type = 'client backend'
-            and pid <> all('{{{",".join(map(str, own))}}}'::int[])"""
+            and pid <> all('{{{",".join(map(str, own))}}}'::int[]){then}"""
         )
-        ended = tuple(_ended(row) for row in rows)
+        return tuple(_ended(row) for row in rows)
+
+    def idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
+        """End every other connection to the database, idle ones too."""
+        ended = self.used(own)
         if ended:
             self.end([one.pid for one in ended])
         return ended
