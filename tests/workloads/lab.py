@@ -129,7 +129,7 @@ class Bench:
     def back(self) -> Back:
         """Undo as a reset lease does, then audit. A copy that is not at its baseline then is replaced."""
         try:
-            undone = self.copy.undo()
+            undone = self.copy.undo_at_once() or self.copy.undo()
             path, reason = undone.path, ""
         except NeedsClone as error:
             self.copy.renew()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from seatrial.isolation import restore
 from seatrial.isolation.protocol import Lease, nothing
-from seatrial.resources.protocol import Copy, SupportsReset, SupportsUndoAtOnce, Undone
+from seatrial.resources.protocol import Copy, SupportsReset, Undone
 
 
 class ResetStrategy:
@@ -27,6 +27,4 @@ class ResetStrategy:
 
     def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
         """Undo what the test wrote, whoever wrote it: while sessions are tidied, where that does not matter."""
-        done = lease.copy.undo_at_once() if isinstance(lease.copy, SupportsUndoAtOnce) else None
-        gather()
-        return done or restore.undo(lease.copy)
+        return restore.undo(lease.copy, gather)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from seatrial.errors import IsolationError, NeedsClone, ServerLost
+from seatrial.isolation.protocol import nothing
 from seatrial.resources.protocol import (
     Copy,
     Ended,
@@ -14,6 +15,7 @@ from seatrial.resources.protocol import (
     SupportsReady,
     SupportsReset,
     SupportsRollback,
+    SupportsUndoAtOnce,
     Undone,
 )
 
@@ -29,8 +31,15 @@ def impossible(copy: Copy, isolation: str) -> IsolationError:
     )
 
 
-def undo(copy: Copy) -> Undone:
-    """Undone in place, or a fresh clone where that is the only way: the reason is then in the notes."""
+def undo(copy: Copy, gather: Callable[[], None] = nothing) -> Undone:
+    """Undone in place, or a fresh clone where that is the only way: the reason is then in the notes.
+
+    `gather` is called before anything is undone that has not been undone before.
+    """
+    done = copy.undo_at_once() if isinstance(copy, SupportsUndoAtOnce) else None
+    gather()
+    if done is not None:
+        return done
     if not isinstance(copy, SupportsReset):
         return renew(copy)
     try:

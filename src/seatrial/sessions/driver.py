@@ -59,7 +59,6 @@ class DriverSessions:
             before = settings(self._connection.value)
             self._connection.settle()
             self._renew()
-            self.gather()
             as_new = settings(self._connection.value)
             changed = {name: value for name, value in before.items() if as_new.get(name) != value}
             if changed:
@@ -70,7 +69,6 @@ class DriverSessions:
         """Forget what a wider fixture left."""
         self._settings = [(whose, values) for whose, values in self._settings if whose is not owner]
         self._renew()
-        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Leave the app alone."""
@@ -81,7 +79,7 @@ class DriverSessions:
         pid = backend(self._connection.value) if self._connection is not None else 0
         return (*((pid,) if pid else ()), *(self._board.backends() if self._board is not None else ()))
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, *, gather: bool = True) -> tuple[str, ...]:
         """Roll back, and let the connection be as new. Returns what a joined transaction could not hold."""
         complaints: tuple[str, ...] = ()
         try:
@@ -93,7 +91,7 @@ class DriverSessions:
                     self._connection.part()
                 complaints = self._board.end()
         finally:
-            self._renew()
+            self._renew(gather=gather)
         return complaints
 
     def gather(self) -> None:
@@ -118,7 +116,6 @@ class DriverSessions:
         """Close what is open."""
         if self._joined:
             self.end()
-        self.gather()
         board, self._board = self._board, None
         if board is not None:
             board.close()
@@ -163,12 +160,14 @@ class DriverSessions:
             self._pools.set_aside(instead_of)
             self._pools.bring_back(address)
 
-    def _renew(self) -> None:
+    def _renew(self, *, gather: bool = True) -> None:
         if self._connection is not None:
             self._connection.renew()
             self._apply()
         if self._pools is not None:
             self._pools.restore(self._copy.address)
+        if gather:
+            self.gather()
 
     def _apply(self) -> None:
         assert self._connection is not None

@@ -43,16 +43,17 @@ class Sessions(Protocol):
         """The server process ids of the connections that this object has open now."""
         ...
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, *, gather: bool = True) -> tuple[str, ...]:
         """Called when the test is over: closes its sessions, and rolls the outer transaction back if there is one.
 
         Returns what the test did that can't work in one outer transaction, such as a COMMIT sent as a statement.
-        Idle connections may still be on their way back into their first state: `gather` waits for them.
+        `gather=False`: idle connections may still be on their way back into their first state, and can't be used until
+        `gather` is called.
         """
         ...
 
     def gather(self) -> None:
-        """Called after `end`, once or more: returns when all connections are back in their first state."""
+        """Called after `end(gather=False)`, once or more: waits until all connections are as they were opened."""
         ...
 
     def invalidate(self) -> None:

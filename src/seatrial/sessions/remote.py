@@ -43,8 +43,9 @@ class RemoteSessions:
         """None of the server's processes is ours."""
         return ()
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, *, gather: bool = True) -> tuple[str, ...]:
         """Nothing is open here."""
+        del gather
         return ()
 
     def gather(self) -> None:

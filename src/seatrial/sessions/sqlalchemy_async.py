@@ -96,13 +96,11 @@ class AsyncSessions:
             return
         self._test.before_close = lambda session: self._keep(session, owner)
         self.end()
-        self.gather()
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""
         self._kept.drop(owner)
         self.end()
-        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Replace the app's dependency where it has to be led here; None where it uses this database already."""
@@ -116,7 +114,7 @@ class AsyncSessions:
         """List the server process ids of our open connections."""
         return self._test.backends() if self._test is not None else ()
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, *, gather: bool = True) -> tuple[str, ...]:
         """Close the test's session, roll an outer transaction back, and say what it could not hold."""
         test, self._test = self._test, None
         self._joined_engines.clear()
@@ -126,6 +124,8 @@ class AsyncSessions:
             self._joining.close()
             if self._pools is not None:
                 self._pools.restore(self._copy.address)
+            if gather:
+                self.gather()
             self._make_anew()
 
     def gather(self) -> None:
@@ -143,7 +143,6 @@ class AsyncSessions:
     def close(self) -> None:
         """Close what is open."""
         self.end()
-        self.gather()
         self._elsewhere.close()
         self._home.close()
 

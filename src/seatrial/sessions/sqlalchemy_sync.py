@@ -96,14 +96,12 @@ class SyncSessions:
             self._kept.add(found, self._session)
             self._make_anew()
         self._tidy()
-        self.gather()
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""
         self._kept.drop(owner)
         self._make_anew()
         self._tidy()
-        self.gather()
 
     def dependency(self) -> Callable[..., Any] | None:
         """Replace the app's dependency where it has to be led here; None where it uses this database already."""
@@ -117,7 +115,7 @@ class SyncSessions:
         """List the server process ids of our open connections."""
         return self._own.backends() if self._own is not None else ()
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, *, gather: bool = True) -> tuple[str, ...]:
         """Close the test's session, roll an outer transaction back, and say what it could not hold."""
         outer, self._outer = self._outer, None
         complaints: tuple[str, ...] = ()
@@ -127,8 +125,10 @@ class SyncSessions:
         finally:
             self._joining.close()
             self._joined_engines.clear()
-            self._make_anew()
-            self._tidy()
+            try:
+                self._make_anew()
+            finally:
+                self._tidy(gather=gather)
         return complaints
 
     def gather(self) -> None:
@@ -151,7 +151,6 @@ class SyncSessions:
     def close(self) -> None:
         """Close what is open."""
         self.end()
-        self.gather()
         if self._own is not None:
             self._own.invalidate()
         if self._elsewhere is not None:
@@ -180,11 +179,13 @@ class SyncSessions:
                 make_anew(self._session, self._style, self._engine())
                 self._kept.give_back(self._session)
 
-    def _tidy(self) -> None:
+    def _tidy(self, *, gather: bool = True) -> None:
         if self._own is not None:
             self._own.tidy()
         if self._pools is not None:
             self._pools.restore(self._copy.address)
+        if gather:
+            self.gather()
 
     def _own_engine(self) -> Own:
         if self._own is None:

@@ -8,9 +8,9 @@ from seatrial.sessions.protocol import Sessions
 
 
 def end_sessions(sessions: Sessions, resource: str, told: list[SeatrialError]) -> tuple[str, ...]:
-    """End them, whatever they raise; returns complaints, which are in `told` as well."""
+    """End them, whatever they raise; returns complaints, which are in `told` as well. They are not gathered yet."""
     try:
-        complaints = sessions.end()
+        complaints = sessions.end(gather=False)
     except SeatrialError as error:
         told.append(error)
         return ()

@@ -75,12 +75,13 @@ class Bench:
 
     def undo(self) -> Undone:
         """Undo, and see that nothing is left of what was written."""
-        undone = self.copy.undo()
+        undone = self.copy.undo_at_once() or self.copy.undo()
         assert self.content() == self.before
         return undone
 
     def needs_clone(self) -> NeedsClone:
         """See that an undo in place is declined, and that a fresh clone is the baseline again."""
+        assert self.copy.undo_at_once() is None
         with pytest.raises(NeedsClone) as caught:
             self.copy.undo()
         self.copy.renew()

@@ -250,6 +250,7 @@ def test_the_log_is_read_the_same_way_where_only_a_commit_flushes_it(embedded_st
     one = bench_on(embedded_store, SEEDED)
     copy = one.copy
     copy._log = LogReader(copy._source.reader, copy._oid, copy._log.position, near=None, flushes=False)
+    copy._at_once = None
     for _ in range(2):
         one.write("insert into t (v) values ('x')", "delete from t where id < 5")
         assert one.undo().path == "log"

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
     from seatrial.resources.protocol import Endpoint
 
+_SEQUENCES = """
+select format('select setval(%L, last_value, is_called) from %s', s.name, s.name) from (
+  select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relpersistence <> 't' and case c.relkind when 'S' then has_sequence_privilege(c.oid, 'UPDATE') end
+) s
+"""
+"""Statements that set each sequence to where it stands. (A database need not have the language of a DO block.)"""
 _UNLOGGED = "select from pg_class where relpersistence = 'u' and relkind in ('r', 'm')"
 
 
@@ -31,15 +38,9 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
     )
     inside = Link(endpoint, name, admin.quiet())
     try:
-        inside.run(
-            """DO $$ declare one record; begin
-            for one in select format('%I.%I', n.nspname, c.relname) as name from pg_class c
-              join pg_namespace n on n.oid = c.relnamespace
-              where c.relkind = 'S' and c.relpersistence <> 't'
-              and case when c.relkind = 'S' then has_sequence_privilege(c.oid, 'UPDATE') end loop
-              execute format('select setval(%L, last_value, is_called) from %s', one.name, one.name);
-            end loop; end $$"""
-        )
+        found = inside.rows(_SEQUENCES)
+        if found:
+            inside.run("; ".join(statement for (statement,) in found))
         if touched is None or touched:
             try:
                 inside.run(f"VACUUM (FREEZE, ANALYZE) {', '.join(touched or ())}")

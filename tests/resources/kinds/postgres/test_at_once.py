@@ -1,0 +1,203 @@
+"""What was undone before is undone in one round trip, and whatever is not like it is left to the plan."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from seatrial.resources.kinds.postgres.connection import Link
+
+from .conftest import Bench
+
+SCHEMA = """
+create table "Of ""mine" (id serial primary key, v text, big text);
+create table child (id bigserial primary key, parent int references "Of ""mine", v text);
+create table seeded (id serial primary key, v text);
+create table watched (id serial primary key);
+insert into seeded (v) values ('a'), ('b');
+create function stay() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger stays before delete on watched for each row execute function stay();
+alter table watched enable always trigger stays;
+"""
+WORK = (
+    """insert into "Of ""mine" (v) values ('x'), ('y')""",
+    'insert into child (parent) select id from "Of ""mine"',
+)
+
+
+@pytest.fixture
+def one(embedded_store, bench_on) -> Bench:
+    if not embedded_store.abilities.near:
+        pytest.skip("before PostgreSQL 17 event triggers would hear how the function is declared")
+    return bench_on(embedded_store, SCHEMA)
+
+
+@pytest.fixture
+def learnt(one: Bench) -> Bench:
+    """It has undone `WORK` once."""
+    one.write(*WORK)
+    assert one.copy.undo_at_once() is None
+    assert one.undo().path == "log"
+    return one
+
+
+def test_what_was_undone_before_takes_one_round_trip(learnt: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    trips = []
+    run = Link.run
+    monkeypatch.setattr(Link, "run", lambda self, script, *a, **k: trips.append(script) or run(self, script, *a, **k))
+    for _ in range(3):
+        learnt.write(*WORK)
+        trips.clear()
+        undone = learnt.copy.undo_at_once()
+        assert len(trips) == 1
+        assert (undone.path, undone.rows) == ("log", 4)
+        assert set(undone.tables) == {'Of "mine', "child", 'Of "mine_id_seq', "child_id_seq"}
+        assert learnt.content() == learnt.before
+        assert learnt.copy.late_writes() == ()
+
+
+def test_a_test_that_only_reads_takes_one_as_well(learnt: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with learnt.connect() as connection:
+        connection.execute("select * from child")
+    trips = []
+    run = Link.run
+    monkeypatch.setattr(Link, "run", lambda self, script, *a, **k: trips.append(script) or run(self, script, *a, **k))
+    learnt.copy.ready()
+    trips.clear()
+    assert learnt.copy.undo_at_once().path == "nothing"
+    assert len(trips) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ("insert into seeded (v) values ('c')", "log"),
+        ("delete from seeded", "log"),
+        ("insert into watched default values", "log"),
+        ('truncate "Of ""mine" cascade', "log"),
+        ("vacuum full child", "log"),
+        ("select lo_create(0)", "log"),
+        ("create temporary table t (id int)", "log"),
+        ("select setval('seeded_id_seq', 99)", "log"),
+    ],
+)
+def test_whatever_else_is_written_is_undone_by_a_plan(learnt: Bench, more: str, path: str) -> None:
+    for _ in range(2):
+        learnt.write(*WORK, more)
+        assert learnt.undo().path == path
+    learnt.write(*WORK)
+    assert learnt.undo().path == "log"
+
+
+def test_a_change_of_the_schema_is_not_undone_at_once(learnt: Bench) -> None:
+    learnt.write(*WORK, "alter table child add column more int")
+    learnt.needs_clone()
+    learnt.write(*WORK)
+    assert learnt.undo().path == "log"
+
+
+def test_values_that_are_kept_out_of_their_table_are_undone_at_once_too(learnt: Bench) -> None:
+    long = """insert into "Of ""mine" (big) select string_agg(md5(g::text), '') from generate_series(1, 400) g"""
+    learnt.write(long)
+    assert learnt.copy.undo_at_once() is None
+    assert learnt.undo().path == "log"
+    learnt.write(long)
+    assert learnt.copy.undo_at_once().rows == 1
+    assert learnt.content() == learnt.before
+
+
+def test_nothing_is_undone_while_anybody_is_in_a_transaction(learnt: Bench) -> None:
+    with learnt.connect(autocommit=False) as open_:
+        learnt.write(*WORK)
+        open_.execute("insert into child (v) values ('open')")
+        assert learnt.copy.undo_at_once() is None
+        assert learnt.content() != learnt.before
+        assert [ended.pid for ended in learnt.copy.undo().ended] == [open_.info.backend_pid]
+        assert learnt.content() == learnt.before
+        open_.close()
+
+
+def test_what_is_committed_while_the_fence_waits_is_undone(learnt: Bench) -> None:
+    with learnt.connect() as slow, learnt.connect() as other:
+        text = "do $$ begin perform pg_sleep(0.05); insert into child (v) values ('late'); end $$"
+        busy = threading.Thread(target=slow.execute, args=(text,))
+        busy.start()
+        running = "select 1 from pg_stat_activity where pid = %s and state = 'active'"
+        while not other.execute(running, (slow.info.backend_pid,)).fetchone():
+            pass
+        learnt.write(*WORK)
+        learnt.copy.undo_at_once()
+        learnt.copy.undo()
+        busy.join()
+    assert learnt.content() == learnt.before
+
+
+def test_an_undo_that_is_refused_changes_nothing_and_is_left_to_the_plan(
+    learnt: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt.write(*WORK)
+    prepared = learnt.copy._at_once._prepared
+    name = next(name for name in prepared if name.startswith("undo_"))
+    monkeypatch.setitem(prepared, name, "AS SELECT 1 / 0")
+    assert learnt.copy.undo_at_once() is None
+    assert learnt.content() != learnt.before
+    assert learnt.undo().path == "log"
+
+
+def test_a_lost_connection_of_ours_is_no_reason_to_lose_an_undo(learnt: Bench) -> None:
+    learnt.write(*WORK)
+    learnt.copy._source.admin.run(f"select pg_terminate_backend({learnt.copy._link.pid}, 1000)")
+    assert learnt.undo().path == "log"
+    learnt.write(*WORK)
+    assert learnt.undo().path == "log"
+
+
+def test_the_language_of_the_function_may_be_missing(embedded_store, bench_on) -> None:
+    if not embedded_store.abilities.near:
+        pytest.skip("before PostgreSQL 17 there is no function")
+    one = bench_on(embedded_store, "create table t (id serial primary key); drop extension plpgsql")
+    for _ in range(3):
+        one.write("insert into t default values")
+        assert one.copy.undo_at_once() is None
+        assert one.undo().path == "log"
+
+
+def test_a_table_that_the_log_says_nothing_of_is_still_looked_at(embedded_store, bench_on) -> None:
+    one = bench_on(embedded_store, "create unlogged table u (id serial primary key); create table t (id int)")
+    for _ in range(3):
+        one.write("insert into t values (1)", "insert into u default values")
+        assert one.undo().rows == 2
+
+
+def test_a_layer_is_a_new_baseline_for_what_was_learnt(learnt: Bench) -> None:
+    learnt.write("insert into child (v) values ('layer')")
+    learnt.copy.push()
+    layer = learnt.content()
+    for _ in range(2):
+        learnt.write(*WORK)
+        learnt.copy.undo_at_once() or learnt.copy.undo()
+        assert learnt.content() == layer
+    learnt.copy.pop()
+    assert learnt.content() == learnt.before
+
+
+def test_tests_that_end_while_others_write_to_other_databases_are_undone(learnt: Bench, embedded_store) -> None:
+    stop = threading.Event()
+
+    def write_elsewhere() -> None:
+        with psycopg.connect(embedded_store._admin._endpoint.admin.url(), autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute("select pg_logical_emit_message(false, 'noise', repeat('x', 9000))")
+
+    noise = threading.Thread(target=write_elsewhere)
+    noise.start()
+    try:
+        for _ in range(50):
+            learnt.write(*WORK)
+            assert learnt.copy.undo_at_once().rows == 4
+            assert learnt.content() == learnt.before
+    finally:
+        stop.set()
+        noise.join()
