@@ -106,6 +106,8 @@ class Bench:
         self.store = store
         self.key = key
         self.name = name
+        self.at_once = 0
+        """How often one round trip has undone something."""
         self._reader: _Reader | None = None
         self._lesser = lesser
         self.copy = store.checkout(key, name)
@@ -129,7 +131,9 @@ class Bench:
     def back(self) -> Back:
         """Undo as a reset lease does, then audit. A copy that is not at its baseline then is replaced."""
         try:
-            undone = self.copy.undo_at_once() or self.copy.undo()
+            undone = self.copy.undo_at_once()
+            self.at_once += undone is not None and undone.path == "log"
+            undone = undone or self.copy.undo()
             path, reason = undone.path, ""
         except NeedsClone as error:
             self.copy.renew()

@@ -113,6 +113,8 @@ def _steps(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[Step]]:
 
 works = _steps(st.one_of(WRITES, WRITES, WRITES, BULK, CONTROL, CONTROL, OTHER, UPKEEP))
 """What one test does."""
+works_on_rows = _steps(st.one_of(WRITES, WRITES, WRITES, CONTROL, CONTROL, OTHER))
+"""The same without what rewrites tables, as nearly all tests are."""
 works_with_ddl = _steps(st.one_of(WRITES, WRITES, CONTROL, OTHER, DDL, DDL))
 
 
