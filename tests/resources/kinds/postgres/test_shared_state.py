@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.kinds.postgres.reset import shared
 from seatrial.resources.kinds.postgres.reset.shared import SharedState
 
 TABLE = "create table t (id int)"
@@ -51,6 +52,20 @@ def test_a_role_with_rights_in_the_schema_is_dropped_when_the_clone_is_made(pair
     )
     mine.needs_clone()
     assert roles(mine) == before
+
+
+def test_a_role_that_somebody_in_another_database_holds_fails_its_test_and_no_more(
+    pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = pair
+    monkeypatch.setattr(shared, "LOCKED", "50ms")
+    mine.write("create role held")
+    with other.connect(autocommit=False) as elsewhere:
+        elsewhere.execute("alter default privileges for role held grant select on tables to first")
+        with pytest.raises(IsolationError, match='the role "held" that the test created'):
+            mine.copy.undo()
+        elsewhere.rollback()
+    mine.write("drop role held")
 
 
 def test_attributes_settings_and_memberships_of_roles_are_put_back(pair) -> None:

@@ -103,10 +103,12 @@ class Postgres:
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
         """The audit of the copy at `address`; of the server's roles as well, where nobody else uses it (`alone`)."""
         from seatrial.resources.kinds.postgres.audit import Audit
+        from seatrial.resources.kinds.postgres.connection import FIRST_WITH_QUIET
 
-        admin = endpoint.admin
+        admin, major = endpoint.admin, endpoint.version.partition(".")[0]
         connect = partial(
             _quietly,
+            "" if major.isdigit() and int(major) * 10_000 < FIRST_WITH_QUIET else "-c event_triggers=off",
             host=admin.host,
             port=admin.port,
             user=admin.user,
@@ -145,12 +147,12 @@ class Postgres:
         return Address(scheme=SCHEME, host=host, port=port, user=user, password=password)
 
 
-def _quietly(**where: Any) -> psycopg.Connection[Any]:
+def _quietly(options: str, **where: Any) -> psycopg.Connection[Any]:
     """A connection that calls no event trigger for logins, as far as the server has such and our role may."""
     import psycopg
 
     try:
-        return psycopg.connect(**where, options="-c event_triggers=off")
+        return psycopg.connect(**where, options=options)
     except psycopg.OperationalError as error:
         if "event_triggers" not in str(error):
             raise

@@ -53,7 +53,7 @@ of it there is a statement (none, 0, for what takes no undo). Its last row says 
 Each statement sees what was committed before it began. A transaction that is in the log, and that a later statement
 can't see yet, is busy: PostgreSQL says that a backend has none only when it is visible to all.
 """
-EXECUTE = {
+EXECUTE: Mapping[str, str] = {
     "at_once": (
         "(pg_lsn, oid, xid[], oid, int[], name[], int8[], int8[]) AS "
         f"SELECT * FROM {FUNCTION}($1, $2, $3, $4, $5, $6, $7, $8)"

@@ -30,6 +30,9 @@ OF_ROLES: Mapping[str, str] = {"pg_shdescription": "where classoid = 'pg_authid'
 OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
 """What making, marking, renaming and dropping a database writes to."""
 
+LOCKED = "5s"
+"""How long a role that somebody in another database has a lock on may keep its test from its end."""
+
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
@@ -145,7 +148,9 @@ class SharedState:
             return f"{_what(name)} that the test made was removed"
         role = row["row"]["rolname"]
         try:
-            self._admin.run(f"DROP OWNED BY {identifier(role)}; DROP ROLE {identifier(role)}")
+            self._admin.run(
+                f"SET LOCAL lock_timeout = '{LOCKED}'; DROP OWNED BY {identifier(role)}; DROP ROLE {identifier(role)}"
+            )
         except psycopg.Error as error:
             raise IsolationError(
                 f'the role "{role}" that the test created can not be dropped',
