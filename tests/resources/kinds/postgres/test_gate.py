@@ -313,3 +313,22 @@ def test_a_copy_that_lay_idle_while_the_log_went_on_asks_for_a_clone(embedded_st
     one.write("insert into t (v) values ('x')")
     assert one.undo().path == "log"
     embedded_store.drop(one.name)
+
+
+class TimedOut(BaseException):
+    """As pytest's plugins raise it in the midst of anything."""
+
+
+def test_a_connection_of_ours_that_is_interrupted_is_of_use_again(store) -> None:
+    def interrupt(*_: object) -> None:
+        raise TimedOut
+
+    usual = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(TimedOut):
+            store._admin.rows("select pg_sleep(60)")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+    assert store._admin.rows("select 1") == [(1,)]

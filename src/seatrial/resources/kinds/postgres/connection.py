@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,11 @@ class Link:
                 if not attempts:
                     self._open()  # if the server is gone, that is the news
                     raise
+            except BaseException:  # a time-out of the test's, say: an answer may be on its way, to nobody
+                with suppress(psycopg.Error):
+                    connection.cancel()
+                self.close()
+                raise
 
     def rows(self, script: str, prepared: Mapping[str, str] | None = None) -> list[tuple[Any, ...]]:
         """The rows of the script's last statement."""
@@ -178,9 +184,17 @@ class Link:
     def _send(
         self, connection: psycopg.Connection[tuple[Any, ...]], script: str, prepared: Mapping[str, str]
     ) -> list[Result]:
+        import psycopg
+
         fresh = [name for name in prepared if name not in self._prepared]
         if fresh:
-            _ask(connection, "; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh))
+            try:
+                _ask(connection, "; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh))
+            except psycopg.Error:
+                if not connection.closed:  # those before the one that was refused have stayed
+                    [known] = _ask(connection, "SELECT name FROM pg_prepared_statements")
+                    self._prepared = {name for (name,) in known.rows}
+                raise
             self._prepared.update(fresh)
         return _ask(connection, script)
 

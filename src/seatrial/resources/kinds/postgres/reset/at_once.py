@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.finding.log import FOUND, NEAR, Written
+from seatrial.resources.kinds.postgres.finding.search import MOST_BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ BEGIN
     until := pg_logical_emit_message(false, 'seatrial', '', true);
     FOR node, blocks, transactions IN {{found}} LOOP
       RETURN NEXT;
-      touched := touched || node;
+      touched := touched || CASE WHEN cardinality(blocks) > {MOST_BLOCKS} THEN 0 ELSE node END;
     END LOOP;
     node := NULL;
   END IF;
@@ -48,7 +49,8 @@ BEGIN
   RETURN NEXT;
 END $$"""
 """What `READ` does, then the fence's question, and then the undo of what was found: if nobody is busy, and if for all
-of it there is a statement (none, 0, for what takes no undo). Its last row says whether that was so.
+of it there is a statement: none, 0, for what takes no undo; nothing for what has too many blocks to be undone in place.
+Its last row says whether that was so.
 
 Each statement sees what was committed before it began. A transaction that is in the log, and that a later statement
 can't see yet, is busy: PostgreSQL says that a backend has none only when it is visible to all.

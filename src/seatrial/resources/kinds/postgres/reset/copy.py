@@ -232,7 +232,7 @@ class PostgresCopy:
             return None  # `undo` asks again, and knows what it means
         if looked is None:
             return None
-        self._pending.add(looked.written)
+        self._take_in(looked.written)
         if (looked.undoer or not (looked.written or looked.busy)) and self._same_server():
             return self._undone_at_once(looked)
         self._looked = looked
@@ -248,7 +248,7 @@ class PostgresCopy:
         import psycopg
 
         try:
-            self._pending.add(self._log.read()[0])
+            self._take_in(self._log.read()[0])
         except psycopg.Error:
             # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
             return _GONE
@@ -265,7 +265,7 @@ class PostgresCopy:
             found, (busy, clock) = self._log.read(more, self._fence.prepared)
         except psycopg.Error:
             return False  # `late_writes` asks again, and knows what it means
-        self._pending.add(found)
+        self._take_in(found)
         if busy.rows or self._pending.blocks or not self._same_server():
             return False
         self._began = (clock.rows[0][0], self._log.position)
@@ -334,12 +334,17 @@ class PostgresCopy:
         if looked is None or looked.busy or not self._search.plain(looked.written):
             found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
             looked = Looked(written=found, busy=bool(busy.rows))
-            self._pending.add(looked.written)
+            self._take_in(looked.written)
         if not looked.busy:
             return (), [], "log"
         ended, notes = self._fence.clear(own, self._link)
         self.late_writes()
         return ended, notes, "log"
+
+    def _take_in(self, written: Written) -> None:
+        """More was read: who wrote it may still be at work, whatever was found before."""
+        self._pending.add(written)
+        self._looked = None
 
     def _same_server(self) -> bool:
         """Whether our connections to the server are those of the last clone: a crash empties unlogged tables."""
@@ -360,14 +365,8 @@ class PostgresCopy:
             self._search.check_views(plan.views)
             notes += [f"the materialized view {view.label} was refreshed" for view in plan.views]
         self._pending = Written()
-        return Undone(
-            path=path if plan else "nothing",
-            tables=plan.tables(),
-            rows=rows,
-            ended=ended,
-            notes=tuple(notes),
-            read=read,
-        )
+        path = path if plan else "nothing"
+        return Undone(path=path, tables=plan.tables(), rows=rows, ended=ended, notes=tuple(notes), read=read)
 
     def _undone_at_once(self, looked: Looked) -> Undone:
         written, self._pending = self._pending, Written()
