@@ -203,6 +203,7 @@ def test_tests_that_end_while_others_write_to_other_databases_are_undone(learnt:
         stop.set()
         noise.join()
 
+
 def test_who_comes_between_a_look_and_its_undo_is_seen(learnt: Bench) -> None:
     learnt.write(*WORK, "delete from seeded")
     assert learnt.copy.undo_at_once() is None
