@@ -122,6 +122,42 @@ def test_an_engine_of_another_driver_than_the_running_transaction_is_refused(
     assert sessions.end() == ()
 
 
+@pytest.mark.parametrize("level", ["SERIALIZABLE", "AUTOCOMMIT"])
+def test_an_engine_of_another_isolation_level_than_the_running_transaction_is_refused(
+    engine: Any, sessions: Any, copy: RealCopy, level: str
+) -> None:
+    app, other = engine(), engine(isolation_level=level)
+    sessions.begin(joined=True)
+    add(app, "joined")
+    with pytest.raises(IsolationError, match=f"is in {level}, .* in READ COMMITTED") as refused:
+        add(other, "other")
+    assert "reset" in refused.value.fix
+    assert emails(sessions.session()) == {"joined"}
+    assert sessions.end() == ()
+    add(other, "real")
+    assert copy.emails() == ["real"]
+
+
+def test_an_engine_that_names_the_level_of_the_running_transaction_joins(engine: Any, sessions: Any) -> None:
+    app, other = engine(), engine(isolation_level="READ COMMITTED")
+    sessions.begin(joined=True)
+    add(app, "app")
+    add(other, "other")
+    assert emails(sessions.session()) == {"app", "other"}
+    assert sessions.end() == ()
+
+
+def test_the_test_is_like_an_engine_that_has_transactions_though_one_in_autocommit_was_made_first(
+    engine: Any, sessions: Any
+) -> None:
+    engine(isolation_level="AUTOCOMMIT")
+    app = engine()
+    sessions.begin(joined=True)
+    add(app, "app")
+    assert emails(sessions.session()) == {"app"}
+    assert sessions.end() == ()
+
+
 def test_the_test_gets_connections_like_the_apps(engine: Any, sessions: Any) -> None:
     """What the app's engine makes of each connection holds for the one that app and test share."""
 
@@ -182,6 +218,29 @@ def test_an_async_engine_that_nobody_names_joins_as_well(
             await engine.dispose()
 
     before = create_async_engine(copy.address.url("asyncpg"))
+    asyncio.run(test())
+    assert sessions.end() == ()
+    assert copy.emails() == []
+
+
+def test_an_async_engine_of_another_isolation_level_is_refused(
+    sessions_of: Callable[..., Any], engines: Engines, copy: RealCopy
+) -> None:
+    sessions = sessions_of(uses_sqlalchemy=True, is_async=True, engines=engines)
+
+    async def test() -> None:
+        other = create_async_engine(copy.address.url("asyncpg"), isolation_level="AUTOCOMMIT")
+        app = create_async_engine(copy.address.url("asyncpg"))
+        sessions.begin(joined=True)
+        async with AsyncSession(app) as session:
+            session.add(User(email="joined"))
+            await session.commit()
+        with pytest.raises(IsolationError, match="is in AUTOCOMMIT"):
+            await other.connect()
+        assert set(await sessions.session().scalars(select(User.email))) == {"joined"}
+        for engine in (app, other):
+            await engine.dispose()
+
     asyncio.run(test())
     assert sessions.end() == ()
     assert copy.emails() == []

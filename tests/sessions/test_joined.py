@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from seatrial.errors import IsolationError
@@ -215,8 +216,58 @@ def test_the_tests_session_waits_for_a_thread_that_is_writing(sessions: Any, app
 def test_changing_the_isolation_level_is_refused(sessions: Any, app: Any) -> None:
     with app() as session, pytest.raises(IsolationError, match="rollback test") as refused:
         session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+    assert "isolation_level was set to SERIALIZABLE" in str(refused.value)
     assert "reset" in refused.value.fix
     sessions.end()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_asking_for_the_isolation_level_that_the_transaction_has_is_granted(
+    copy: RealCopy, sessions_of: Callable[..., Any], driver: str
+) -> None:
+    engine = create_engine(copy.address.url(driver))
+    sessions = sessions_of(lambda: Session(engine))
+    sessions.begin(joined=True)
+    sessions.session().add(User(email="test"))
+    sessions.session().commit()
+    with Session(engine) as session:
+        session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+        session.add(User(email="app"))
+        session.commit()
+    assert emails(sessions.session()) == {"test", "app"}
+    assert sessions.end() == ()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_asking_an_async_engine_for_a_level_is_granted_or_refused_as_for_a_sync_one(
+    copy: RealCopy, sessions_of: Callable[..., Any], driver: str
+) -> None:
+    async def check() -> None:
+        engine = create_async_engine(copy.address.url(driver))
+
+        async def get_db() -> AsyncIterator[AsyncSession]:
+            async with AsyncSession(engine) as session:
+                yield session
+
+        sessions = sessions_of(get_db)
+        sessions.begin(joined=True)
+        test = sessions.session()
+        test.add(User(email="test"))
+        await test.commit()
+        async with AsyncSession(engine) as session:
+            await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+            session.add(User(email="app"))
+            await session.commit()
+        for level in ("SERIALIZABLE", "AUTOCOMMIT"):
+            async with engine.connect() as connection:
+                with pytest.raises(IsolationError, match="was set to"):
+                    await connection.execution_options(isolation_level=level)
+        assert set(await test.scalars(select(User.email))) == {"test", "app"}
+        assert sessions.end() == ()
+        await engine.dispose()
+
+    asyncio.run(check())
 
 
 @pytest.mark.parametrize(
@@ -224,6 +275,9 @@ def test_changing_the_isolation_level_is_refused(sessions: Any, app: Any) -> Non
     [
         ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "the isolation level SERIALIZABLE"),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ", "REPEATABLE READ"),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "session in which all transactions are READ ONLY"),
+        ("SET default_transaction_read_only = on", "session in which all transactions are READ ONLY"),
+        ("set session default_transaction_read_only to 'true'", "session in which all transactions are READ ONLY"),
         ("LISTEN news", "LISTEN hears nothing"),
         ("PREPARE TRANSACTION 'x'", "two phases"),
     ],

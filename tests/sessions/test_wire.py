@@ -338,6 +338,8 @@ def test_copy_pipelines_cursors_and_many_rows_pass_the_wire(sessions: Any, url: 
         ("START TRANSACTION ISOLATION LEVEL REPEATABLE READ", "isolation level REPEATABLE READ"),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", "isolation level SERIALIZABLE"),
         ("SET default_transaction_isolation = 'repeatable read'", "isolation level REPEATABLE READ"),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "session in which all transactions are READ ONLY"),
+        ("SET default_transaction_read_only = on", "session in which all transactions are READ ONLY"),
         ("LISTEN news", "LISTEN hears nothing"),
         ("COMMIT PREPARED 'x'", "two phases"),
         ("DO $$ BEGIN COMMIT; END $$", "ends its transaction itself"),

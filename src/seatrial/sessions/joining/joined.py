@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from seatrial.errors import IsolationError
@@ -15,6 +16,12 @@ from seatrial.sessions.joining.statements import control
 
 SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
 """Attributes by which drivers change what a transaction is: refused, for they would change the outer one."""
+
+DEFAULTS = frozenset({"READ COMMITTED", "1"})
+"""PostgreSQL's isolation level, where nobody asks for another; psycopg2 has numbers."""
+
+LEVELS = MappingProxyType({"postgresql": "READ COMMITTED", "mysql": "REPEATABLE READ", "sqlite": "SERIALIZABLE"})
+"""The level of each database where nobody asks for another."""
 
 BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
 """Methods that need no connection, but where the server has the rows: async drivers have fetched them all."""
@@ -76,16 +83,22 @@ class Joined:
         return made
 
     def set_isolation_level(self, level: Any) -> None:
-        """Refuse, as for the attribute: SQLAlchemy's asyncpg would roll the outer transaction back first."""
+        """As for the attribute: SQLAlchemy's asyncpg would roll the outer transaction back first."""
         self.isolation_level = level
+
+    def set_autocommit(self, value: Any) -> None:
+        """As for the attribute."""
+        self.autocommit = value
 
     def __getattr__(self, name: str) -> Any:
         return _at_home(getattr(self._real, name), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in SETTINGS:
+            if _is_so(name, value):
+                return
             raise IsolationError(
-                f"{name} was set on a connection of a rollback test",
+                f"{name} was set to {getattr(value, 'name', value)} on a connection of a rollback test",
                 cause="all of the test is one transaction, whose isolation level and mode can't change",
                 fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
             )
@@ -177,7 +190,48 @@ def joined_pool(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> An
     return pool
 
 
-def other_driver(mine: str, theirs: str) -> Callable[[], Outer]:
+def _is_so(name: str, value: Any) -> bool:
+    """Whether a setting is as it is in the outer transaction: who sets one of them sets others with it."""
+    return _words(value) in DEFAULTS if name == "isolation_level" else not value
+
+
+def _words(level: Any) -> str:
+    """An isolation level in the words of SQL, however a driver calls it."""
+    return str(getattr(level, "name", level)).upper().replace("_", " ")
+
+
+def level_of(dialect: Any) -> str:
+    """The isolation level of all connections of an engine, in the words of SQL; empty where it is the server's."""
+    level = _words(getattr(dialect, "_on_connect_isolation_level", None) or "")  # SQLAlchemy has no public way to it
+    return "" if level == LEVELS.get(dialect.name) else level
+
+
+def joins(mine: Any, theirs: Any, outer: Callable[[], Outer]) -> Callable[[], Outer]:
+    """What an engine of the dialect `theirs` asks for the transaction of the dialect `mine`: it, or why it can't join.
+
+    Dialects are of one driver each, and of one isolation level.
+    """
+    if mine.driver != theirs.driver:
+        return _other_driver(mine.driver, theirs.driver)
+    if level_of(mine) != level_of(theirs):
+        return _other_level(*(level_of(each) or LEVELS.get(each.name, "the server's own") for each in (mine, theirs)))
+    return outer
+
+
+def _other_level(mine: str, theirs: str) -> Callable[[], Outer]:
+    """What an engine asks that can't join the transaction, as all of its connections are in another level."""
+
+    def refuse() -> Outer:
+        raise IsolationError(
+            f"an engine of the app is in {theirs}, and the test's transaction is in {mine}",
+            cause="in rollback mode all engines share one transaction, which is in one isolation level",
+            fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
+        )
+
+    return refuse
+
+
+def _other_driver(mine: str, theirs: str) -> Callable[[], Outer]:
     """What an engine asks that can't join the transaction, as its driver is another one."""
 
     def refuse() -> Outer:

@@ -26,6 +26,13 @@ _PREPARED = re.compile(r"(commit|rollback)\s+prepared\b|prepare\s+transaction\b"
 _CHARACTER = re.compile(
     r"set\s+(session\s+characteristics|transaction\b|(session\s+|local\s+)?\w*transaction_isolation)"
 )
+_ONLY_READS = re.compile(
+    r"""
+      set\s+session\s+characteristics\b .* \bread\s+only\b
+    | set\s+(session\s+)?default_transaction_read_only \s*(=|\bto\b)\s* '?(on|true|yes|1)\b
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _CONTROLS = MappingProxyType({
     "begin": BEGIN, "start": BEGIN, "commit": COMMIT, "end": COMMIT, "rollback": ROLLBACK, "abort": ROLLBACK,
     "deallocate": DEALLOCATE, "discard": DISCARD, "prepare": REFUSED, "set": REFUSED, "listen": REFUSED,
@@ -82,6 +89,8 @@ def _refusal(bare: str) -> str:
         return "a transaction in two phases outlives its connection"
     if low.startswith("listen"):
         return "LISTEN hears nothing before a real commit"
+    if _ONLY_READS.match(low):
+        return "a session in which all transactions are READ ONLY"
     level = _LEVEL.search(bare) or re.search(r"transaction_isolation\W.*(serializable|repeatable)", low)
     if level and (low.startswith(("begin", "start")) or _CHARACTER.match(low)):
         return f"the isolation level {'SERIALIZABLE' if 'serializable' in level[0].lower() else 'REPEATABLE READ'}"
