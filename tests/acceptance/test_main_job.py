@@ -93,3 +93,52 @@ def test_keep_sets_the_database_of_a_failed_test_aside_and_prints_its_url(servic
     (line,) = [line for line in outcome.text.splitlines() if line.startswith("db: tests/test_keep.py::test_fails")]
     url = line.split("kept at ")[1].strip()
     assert url.startswith("postgresql://")
+
+
+def test_keep_keeps_nothing_of_a_failed_test_that_has_not_used_the_database(service):
+    service.write(
+        {
+            "tests/test_keep.py": """
+            from app.models import User
+
+            def test_that_fails_before(db):
+                assert False
+
+            def test_that_fails_with_what_the_app_wrote(client, db):
+                client.post("/users", json={"email": "kept@example.org", "name": "Kept"})
+                assert False
+
+            def test_that_read(db):
+                assert db.query(User).count() == 1
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_keep.py", "--seatrial-keep")
+    assert outcome.counts() == {"failed": 3}, outcome.text
+    lines = [line for line in outcome.text.splitlines() if line.startswith("db: tests/test_keep.py::")]
+    assert "::test_that_fails_before: not kept: the test has left nothing in it" in lines[0]
+    assert [line.split("::")[1].split(" at ")[0] for line in lines[1:]] == [
+        "test_that_fails_with_what_the_app_wrote: kept",
+        "test_that_read: kept",
+    ]
+
+
+def test_keep_says_that_a_rollback_leaves_nothing_to_look_at(service):
+    service.write(
+        {
+            "tests/test_keep.py": """
+            from app.models import User
+
+            def test_fails(db):
+                db.add(User(email="kept@example.org", name="Kept"))
+                db.commit()
+                assert False
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_keep.py", "--seatrial-keep", "--seatrial-set", "db.isolation=rollback")
+    assert outcome.counts() == {"failed": 1}, outcome.text
+    (line,) = [line for line in outcome.text.splitlines() if line.startswith("db: tests/test_keep.py::test_fails")]
+    assert "not kept: a rollback leaves nothing" in line
+    assert 'seatrial(db="reset")' in line
+    assert "kept at" not in outcome.text

@@ -174,6 +174,7 @@ class Managed:
             return []
         before = time.perf_counter()
         told: list[SeatrialError] = []
+        keep = keep and not self._emitter.not_kept(lease, failed=failed)
         if self._audit is not None:
             self._at_work = restore.at_work(lease.copy)
         complaints = end_sessions(self.sessions, self.plan.name, told)

@@ -64,6 +64,19 @@ def at_work(copy: Copy) -> Sequence[Ended]:
         return ()
 
 
+def untouched(copy: Copy) -> bool:
+    """Whether surely nobody has used it since the test began. False where that can't be told, or it is lost."""
+    try:
+        return (
+            isinstance(copy, SupportsRollback)
+            and not copy.used_since_checkout(())
+            and not (isinstance(copy, SupportsReset) and copy.late_writes())
+            and copy.uncommitted_only()
+        )
+    except ServerLost:
+        return False
+
+
 def ready(copy: Copy) -> Undone | None:
     """Have the copy at its baseline, and mark that a test begins. Returns what `late` does."""
     if isinstance(copy, SupportsReady) and copy.ready():

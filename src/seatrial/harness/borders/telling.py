@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from seatrial import events
 from seatrial.core.redact import redact
+from seatrial.isolation import restore
 from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import Ended, Endpoint, Undone
 
@@ -69,6 +70,18 @@ class Emitter:
                         query=redact(one.query),
                     )
                 )
+
+    def not_kept(self, lease: Lease, *, failed: bool) -> bool:
+        """Whether there is nothing to keep of a test, which is told then. Asked before its sessions end."""
+        if failed and restore.untouched(lease.copy):
+            why = "the test has left nothing in it, so it is as at the start of every test"
+        elif lease.joined:
+            way = f'@pytest.mark.seatrial({self._resource}="reset")'
+            why = f"a rollback leaves nothing to look at; mark the test with {way}, and run it again"
+        else:
+            return False
+        self._emit(events.Note(resource=self._resource, text=f"{lease.test}: not kept: {why}"))
+        return True
 
     def checked_in(self, lease: Lease, undone: Undone, milliseconds: float, complaints: Sequence[str]) -> None:
         """The copy is back at its baseline."""
