@@ -48,6 +48,8 @@ class Audit:
         self._reference = reference
         self._roles = roles
         self._settle = settle
+        self._known: tuple[Catalog, ...] = ()
+        """The catalogs that this server has. One that a test could add is told by those that are known."""
 
     def baseline(self) -> Snapshot:
         """Read everything, and keep what later names a difference: once a template or layer."""
@@ -106,7 +108,7 @@ class Audit:
     def _read(self, connection: psycopg.Connection[Any], left: Values, *, whole: bool) -> Snapshot:
         found = tables.find(connection)
         digests = tables.digests(connection, found)
-        known = catalogs.find(connection)
+        known = self._known = self._known or catalogs.find(connection)
         sequences, unseen = tables.sequences(connection)
         held = catalogs.digests(connection, known)
         return Snapshot(
@@ -118,7 +120,7 @@ class Audit:
         )
 
     def _catalogs(self, connection: psycopg.Connection[Any], before: Snapshot, after: Snapshot) -> Iterator[Difference]:
-        for catalog in catalogs.find(connection):
+        for catalog in self._known:
             if before.catalogs.get(catalog.name) == after.catalogs.get(catalog.name):
                 continue
             was = self._meaning(before, catalog)
