@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -103,3 +106,83 @@ def test_one_that_is_ended_on_its_way_is_replaced_by_its_pool(uses: Uses, copy: 
         assert uses(STATE)[2] != pid
     except Exception:  # noqa: BLE001  # in time to be put back, and ended only then: as ever without `pre_ping`
         assert uses(STATE)[2] != pid
+
+
+def test_a_thread_that_is_not_done_with_it_is_waited_for(copy: RealCopy, pools: Pools) -> None:
+    engine = create_engine(copy.address.url("psycopg"), pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+    over = threading.Event()
+    found: list[Any] = []
+
+    def go_on() -> None:
+        while not over.is_set():
+            found.append(driver.execute("SELECT 'mine'").fetchone())
+
+    other = threading.Thread(target=go_on)
+    other.start()
+    try:
+        for _ in range(200):
+            with engine.connect():
+                pass
+            pools.restore(copy.address)
+            pools.gather(copy.address)
+    finally:
+        over.set()
+        other.join(30)
+    assert set(found) == {("mine",)}
+    with engine.connect() as connection:
+        assert connection.connection.driver_connection is driver
+    engine.dispose()
+
+
+class TimedOut(BaseException):
+    """As pytest's plugins raise it in the midst of anything."""
+
+
+@contextlib.contextmanager
+def interrupted() -> Iterator[None]:
+    """What runs longer than a moment is broken off."""
+
+    def interrupt(*_: object) -> None:
+        raise TimedOut
+
+    usual = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(TimedOut):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+
+
+def test_none_is_kept_nor_lent_as_it_is_where_a_time_out_breaks_the_gathering_off(copy: RealCopy, pools: Pools) -> None:
+    engines = [create_engine(copy.address.url("psycopg"), pool_size=1, max_overflow=0) for _ in range(3)]
+    found: list[Any] = []
+
+    def use(marks: bool = False) -> None:
+        for engine in engines:
+            with engine.connect() as connection:
+                found.append(connection.exec_driver_sql("SELECT current_setting('work_mem'), pg_backend_pid()").one())
+                if marks:
+                    connection.exec_driver_sql("SET work_mem = '1234kB'")
+                    connection.commit()
+
+    use(marks=True)
+    before, stopped = [work_mem for work_mem, _ in found], found[1][1]
+    found.clear()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        with interrupted():
+            pools.restore(copy.address)
+            pools.gather(copy.address)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    pools.gather(copy.address)
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert [work_mem for work_mem, _ in found] == before
+    for engine in engines:
+        engine.dispose()

@@ -20,6 +20,8 @@ IDLE = 0
 """PQTRANS_IDLE: connected, and in no transaction."""
 DONE = (1, 2)
 """PGRES_COMMAND_OK and PGRES_TUPLES_OK, as libpq numbers them."""
+PATIENCE = 1.0
+"""Seconds that a thread of the app's gets to let go of a connection that it has given back."""
 
 
 class FirstState:
@@ -41,7 +43,7 @@ class FirstState:
 
     def restore(self, connection: Any) -> None:
         """Raises the driver's error where that fails: the connection is then of no more use."""
-        run_script(connection, self._script)
+        self.begin_to_restore(connection)()
 
     def begin_to_restore(self, connection: Any) -> Callable[[], None]:
         """The same, without waiting for the server: what it returns does, and raises."""
@@ -51,30 +53,39 @@ class FirstState:
 def begin_script(connection: Any, script: str) -> Callable[[], None]:
     """Send statements, some of which refuse a transaction, on an idle connection of a sync driver.
 
-    Returns what waits for the answer, and must be called by the same thread: a connection of psycopg's is locked till
-    then, those of other drivers are done by now. What is open is rolled back. Raises the driver's error, as does what
-    is returned.
+    Returns what waits for the answer: a connection of psycopg's is locked till then, those of other drivers are done by
+    now. What is open is rolled back. Raises the driver's error, as does what is returned.
     """
     libpq = getattr(connection, "pgconn", None)
-    if libpq is None or libpq.transaction_status != IDLE or not connection.lock.acquire(blocking=False):
-        run_script(connection, script)
+    if libpq is None:
+        _run_by_cursor(connection, script)
         return _done
+    if libpq.transaction_status != IDLE:
+        connection.rollback()
+    lock = connection.lock
+    if not lock.acquire(timeout=PATIENCE):
+        raise TimeoutError("somebody uses it")
 
     def wait() -> None:
-        from psycopg import generators
+        from psycopg import errors, generators
 
         try:
             found = connection.wait(generators.execute(libpq))
         finally:
-            connection.lock.release()
-        if any(one.status not in DONE for one in found):
-            run_script(connection, script)  # the driver knows how to say it
+            lock.release()
+        for one in found:
+            if one.status not in DONE:
+                raise errors.error_from_result(one)
 
+    if libpq.transaction_status != IDLE:
+        lock.release()
+        raise RuntimeError("somebody uses it again")
     try:
-        libpq.send_query(script.encode())
+        # Without what a cursor costs, and a change of its autocommit.
+        libpq.send_query(script.encode(connection.info.encoding))
         libpq.flush()
     except BaseException:
-        connection.lock.release()
+        lock.release()
         raise
     return wait
 
@@ -83,16 +94,8 @@ def _done() -> None:
     """Nothing is left to wait for."""
 
 
-def run_script(connection: Any, script: str) -> None:
-    """Run statements, some of which refuse a transaction, on an idle connection of a sync driver.
-
-    What is open is rolled back. Raises the driver's error.
-    """
-    libpq = getattr(connection, "pgconn", None)
-    if libpq is None or libpq.transaction_status != IDLE:
-        connection.rollback()
-    if libpq is not None and libpq.exec_(script.encode()).status in DONE:
-        return  # psycopg, without what a cursor costs, and a change of its autocommit
+def _run_by_cursor(connection: Any, script: str) -> None:
+    connection.rollback()
     before, connection.autocommit = connection.autocommit, True
     try:
         with connection.cursor() as cursor:

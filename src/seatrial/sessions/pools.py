@@ -58,13 +58,14 @@ class Pools:
         """The test is over: what was lent to it, and is back in its pool, is as it was opened, once it is gathered."""
         key = key_of(address.host, address.port, address.database)
         used, self._lent[key] = self._lent.get(key, {}), {}
+        self._begun.setdefault(key, {}).update(used)  # first: who is interrupted in the midst of it gathers them, too
         self._held[key] = [one.pid for one in used if not one()]
-        self._begun.setdefault(key, {}).update(used)
 
     def gather(self, address: Address) -> None:
         """Wait for what `restore` has begun: the servers may have done it while something else was done here."""
-        for one in self._begun.pop(key_of(address.host, address.port, address.database), {}):
-            one.gather()
+        begun = self._begun.get(key_of(address.host, address.port, address.database), {})
+        while begun:  # one by one: where a time-out breaks this off, it can be gone on with
+            begun.popitem()[0].gather()
 
     def held(self, address: Address) -> Sequence[int]:
         """Server processes of the connections that were not back in their pools at the last `restore`."""

@@ -47,23 +47,30 @@ class Lent:
         Returns whether it was in its pool.
         """
         idle = done = False
-        with suppress(Exception):  # whatever the driver raises, a new connection is the answer
-            idle = self._idle()
-            done = idle and self._put_back()
-        if not done:
-            with suppress(Exception):  # it is closed already
-                self._spoil()
+        try:
+            with suppress(Exception):  # whatever the driver raises, a new connection is the answer
+                idle = self._idle()
+                done = idle and self._put_back()
+        finally:  # after a time-out of the test's as well
+            self._spoil_unless(done)
         return idle
 
     def gather(self) -> None:
         """Wait until it is put back."""
         wait, self._wait = self._wait, None
-        if wait is not None:
-            try:
-                wait()
-            except Exception:  # noqa: BLE001  # whatever the driver raises, a new connection is the answer
-                with suppress(Exception):
-                    self._spoil()
+        done = wait is None
+        try:
+            if wait is not None:
+                with suppress(Exception):  # as above
+                    wait()
+                    done = True
+        finally:
+            self._spoil_unless(done)
+
+    def _spoil_unless(self, done: bool) -> None:
+        if not done:
+            with suppress(Exception):  # it is closed already
+                self._spoil()
 
     def _put_back(self) -> bool:
         import asyncio

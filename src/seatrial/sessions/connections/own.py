@@ -50,12 +50,16 @@ class Own:
 
     def gather(self) -> None:
         """Wait for what `tidy` has begun."""
-        begun, self._begun = self._begun, []
-        for record, wait in begun:
+        while self._begun:
+            record, wait = self._begun.pop()
+            done = False
             try:
-                wait()
-            except Exception:  # noqa: BLE001  # as above
-                record.invalidate()
+                with suppress(Exception):  # as above
+                    wait()
+                    done = True
+            finally:
+                if not done:
+                    record.invalidate()
 
     def backends(self) -> Sequence[int]:
         """Server process ids of the open connections; empty where the driver has none."""
