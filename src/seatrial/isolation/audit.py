@@ -61,7 +61,8 @@ def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequenc
     return IsolationError(
         "\n".join(lines),
         cause="the test, or something that it started, wrote this, and its isolation did not undo it",
-        fix=f'mark it with @pytest.mark.seatrial({resource}="clone"), and report this: an undo must leave nothing',
+        fix="wait in the test for the threads and tasks that it started; where it left none at work, "
+        f'mark it with @pytest.mark.seatrial({resource}="clone"), and report this: an undo must leave nothing',
     )
 
 

@@ -19,7 +19,8 @@ _WAIT: Mapping[bool, str] = {
 def left(event: Left) -> str:
     """One sentence or a few, that begin with the name of the test, or of the fixture."""
     if isinstance(event, events.LateWrite):
-        return f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
+        late = f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
+        return f"{late}. To wait for it, {_WAIT[False]} the test ends"
     if isinstance(event, events.Disturbed):
         return f"{event.test}: {describe(event)}"
     who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"

@@ -214,4 +214,5 @@ def test_a_leak_is_an_error_with_its_rows_its_cause_and_the_way_out(fresh: Any) 
     )
     assert "(1) is too many (transaction " in str(error)
     assert error.cause
-    assert error.fix
+    assert "wait in the test for the threads and tasks that it started" in error.fix
+    assert 'seatrial(db="clone")' in error.fix

@@ -149,3 +149,11 @@ def test_whoever_is_still_connected_and_wrote_to_the_table_is_named(watch: Any) 
         [found] = [found for found in watch.differences() if found.kind == "rows"]
     assert "(the app)" in found.writer
     assert "secret" not in str(found)
+
+
+def test_a_writer_without_a_name_is_named_by_its_process(watch: Any) -> None:
+    with watch.databases.connect(watch.name) as app:
+        app.execute("insert into users (id, name) values (99, 'x')")
+        pid = app.info.backend_pid
+        [found] = [found for found in watch.differences() if found.kind == "rows"]
+    assert f"pid {pid}, which last ran: insert into users" in found.writer

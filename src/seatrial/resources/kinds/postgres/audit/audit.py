@@ -200,7 +200,7 @@ def _writer(connection: psycopg.Connection[Any], table: str, changed: tuple[RowC
         return ""
     found = ask(
         connection,
-        "select concat('pid ', pid, ' (', application_name, '), which last ran: ', left(query, 200))"
+        "select concat('pid ', pid, ' ('|| nullif(application_name, '')||')', ', which last ran: ', left(query, 200))"
         " from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         f" and position('{word}' in query) > 0 order by query_start desc limit {SHOWN}",
     )
