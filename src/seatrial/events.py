@@ -89,12 +89,15 @@ class ConnectionEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbed(Event):
-    """During `test`, a connection was used that an earlier test took from a pool and never gave back."""
+    """During `test`, something that an earlier test had left behind used the resource."""
 
     test: str
-    pid: int
-    application: str
     query: str
+    pid: int = 0
+    """Of a connection that an earlier test took from a pool and never gave back, the server's process."""
+    application: str = ""
+    by: str = ""
+    """Of work that a request of an earlier test has started, that request: "POST /orders of test_a.py::test_a"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

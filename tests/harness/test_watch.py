@@ -9,7 +9,7 @@ import pytest
 
 from seatrial.apps.inprocess import InProcess
 from seatrial.apps.observe.seen import Seen
-from seatrial.events import Exchange, Statement
+from seatrial.events import Disturbed, Event, Exchange, Statement
 from seatrial.harness.asked.seen import Exchanges, Statements, repetitions
 from seatrial.harness.asked.watch import MOMENT, Watch
 
@@ -185,3 +185,42 @@ def exchange(number, caller, answerer, method, path, status, **more) -> Exchange
 
 def statement(sql: str, number: int) -> Statement:
     return Statement(resource="db", sql=sql, where="shop/orders.py:41", exchange=number)
+
+
+def test_work_that_a_request_of_an_earlier_test_left_behind_disturbs_the_test_that_runs():
+    """Told once for each such request and each test that it goes on in, with the test that began it."""
+    told: list[Event] = []
+    watch = Watch({"db_1": "db"}, told.append)
+    step, done = threading.Semaphore(0), threading.Semaphore(0)
+
+    async def work():
+        async def goes_on():
+            for number in range(4):
+                await asyncio.to_thread(step.acquire)
+                watch.statement("db_1", "select 1 -- disturbs nobody", Here())
+                watch.statement("db_1", f"insert {number}", Here())
+                done.release()
+
+        tasks.append(asyncio.get_running_loop().create_task(goes_on()))
+
+    def one_more():
+        step.release()
+        assert done.acquire(timeout=30)
+
+    tasks: list[asyncio.Task[None]] = []
+    app = InProcess(answering(work), "asgi", witness=watch.witness("app"))
+    watch.begin("test_begins_it")
+    app.client().post("/orders")
+    one_more()
+    watch.end()
+    watch.begin("test_is_disturbed")
+    one_more()
+    one_more()
+    watch.statement("db_1", "select 1", Here())
+    watch.end()
+    watch.begin("test_too")
+    one_more()
+    assert [(one.test, one.by, one.query) for one in told if isinstance(one, Disturbed)] == [
+        ("test_is_disturbed", "POST /orders of test_begins_it", "insert 1"),
+        ("test_too", "POST /orders of test_begins_it", "insert 3"),
+    ]

@@ -80,3 +80,9 @@ def test_explain_tells_what_was_read_what_was_undone_the_path_the_reason_and_the
         "test_a: db reset (the configuration), read: 312 bytes of the log: 2 blocks of 1 relations, "
         "undone: 2 rows in t, path log because a note, 0.50 ms"
     )
+
+
+def test_a_request_that_goes_on_in_a_later_test_is_named_with_the_test_that_it_is_of():
+    disturbed = events.Disturbed(resource="db", test="test_b", query="COMMIT", by="POST /orders of test_a")
+    line = "test_b: disturbed by what POST /orders of test_a has started and not waited for. It ran: COMMIT. Join the thread"
+    assert line in told(disturbed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +13,18 @@ from typing import Protocol
 
 from seatrial import events
 from seatrial.apps.observe.seen import Seen
+from seatrial.core.redact import redact
 from seatrial.events import Exchange, Statement
 
 TEST = "test"
 MOMENT = 0.05
 """Seconds that who reads the record waits for an app that has answered and not returned yet. What goes on longer (a
 background task) is not waited for again."""
+
+_WRITES = re.compile(
+    r"^\s*(with\b.*)?\b(insert|update|delete|merge|copy|truncate|create|alter|drop|call)\b", re.IGNORECASE | re.DOTALL
+)
+"""Who only reads disturbs nobody."""
 
 
 class Finds(Protocol):
@@ -73,6 +80,8 @@ class _Record:
     """Those that are over."""
     open: dict[int, _Open] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
+    disturbed: dict[int, _Open] = field(default_factory=dict)
+    """Requests of earlier tests that still do something, by their identity."""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def settle(self) -> None:
@@ -136,11 +145,22 @@ class Watch:
         if record is None or resource is None:
             return
         current = self._current.get()
+        if current is not None and current.record.test != record.test and _WRITES.search(sql):
+            self._disturbed(record, current, resource, sql)
         number = current.number if current is not None and current.record is record else 0
         seen = Statement(resource=resource, sql=sql, where=lines.nearest(), exchange=number)
         record.statements.append(seen)
         if current is not None:
             current.statements.append(seen)
+
+    def _disturbed(self, record: _Record, by: _Open, resource: str, sql: str) -> None:
+        """What a request of an earlier test has started goes on: told once in each test."""
+        with record.changed:
+            if id(by) in record.disturbed:
+                return
+            record.disturbed[id(by)] = by
+        who = f"{by.seen.method} {by.seen.path} of {by.record.test}"
+        self._emit(events.Disturbed(resource=resource, test=record.test, query=redact(sql), by=who))
 
     def witness(self, answerer: str) -> Observer:
         """Who looks at the exchanges of one app."""
