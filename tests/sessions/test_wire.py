@@ -390,6 +390,27 @@ def test_a_transaction_that_only_reads_can_not_write(sessions: Any, url: str) ->
     assert sessions.end() == ()
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("default_transaction_isolation=serializable", "the isolation level SERIALIZABLE"),
+        ("default_transaction_isolation=repeatable\\ read", "the isolation level REPEATABLE READ"),
+        ("default_transaction_read_only=on", "session in which all transactions are READ ONLY"),
+    ],
+)
+def test_a_connection_that_asks_for_transactions_of_another_kind_is_refused_and_told(
+    sessions: Any, url: str, setting: str, words: str
+) -> None:
+    with pytest.raises(psycopg.OperationalError, match=words) as refused:
+        psycopg.connect(url, options=f"-c {setting}")
+    assert 'seatrial(NAME="reset")' in str(refused.value)
+    with psycopg.connect(url, options="-c default_transaction_isolation=read\\ committed") as connection:
+        connection.execute(INSERT, ("a",))
+    assert emails(sessions) == ["a"]
+    (complaint,) = sessions.end()
+    assert words in complaint
+
+
 def test_a_connection_as_another_role_is_refused_and_told(sessions: Any, copy: RealCopy) -> None:
     address = copy.address
     with pytest.raises(psycopg.OperationalError, match='as role "reader"'):

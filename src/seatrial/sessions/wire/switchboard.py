@@ -15,6 +15,7 @@ from seatrial.errors import IsolationError
 from seatrial.sessions.detours import APP, TEST
 from seatrial.sessions.joining.constraints import Constraints
 from seatrial.sessions.joining.outer import Outer, over
+from seatrial.sessions.joining.statements import control
 from seatrial.sessions.joining.turns import Threads
 from seatrial.sessions.wire import opening
 from seatrial.sessions.wire.client import MARK, Client
@@ -198,6 +199,11 @@ class Switchboard:
             complaint = f"{what} was asked for, and in rollback mode all connections are the one of {upstream.user}"
             self.outer().complain(complaint)
             raise IsolationError(complaint, cause="a second real connection would be needed", fix=MARK)
+        for name, value in wants.settings.items():
+            found = control(f"SET {name} TO '{value}'")
+            if found is not None and found.reason:
+                self.outer().complain(found.refusal)
+                raise IsolationError(found.refusal, cause=f"a connection was opened with {name}={value}", fix=MARK)
 
     def _cancel(self, number: int) -> None:
         with self._lock:
