@@ -86,3 +86,12 @@ def test_a_request_that_goes_on_in_a_later_test_is_named_with_the_test_that_it_i
     disturbed = events.Disturbed(resource="db", test="test_b", query="COMMIT", by="POST /orders of test_a")
     line = "test_b: disturbed by what POST /orders of test_a has started and not waited for. It ran: COMMIT. Join the thread"
     assert line in told(disturbed)
+
+
+def test_a_statement_of_several_lines_is_told_on_one():
+    query = "SELECT id\nFROM   t"
+    ended = events.ConnectionEnded(
+        resource="db", test="test_a", pid=7, application="", query=query, state="idle in transaction"
+    )
+    assert "It ran: SELECT id FROM t. To wait" in told(ended)
+    assert "It ran: SELECT id FROM t" in told(events.Disturbed(resource="db", test="test_b", pid=7, query=query))

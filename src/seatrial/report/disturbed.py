@@ -26,9 +26,15 @@ class Disturbances:
 
 def describe(event: events.Disturbed) -> str:
     """Who did it, and with what."""
+    query = on_one_line(event.query)
     if event.by:
-        way = "join the thread, or await the task, to wait for it there"
-        return f"disturbed by what {event.by} has started and not waited for. It ran: {event.query}. {way.capitalize()}"
+        way = "Join the thread, or await the task, to wait for it there"
+        return f"disturbed by what {event.by} has started and not waited for. It ran: {query}. {way}"
     who = f"pid {event.pid}, {event.application}" if event.application else f"pid {event.pid}"
     held = "a connection that an earlier test took from its pool and still holds"
-    return f"disturbed by {held} ({who}). It ran: {event.query}"
+    return f"disturbed by {held} ({who}). It ran: {query}"
+
+
+def on_one_line(query: str) -> str:
+    """A statement, for a line among others."""
+    return " ".join(query.split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial import events
-from seatrial.report.disturbed import describe
+from seatrial.report.disturbed import describe, on_one_line
 
 Left = events.ConnectionEnded | events.Disturbed | events.LateWrite
 
@@ -25,6 +25,6 @@ def left(event: Left) -> str:
         return f"{event.test}: {describe(event)}"
     who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
     return (
-        f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {event.query}. "
+        f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {on_one_line(event.query)}. "
         f"To wait for it, {_WAIT[event.state.startswith('idle')]} {event.until}"
     )
