@@ -239,6 +239,25 @@ def test_asking_for_the_isolation_level_that_the_transaction_has_is_granted(
     engine.dispose()
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_where_the_engine_is_in_another_level_that_one_is_granted_and_read_committed_refused(
+    copy: RealCopy, sessions_of: Callable[..., Any], driver: str
+) -> None:
+    engine = create_engine(copy.address.url(driver), isolation_level="SERIALIZABLE")
+    sessions = sessions_of(lambda: Session(engine))
+    sessions.begin(joined=True)
+    assert sessions.session().scalar(text("SHOW transaction_isolation")) == "serializable"
+    with Session(engine) as session:
+        session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        session.add(User(email="app"))
+        session.commit()
+    with engine.connect() as connection, pytest.raises(IsolationError, match="was set to READ COMMITTED "):
+        connection.execution_options(isolation_level="READ COMMITTED")
+    assert emails(sessions.session()) == {"app"}
+    assert sessions.end() == ()
+    engine.dispose()
+
+
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 def test_asking_an_async_engine_for_a_level_is_granted_or_refused_as_for_a_sync_one(
     copy: RealCopy, sessions_of: Callable[..., Any], driver: str
@@ -263,6 +282,10 @@ def test_asking_an_async_engine_for_a_level_is_granted_or_refused_as_for_a_sync_
             async with engine.connect() as connection:
                 with pytest.raises(IsolationError, match="was set to"):
                     await connection.execution_options(isolation_level=level)
+        for option in ("postgresql_readonly", "postgresql_deferrable"):
+            async with engine.connect() as connection:
+                with pytest.raises(IsolationError, match="was set to True"):
+                    await connection.execution_options(**{option: True})
         assert set(await test.scalars(select(User.email))) == {"test", "app"}
         assert sessions.end() == ()
         await engine.dispose()

@@ -17,8 +17,8 @@ from seatrial.sessions.joining.statements import control
 SETTINGS = frozenset({"autocommit", "isolation_level", "read_only", "readonly", "deferrable"})
 """Attributes by which drivers change what a transaction is: refused, for they would change the outer one."""
 
-DEFAULTS = frozenset({"READ COMMITTED", "1"})
-"""PostgreSQL's isolation level, where nobody asks for another; psycopg2 has numbers."""
+NUMBERS = MappingProxyType({"0": "AUTOCOMMIT", "1": "READ COMMITTED", "2": "REPEATABLE READ", "3": "SERIALIZABLE"})
+"""What psycopg2 calls them."""
 
 LEVELS = MappingProxyType({"postgresql": "READ COMMITTED", "mysql": "REPEATABLE READ", "sqlite": "SERIALIZABLE"})
 """The level of each database where nobody asks for another."""
@@ -32,11 +32,12 @@ T = TypeVar("T")
 class Joined:
     """What SQLAlchemy takes for a connection of its own: PEP 249, on top of an `Outer`."""
 
-    __slots__ = ("_by_test", "_outer", "_real")
+    __slots__ = ("_by_test", "_level", "_outer", "_real")
 
-    def __init__(self, outer: Outer, *, by_test: bool) -> None:
+    def __init__(self, outer: Outer, *, by_test: bool, level: str = "") -> None:
         object.__setattr__(self, "_outer", outer)
         object.__setattr__(self, "_by_test", by_test)
+        object.__setattr__(self, "_level", level)
         object.__setattr__(self, "_real", outer.real().dbapi_connection)
 
     def cursor(self, *args: Any, **kwargs: Any) -> JoinedCursor:
@@ -90,15 +91,25 @@ class Joined:
         """As for the attribute."""
         self.autocommit = value
 
+    def set_read_only(self, value: Any) -> None:
+        """As for the attribute."""
+        self.read_only = value
+
+    def set_deferrable(self, value: Any) -> None:
+        """As for the attribute."""
+        self.deferrable = value
+
     def __getattr__(self, name: str) -> Any:
         return _at_home(getattr(self._real, name), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in SETTINGS:
-            if _is_so(name, value):
-                return
+            level = name == "isolation_level"
+            words = _words(value) if level else value
+            if words == self._level if level else not value:
+                return  # who sets one of them sets others with it, to what they are
             raise IsolationError(
-                f"{name} was set to {getattr(value, 'name', value)} on a connection of a rollback test",
+                f"{name} was set to {words} on a connection of a rollback test",
                 cause="all of the test is one transaction, whose isolation level and mode can't change",
                 fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
             )
@@ -182,22 +193,20 @@ def joined_pool(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> An
     from sqlalchemy import event
     from sqlalchemy.pool import NullPool
 
+    level = level_of(engine.dialect) or LEVELS.get(engine.dialect.name, "")
+
     def connect() -> Any:
-        return Joined(outer(), by_test=by_test)
+        return Joined(outer(), by_test=by_test, level=level)
 
     pool = NullPool(connect, dialect=engine.dialect)
     event.listen(pool, "connect", lambda _, record: record.info.setdefault(OWN, "joined"))
     return pool
 
 
-def _is_so(name: str, value: Any) -> bool:
-    """Whether a setting is as it is in the outer transaction: who sets one of them sets others with it."""
-    return _words(value) in DEFAULTS if name == "isolation_level" else not value
-
-
 def _words(level: Any) -> str:
     """An isolation level in the words of SQL, however a driver calls it."""
-    return str(getattr(level, "name", level)).upper().replace("_", " ")
+    words = str(getattr(level, "name", level)).upper().replace("_", " ")
+    return NUMBERS.get(words, words)
 
 
 def level_of(dialect: Any) -> str:
