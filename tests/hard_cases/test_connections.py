@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import queue
 import subprocess
 import sys
@@ -350,3 +351,41 @@ def test_a_test_is_told_that_a_connection_which_the_one_before_still_holds_wrote
     held.rollback()
     assert [(one.pid, one.query) for one in disturbed.seen(events.Disturbed)] == [(pid, "COMMIT")]
     assert next_one.seen(events.Disturbed) == []
+
+
+class TimedOut(BaseException):
+    """As pytest's plugins raise it in the midst of anything."""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "harness.managed.end_sessions",
+        "isolation.restore.undo",
+        "sessions.pools.Pools.restore",
+        "sessions.pools.Pools.gather",
+    ],
+)
+def test_a_check_in_that_a_time_out_breaks_off_leaves_no_connection_as_it_was(app_of, sea, monkeypatch, step):
+    app = app_of("sqlalchemy")
+    locks = "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'"
+    state = f"select current_setting('work_mem'), ({locks})"
+    place = f"seatrial.{step}"
+    with sea.one_test("reset", app.resource):
+        before = app.commit(state)
+    usual = pkgutil.resolve_name(place)
+
+    def interrupt(*arguments, **options):
+        usual(*arguments, **options)
+        raise TimedOut
+
+    with suppress(TimedOut), sea.one_test("reset", app.resource):
+        app.commit("set work_mem = '1234kB'", "select pg_advisory_lock(4711)", ORDER)
+        monkeypatch.setattr(place, interrupt)
+    monkeypatch.undo()
+    found = []
+    with sea.one_test("reset", app.resource):
+        thread = threading.Thread(target=lambda: found.append(app.commit(state)), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert found == [before]

@@ -11,7 +11,7 @@ from seatrial.core import wait
 from seatrial.core.importing import uncollected
 from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpent
 from seatrial.harness.borders.choosing import Choosing
-from seatrial.harness.borders.ending import end_sessions
+from seatrial.harness.borders.ending import all_or_none, end_sessions
 from seatrial.harness.borders.telling import Emitter
 from seatrial.harness.borders.wider import Wider
 from seatrial.harness.plan import Plan
@@ -177,11 +177,12 @@ class Managed:
         keep = keep and not self._emitter.not_kept(lease, failed=failed)
         if self._audit is not None:
             self._at_work = restore.at_work(lease.copy)
-        complaints = end_sessions(self.sessions, self.plan.name, told)
-        held, self._held = self._held, frozenset(self.plan.held())
-        if held:
-            self._emitter.disturbed(lease, held)
-        undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
+        with all_or_none(self.sessions):
+            complaints = end_sessions(self.sessions, self.plan.name, told)
+            held, self._held = self._held, frozenset(self.plan.held())
+            if held:
+                self._emitter.disturbed(lease, held)
+            undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
         undone = self._choosing.learn(lease, undone, told, (time.perf_counter() - before) * 1000, failed=failed)
         if undone.path == "clone" or undone.ended:
             self.sessions.invalidate()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, SeatrialError
 from seatrial.sessions.protocol import Sessions
@@ -33,3 +36,17 @@ def end_sessions(sessions: Sessions, resource: str, told: list[SeatrialError]) -
         for complaint in complaints
     )
     return complaints
+
+
+@contextmanager
+def all_or_none(sessions: Sessions) -> Iterator[None]:
+    """Where what is done is broken off, as by a time-out of the test's, every connection is taken for stale.
+
+    Some may be on their way back into their first state, and locked till they are gathered; some have not begun.
+    """
+    try:
+        yield
+    except BaseException:
+        sessions.gather()
+        sessions.invalidate()
+        raise
