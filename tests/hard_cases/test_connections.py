@@ -366,8 +366,10 @@ class TimedOut(BaseException):
         "sessions.pools.Pools.gather",
     ],
 )
-def test_a_check_in_that_a_time_out_breaks_off_leaves_no_connection_as_it_was(app_of, sea, monkeypatch, step):
-    app = app_of("sqlalchemy")
+@pytest.mark.parametrize("driver", ["sqlalchemy", "sqlalchemy-async", "psycopg"])
+def test_a_check_in_that_a_time_out_breaks_off_leaves_no_connection_as_it_was(app_of, sea, monkeypatch, step, driver):
+    app_of("sqlalchemy")  # its resource is the first to be checked in
+    app = app_of(driver)
     locks = "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'"
     state = f"select current_setting('work_mem'), ({locks})"
     place = f"seatrial.{step}"

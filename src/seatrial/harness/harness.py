@@ -274,8 +274,11 @@ class Harness:
         failed = self._failed or (test is not None and test.failed)
         self._failed = False
         keep = keep or (self._keep and (failed or (last and not self._kept)))
-        for managed in self.resources.values():
-            if managed.leased:
+        leased = [managed for managed in self.resources.values() if managed.leased]
+        with ExitStack() as rest:  # where one is broken off, as by a time-out of the test's
+            for managed in leased:
+                rest.callback(managed.break_off)
+            for managed in leased:
                 told.extend(managed.end(keep=keep, failed=failed, recover=recover))
                 self._kept = self._kept or keep
         if test is not None:

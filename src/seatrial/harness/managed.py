@@ -124,11 +124,8 @@ class Managed:
             elif self.plan.server.alive():
                 raise
             built = self._again(lambda: self._made(self._opened()))
-        self._emit(
-            events.TemplateReady(
-                resource=self.plan.name, key=self._key, built=built, seconds=time.perf_counter() - before
-            )
-        )
+        seconds = time.perf_counter() - before
+        self._emit(events.TemplateReady(resource=self.plan.name, key=self._key, built=built, seconds=seconds))
         return built
 
     def _made(self, store: Store) -> bool:
@@ -194,6 +191,15 @@ class Managed:
         self._tidy()
         return told
 
+    def break_off(self) -> None:
+        """The check-in of another resource was broken off: what was written to ours is undone before the next test."""
+        if self._lease is not None:
+            self._lease = None
+            with all_or_none(self.sessions):
+                end_sessions(self.sessions, self.plan.name, [])
+                self.sessions.gather()
+            self.sessions.invalidate()
+
     def audit(self, test: str) -> list[SeatrialError]:
         """Compare the whole copy with its baseline, where that is asked for; returns what the test must be told."""
         if self._audit is None or self._copy is None or self.failure is not None:
@@ -206,14 +212,8 @@ class Managed:
                 self.sessions.invalidate()
         except ServerLost:
             return []  # nothing is left that could be compared; the next test has a server again
-        self._emit(
-            events.Audited(
-                resource=self.plan.name,
-                test=test,
-                equal=leak is None,
-                milliseconds=(time.perf_counter() - before) * 1000,
-            )
-        )
+        milliseconds = (time.perf_counter() - before) * 1000
+        self._emit(events.Audited(resource=self.plan.name, test=test, equal=leak is None, milliseconds=milliseconds))
         return [] if leak is None else [leak]
 
     def before_layer(self) -> None:
