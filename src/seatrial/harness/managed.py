@@ -197,7 +197,6 @@ class Managed:
             self._lease = None
             with all_or_none(self.sessions):
                 end_sessions(self.sessions, self.plan.name, [])
-                self.sessions.gather()
             self.sessions.invalidate()
 
     def audit(self, test: str) -> list[SeatrialError]:
@@ -330,8 +329,6 @@ class Managed:
                 self.failure = worse
         except IsolationError as error:
             told.append(error)
-        finally:
-            self.sessions.gather()
         return Undone(path="clone", notes=(told[-1].what,))
 
     def _tidy(self) -> None:

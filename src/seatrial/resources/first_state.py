@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 OWN = "seatrial_own"
@@ -88,6 +89,18 @@ def begin_script(connection: Any, script: str) -> Callable[[], None]:
         lock.release()
         raise
     return wait
+
+
+def finish(wait: Callable[[], None], otherwise: Callable[[], object]) -> None:
+    """Call what `begin_script` has returned, and `otherwise` where that fails, or is broken off as by a time-out."""
+    done = False
+    try:
+        with suppress(Exception):  # whatever the driver raises, a new connection is the answer
+            wait()
+            done = True
+    finally:
+        if not done:
+            otherwise()
 
 
 def _done() -> None:

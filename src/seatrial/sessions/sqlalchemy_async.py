@@ -21,7 +21,7 @@ from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.dependencies.wrap import wrap
 from seatrial.sessions.joining.constraints import Constraints
-from seatrial.sessions.joining.joined import joined_engine, joining, joins, level_of
+from seatrial.sessions.joining.joined import joined_engine, joining, joins, models
 from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.turns import Tasks
 from seatrial.sessions.pools import Pools
@@ -188,8 +188,7 @@ class AsyncSessions:
     def _found(self) -> list[Any]:
         """The app's engines that are there. Where no dependency led to one, the test's is like the first of them."""
         found = self._engines.on(self._copy.address) if self._engines is not None else []
-        alike = [engine for engine in found if engine.dialect.is_async]
-        alike.sort(key=lambda engine: level_of(engine.dialect) == "AUTOCOMMIT")  # such a one has no transactions
+        alike = models(found, is_async=True)
         if alike and (self._model is None or self._guessed) and not is_on(self._style.bind, self._copy.address):
             self._model, self._guessed = twin(alike[0]), False
             if self._test is not None:

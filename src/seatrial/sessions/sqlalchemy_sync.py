@@ -17,7 +17,7 @@ from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.dependencies.wrap import wrap
 from seatrial.sessions.joining.constraints import Constraints
-from seatrial.sessions.joining.joined import joined_engine, joining, joins, level_of
+from seatrial.sessions.joining.joined import joined_engine, joining, joins, models
 from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.turns import Threads
 from seatrial.sessions.pools import Pools
@@ -206,8 +206,7 @@ class SyncSessions:
 
     def _be_like(self, engines: Sequence[Any]) -> None:
         """Where no dependency led to an engine of the app's: be as one of these, of whichever driver."""
-        engines = [engine for engine in engines if not engine.dialect.is_async]
-        engines.sort(key=lambda engine: level_of(engine.dialect) == "AUTOCOMMIT")  # such a one has no transactions
+        engines = models(engines, is_async=False)
         if not engines or is_on(self._style.bind, self._copy.address):
             return
         if self._own is not None:

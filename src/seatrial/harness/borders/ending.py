@@ -40,12 +40,14 @@ def end_sessions(sessions: Sessions, resource: str, told: list[SeatrialError]) -
 
 @contextmanager
 def all_or_none(sessions: Sessions) -> Iterator[None]:
-    """Where what is done is broken off, as by a time-out of the test's, every connection is taken for stale.
+    """Connections on their way back into their first state are there at the end, whoever has gathered them before.
 
-    Some may be on their way back into their first state, and locked till they are gathered; some have not begun.
+    Where what is done is broken off, as by a time-out of the test's, every connection is taken for stale: some may be
+    on their way, and locked till they are gathered; some have not begun.
     """
     try:
         yield
+        sessions.gather()
     except BaseException:
         sessions.gather()
         sessions.invalidate()

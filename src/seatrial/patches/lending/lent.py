@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from seatrial.resources.first_state import finish
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -52,25 +54,19 @@ class Lent:
                 idle = self._idle()
                 done = idle and self._put_back()
         finally:  # after a time-out of the test's as well
-            self._spoil_unless(done)
+            if not done:
+                self._give_up()
         return idle
 
     def gather(self) -> None:
         """Wait until it is put back."""
         wait, self._wait = self._wait, None
-        done = wait is None
-        try:
-            if wait is not None:
-                with suppress(Exception):  # as above
-                    wait()
-                    done = True
-        finally:
-            self._spoil_unless(done)
+        if wait is not None:
+            finish(wait, self._give_up)
 
-    def _spoil_unless(self, done: bool) -> None:
-        if not done:
-            with suppress(Exception):  # it is closed already
-                self._spoil()
+    def _give_up(self) -> None:
+        with suppress(Exception):  # it is closed already
+            self._spoil()
 
     def _put_back(self) -> bool:
         import asyncio

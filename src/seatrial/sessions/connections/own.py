@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from seatrial.resources.first_state import OWN, FirstState
+from seatrial.resources.first_state import OWN, FirstState, finish
 
 
 class Own:
@@ -52,14 +52,7 @@ class Own:
         """Wait for what `tidy` has begun."""
         while self._begun:
             record, wait = self._begun.pop()
-            done = False
-            try:
-                with suppress(Exception):  # as above
-                    wait()
-                    done = True
-            finally:
-                if not done:
-                    record.invalidate()
+            finish(wait, record.invalidate)
 
     def backends(self) -> Sequence[int]:
         """Server process ids of the open connections; empty where the driver has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -213,6 +213,12 @@ def level_of(dialect: Any) -> str:
     """The isolation level of all connections of an engine, in the words of SQL; empty where it is the server's."""
     level = _words(getattr(dialect, "_on_connect_isolation_level", None) or "")  # SQLAlchemy has no public way to it
     return "" if level == LEVELS.get(dialect.name) else level
+
+
+def models(engines: Iterable[Any], *, is_async: bool) -> list[Any]:
+    """Engines of one half of SQLAlchemy, for the test's to be like the first: last those that have no transactions."""
+    found = [engine for engine in engines if engine.dialect.is_async == is_async]
+    return sorted(found, key=lambda engine: level_of(engine.dialect) == "AUTOCOMMIT")
 
 
 def joins(mine: Any, theirs: Any, outer: Callable[[], Outer]) -> Callable[[], Outer]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FUNCTION = "pg_temp.seatrial_reset"
 DECLARE = f"""CREATE FUNCTION {FUNCTION}(
-  since pg_lsn, base oid, own xid[], fenced oid, mine int[], slots name[], nodes int8[], undos int8[]
+  since pg_lsn, base oid, own xid[], mine int[], slots name[], nodes int8[], undos int8[]
 ) RETURNS TABLE (
   until text, node int8, blocks int8[], transactions int8[], busy bool, undoer text, relation int8, undone int8
 ) LANGUAGE plpgsql AS $$
@@ -57,8 +57,7 @@ can't see yet, is busy: PostgreSQL says that a backend has none only when it is 
 """
 EXECUTE: Mapping[str, str] = {
     "at_once": (
-        "(pg_lsn, oid, xid[], oid, int[], name[], int8[], int8[]) AS "
-        f"SELECT * FROM {FUNCTION}($1, $2, $3, $4, $5, $6, $7, $8)"
+        f"(pg_lsn, oid, xid[], int[], name[], int8[], int8[]) AS SELECT * FROM {FUNCTION}($1, $2, $3, $4, $5, $6, $7)"
     )
 }
 
@@ -85,7 +84,7 @@ class AtOnce:
     Args:
         reader: reads the log; it has to declare what `declare` gives.
         fence: asks who is busy.
-        catalog: what the template holds.
+        catalog: what the template holds; nothing that is unlogged, which is probed whatever the log says.
         bearings: where its relations are.
     """
 
@@ -94,7 +93,6 @@ class AtOnce:
         self._fence = fence
         self._catalog = catalog
         self._bearings = bearings
-        self._able = not catalog.unlogged()  # those are probed, whatever the log says
         self._prepared = dict(EXECUTE)
         self._undos: dict[int, int] = {}
         """Filenode -> the relation whose undo is prepared; 0 where none is needed."""
@@ -108,7 +106,7 @@ class AtOnce:
         """
         if not self._undos:
             return None
-        more = f"{self._fence.arguments(own)}, {self._arguments}"
+        more = f"{self._fence.excused(own)}, {self._arguments}"
         found = self._reader.through("at_once", more, self._prepared)
         if found is None:
             return None
@@ -121,8 +119,6 @@ class AtOnce:
 
     def learn(self, plan: Plan, written: Written) -> None:
         """The plan was carried out for what was written."""
-        if not self._able:
-            return
         simple = {one.oid: one for one in [*plan.empty, *plan.sequences] if one.oid not in self._catalog.guards}
         for node in written.blocks.keys() - self._undos.keys():
             oid = self._bearings.nodes.get(node, 0)
@@ -145,5 +141,5 @@ class AtOnce:
 def declare(fence: Fence) -> str:
     """The statement that declares the function for a session."""
     found = FOUND.format(blocks=NEAR, since="since", until="until::pg_lsn", database="base", own="own")
-    busy = fence.anybody.format(database="fenced", own="mine", slots="slots")
+    busy = fence.anybody.format(database="base", own="mine", slots="slots")
     return DECLARE.format(found=found, busy=busy)

@@ -179,7 +179,7 @@ class PostgresCopy:
             near = self._link if able.near else None
             more = [declare(self._fence)] if able.near and catalog.plpgsql else []
             self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes, declare=more)
-            if more and not able.replica:
+            if more and not able.replica and not catalog.unlogged():
                 self._at_once = AtOnce(self._log, self._fence, catalog, bearings)
         if self._log is None:
             self._meaning.count(self._link)
