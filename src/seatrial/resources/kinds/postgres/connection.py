@@ -81,7 +81,7 @@ class Link:
 
     `run` sends a script of many statements in one round trip (PostgreSQL's simple query protocol) and
     returns the results of those that return rows or counts. Statements that are used again and again are
-    prepared once: name them in `prepared`, and the script says EXECUTE.
+    prepared once, and again where their text is another: name them in `prepared`, and the script says EXECUTE.
 
     `losses` counts how often the connection was found closed by somebody else and opened again; each new one
     begins with the statements of `lasting`, which take the locks that went with the old.
@@ -94,7 +94,7 @@ class Link:
         self._endpoint = endpoint
         self._settings = {**SETTINGS, **(settings or {})}
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._prepared: set[str] = set()
+        self._prepared: dict[str, str] = {}
         self._quiet: Mapping[str, str] | None = None
 
     @property
@@ -186,14 +186,16 @@ class Link:
     ) -> list[Result]:
         import psycopg
 
-        fresh = [name for name in prepared if name not in self._prepared]
+        fresh = {name: text for name, text in prepared.items() if self._prepared.get(name) != text}
         if fresh:
+            again = [f"DEALLOCATE {name}" for name in fresh if self._prepared.pop(name, None) is not None]
             try:
-                _ask(connection, "; ".join(f"PREPARE {name} {prepared[name]}" for name in fresh))
+                _ask(connection, "; ".join([*again, *(f"PREPARE {name} {text}" for name, text in fresh.items())]))
             except psycopg.Error:
                 if not connection.closed:  # those before the one that was refused have stayed
-                    [known] = _ask(connection, "SELECT name FROM pg_prepared_statements")
-                    self._prepared = {name for (name,) in known.rows}
+                    known = _ask(connection, "SELECT name FROM pg_prepared_statements")[0].rows
+                    stayed = "; ".join(f"DEALLOCATE {name}" for (name,) in known if name in fresh)
+                    _ask(connection, stayed)
                 raise
             self._prepared.update(fresh)
         return _ask(connection, script)
@@ -204,7 +206,7 @@ class Link:
             self.losses += 1
         if self._connection is None:
             self._connection = _connect_patiently(self._endpoint, self.database, self._settings)
-            self._prepared = set()
+            self._prepared = {}
             if self.lasting:
                 self._take_again(self._connection)
         return self._connection

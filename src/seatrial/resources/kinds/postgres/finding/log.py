@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import literal
 
@@ -40,15 +40,23 @@ def _words(names: Iterable[str]) -> str:
     return ", ".join(literal(name) for name in names)
 
 
-FOUND = f"""
-  select case when reldatabase = 0 then -relfilenode::bigint else relfilenode::bigint end,
-    array_agg(distinct relblocknumber), array_agg(distinct xid::text::bigint) filter (where reldatabase = 0)
+_NODE = "case when reldatabase = 0 then -relfilenode::bigint else relfilenode::bigint end"
+_RECORDS = f"""
   from {{blocks}}({{since}}, {{until}}, false)
   where relforknumber = 0 and reldatabase in (0, {{database}}) and resource_manager not in ({_words(INDEXES)})
     and record_type not in ({_words(HARMLESS)}) and xid <> all({{own}})
-  group by 1
+"""
+FOUND = f"""
+  select {_NODE}, array_agg(distinct relblocknumber),
+    array_agg(distinct xid::text::bigint) filter (where reldatabase = 0) {_RECORDS} group by 1
 """
 """What was written between two positions: filenodes (those of the whole server negative), blocks, transactions."""
+FOUND_AS_TEXT = f"""
+  select string_agg(concat_ws(',', node, block, writer), ';'), array_agg(distinct node), count(*) from (
+    select distinct {_NODE} as node, relblocknumber as block, case when reldatabase = 0 then xid::text end as writer
+    {_RECORDS}) f
+"""
+"""The same in one row: as text, as `LogReader.through` takes it; the filenodes; and how many blocks there are."""
 
 _FOUND = FOUND.format(blocks="{blocks}", since="$1", until="u.lsn", database="$2", own="$3")
 READ = f"""(pg_lsn, oid, xid[]) as
@@ -146,7 +154,7 @@ class LogReader:
         self._hub = hub
         self._declare = "; ".join([DECLARE, *declare, DECLARED])
         self._near = near
-        self._database = database
+        self.database = database
         self.position = start
         """Where the next piece begins."""
         self._name, self._text = ("log", READ) if flushes else ("log16", READ_FLUSHED)
@@ -176,16 +184,20 @@ class LogReader:
             self._ask_at(self._hub, HUB)
             return self.read(more, prepared)
         found, *others = results[len(self._before) :]
-        return self._take(found.rows), others
+        written = Written()
+        for _, node, blocks, writers in found.rows:
+            if node is not None and node < 0:
+                written.shared[-node] = set(writers)
+            elif node is not None:
+                written.blocks[node] = set(blocks)
+        return self._take(found.rows[0][0], written), others
 
-    def through(
-        self, statement: str, more: str, prepared: Mapping[str, str]
-    ) -> tuple[Written, list[tuple[Any, ...]]] | None:
-        """What was written since the last time, as a statement of the near connection tells it, and all of its rows.
+    def through(self, statement: str, more: str, prepared: Mapping[str, str]) -> tuple[Written, list[str]] | None:
+        """What was written since the last time, as a statement of the near connection tells it, and what else it tells.
 
         Args:
-            statement: takes where to begin, the database and our own transactions, and then `more`. Its rows
-                begin as those of `READ` do.
+            statement: takes where to begin and our own transactions, and then `more`. It returns one text of fields
+                with "|" between them: where the piece ends, anything else, and last what `FOUND_AS_TEXT` has found.
             more: further arguments, as SQL.
             prepared: the statement by name, and those that it executes by name.
 
@@ -200,15 +212,24 @@ class LogReader:
         self._go_near()
         if self._link is self._hub:
             return None
+        since = f"'{self.position}', '{{{','.join(self._own)}}}'"
         try:
-            [found] = self._link.run(f"EXECUTE {statement}({self._since()}, {more})", prepared, again=False)
+            [told] = self._link.run(f"EXECUTE {statement}({since}, {more})", prepared, again=False)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             self._ask_at(self._hub, HUB)
             return None
-        return self._take(found.rows), found.rows
+        until, *others, found = told.rows[0][0].split("|")
+        written = Written()
+        for one in found.split(";") if found else ():
+            node, block, *writer = map(int, one.split(","))
+            if writer:
+                written.shared.setdefault(-node, set()).update(writer)
+            else:
+                written.blocks.setdefault(node, set()).add(block)
+        return self._take(until, written), others
 
     def _since(self) -> str:
-        return f"'{self.position}', {self._database}, '{{{','.join(self._own)}}}'"
+        return f"'{self.position}', {self.database}, '{{{','.join(self._own)}}}'"
 
     def _go_near(self) -> None:
         """None is opened for this: it costs 5 ms and more, in vain where the copy is cloned anew after each test."""
@@ -222,20 +243,13 @@ class LogReader:
         self._link = link
         self._prepared = {self._name: self._text.format(blocks=blocks)}
 
-    def _take(self, rows: Sequence[tuple[Any, ...]]) -> Written:
-        """What the rows say, from the last position to the end of the log as it was."""
-        written = Written()
-        for _, filenode, blocks, transactions, *_ in rows:
-            if filenode is None:
-                continue
-            if filenode < 0:
-                written.shared[-filenode] = set(transactions)
-                written.since = self.position
-            else:
-                written.blocks[filenode] = set(blocks)
-        if rows[0][0] is not None:
-            written.bytes = _bytes(rows[0][0]) - _bytes(self.position)
-            self.position = rows[0][0]
+    def _take(self, until: str | None, written: Written) -> Written:
+        """What was written from the last position to this one; to none where nothing was logged."""
+        if written.shared:
+            written.since = self.position
+        if until:
+            written.bytes = _bytes(until) - _bytes(self.position)
+            self.position = until
             self._own.clear()
         return written
 

@@ -227,7 +227,7 @@ class PostgresCopy:
         if self._at_once is None or self._pending:
             return None
         try:
-            looked = self._at_once.look([self._link.pid])
+            looked = self._at_once.look()
         except psycopg.Error:
             return None  # `undo` asks again, and knows what it means
         if looked is None:
@@ -260,16 +260,20 @@ class PostgresCopy:
             return False
         import psycopg
 
-        more = f"{self._fence.question([self._link.pid])}; select clock_timestamp()::text"
         try:
-            found, (busy, clock) = self._log.read(more, self._fence.prepared)
+            looked = (self._at_once and self._at_once.glance()) or self._glance(self._log)
         except psycopg.Error:
             return False  # `late_writes` asks again, and knows what it means
-        self._take_in(found)
-        if busy.rows or self._pending.blocks or not self._same_server():
+        self._take_in(looked.written)
+        if looked.busy or self._pending.blocks or not self._same_server():
             return False
-        self._began = (clock.rows[0][0], self._log.position)
+        self._began = (looked.clock, self._log.position)
         return True
+
+    def _glance(self, log: LogReader) -> Looked:
+        question = f"{self._fence.question([self._link.pid])}; select clock_timestamp()::text"
+        written, (busy, clock) = log.read(question, self._fence.prepared)
+        return Looked(written=written, busy=bool(busy.rows), clock=clock.rows[0][0])
 
     def settle(self) -> tuple[Ended, ...]:
         """Give whoever is in a transaction a moment, then end him."""
