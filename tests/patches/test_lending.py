@@ -136,6 +136,21 @@ def test_a_thread_that_is_not_done_with_it_is_waited_for(copy: RealCopy, pools: 
     engine.dispose()
 
 
+def test_only_what_nobody_can_use_till_then_is_said_to_be_on_its_way(copy: RealCopy, pools: Pools) -> None:
+    engine = create_engine(copy.address.url("psycopg"), pool_size=2, max_overflow=0)
+    with engine.connect() as held:
+        held.exec_driver_sql("SELECT 1")
+        with engine.connect() as other:
+            driver = other.connection.driver_connection
+        pools.restore(copy.address)
+        assert pools.returning(copy.address) == [driver.info.backend_pid]
+        assert driver.lock.locked()
+        pools.gather(copy.address)
+        assert pools.returning(copy.address) == []
+        assert not driver.lock.locked()
+    engine.dispose()
+
+
 class TimedOut(BaseException):
     """As pytest's plugins raise it in the midst of anything."""
 

@@ -315,7 +315,7 @@ class Managed:
 
     def _check_in(self, lease: Lease, told: list[SeatrialError], *, recover: bool) -> Undone:
         try:
-            return self._strategies[lease.isolation].checkin(lease, self.sessions.gather)
+            return self._strategies[lease.isolation].checkin(lease, self.sessions)
         except ServerLost as error:
             told.append(error)
             try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from seatrial.isolation import restore
-from seatrial.isolation.protocol import Lease, nothing
-from seatrial.resources.protocol import Copy, SupportsClone, SupportsRollback, Undone
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import NOBODY, Copy, Returning, SupportsClone, SupportsRollback, Undone
 
 
 class CloneStrategy:
@@ -25,9 +24,9 @@ class CloneStrategy:
         late = restore.ready(self._copy)
         return Lease(test=test, copy=self._copy, isolation=self.name, reason=reason, joined=False, late=late)
 
-    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+    def checkin(self, lease: Lease, returning: Returning = NOBODY) -> Undone:
         """Replace the copy, unless it is certain that nothing was committed to it."""
-        gather()
+        returning.gather()
         if isinstance(lease.copy, SupportsRollback) and lease.copy.uncommitted_only():
             # A rolled-back transaction may have taken numbers from a sequence.
             return restore.undo(lease.copy)

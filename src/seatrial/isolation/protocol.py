@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from seatrial.resources.protocol import Copy, Undone
+from seatrial.resources.protocol import NOBODY, Copy, Returning, Undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +22,6 @@ class Lease:
     """What was undone first because it was written after the last check-in; `tables` names where."""
 
 
-def nothing() -> None:
-    """No session is on its way back into its first state."""
-
-
 class Strategy(Protocol):
     """How a copy gets back to its baseline."""
 
@@ -34,10 +29,9 @@ class Strategy(Protocol):
 
     def checkout(self, test: str, reason: str) -> Lease: ...
 
-    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+    def checkin(self, lease: Lease, returning: Returning = NOBODY) -> Undone:
         """Back to the baseline. Raises `IsolationError` where the test did what this strategy can't hold.
 
-        `gather` waits for sessions that are on their way back into their first state: temporary tables of theirs may
-        be there till then.
+        `returning` is gathered by then: till then temporary tables of sessions may be there.
         """
         ...

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from seatrial.isolation import restore
-from seatrial.isolation.protocol import Lease, nothing
-from seatrial.resources.protocol import Copy, SupportsReset, Undone
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import NOBODY, Copy, Returning, SupportsReset, Undone
 
 
 class ResetStrategy:
@@ -25,6 +24,6 @@ class ResetStrategy:
         late = restore.ready(self._copy)
         return Lease(test=test, copy=self._copy, isolation=self.name, reason=reason, joined=False, late=late)
 
-    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+    def checkin(self, lease: Lease, returning: Returning = NOBODY) -> Undone:
         """Undo what the test wrote, whoever wrote it: while sessions are tidied, where that does not matter."""
-        return restore.undo(lease.copy, gather)
+        return restore.undo(lease.copy, returning)

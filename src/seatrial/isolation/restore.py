@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from seatrial.errors import IsolationError, NeedsClone, ServerLost
-from seatrial.isolation.protocol import nothing
 from seatrial.resources.protocol import (
+    NOBODY,
     Copy,
     Ended,
+    Returning,
     SupportsClone,
     SupportsFence,
     SupportsReady,
@@ -31,13 +32,13 @@ def impossible(copy: Copy, isolation: str) -> IsolationError:
     )
 
 
-def undo(copy: Copy, gather: Callable[[], None] = nothing) -> Undone:
+def undo(copy: Copy, returning: Returning = NOBODY) -> Undone:
     """Undone in place, or a fresh clone where that is the only way: the reason is then in the notes.
 
-    `gather` is called before anything is undone that has not been undone before.
+    `returning` is gathered before anything is undone that has not been undone before.
     """
-    done = copy.undo_at_once() if isinstance(copy, SupportsUndoAtOnce) else None
-    gather()
+    done = copy.undo_at_once(returning) if isinstance(copy, SupportsUndoAtOnce) else None
+    returning.gather()
     if done is not None:
         return done
     if not isinstance(copy, SupportsReset):

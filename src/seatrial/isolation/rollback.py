@@ -9,8 +9,8 @@ from typing import ClassVar
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError
 from seatrial.isolation import restore
-from seatrial.isolation.protocol import Lease, nothing
-from seatrial.resources.protocol import Copy, Ended, SupportsRollback, Undone
+from seatrial.isolation.protocol import Lease
+from seatrial.resources.protocol import NOBODY, Copy, Ended, Returning, SupportsRollback, Undone
 
 
 class RollbackStrategy:
@@ -36,12 +36,12 @@ class RollbackStrategy:
         late = restore.ready(self._copy)
         return Lease(test=test, copy=self._copy, isolation=self.name, reason=reason, joined=True, late=late)
 
-    def checkin(self, lease: Lease, gather: Callable[[], None] = nothing) -> Undone:
+    def checkin(self, lease: Lease, returning: Returning = NOBODY) -> Undone:
         """The sessions have rolled back by now: make sure that nothing else was committed.
 
         Raises `IsolationError`, after the baseline is restored, where something was.
         """
-        gather()
+        returning.gather()
         if isinstance(lease.copy, SupportsRollback) and lease.copy.uncommitted_only():
             # No rollback takes a sequence back. Where that took a clone, all connections are stale.
             undone = restore.undo(lease.copy)

@@ -94,6 +94,41 @@ class Client(Protocol):
         ...
 
 
+class Returning(Protocol):
+    """Connections without a transaction that are going to be put back into their first state."""
+
+    def returning(self) -> Sequence[int]:
+        """The server's processes behind them."""
+        ...
+
+    def gather(self) -> None:
+        """Put them back, and wait for that. Where it is called again there is nothing to do."""
+        ...
+
+
+class Nobody:
+    """No connection is going to be put back."""
+
+    def returning(self) -> Sequence[int]:
+        """No process."""
+        return ()
+
+    def gather(self) -> None:
+        """There is nothing to do."""
+
+
+NOBODY = Nobody()
+
+
+@runtime_checkable
+class SupportsReturning(Protocol):
+    """A client that can be renewed while something else is done."""
+
+    def begin_to_renew(self) -> Returning:
+        """As `renew`; it is done, and the client can be used again, when what is returned is gathered."""
+        ...
+
+
 @runtime_checkable
 class SupportsJoining(Protocol):
     """A client that can be switched to a connection which all of a test share, for the isolation `rollback`."""
@@ -139,10 +174,10 @@ class Copy(Protocol):
 class SupportsUndoAtOnce(Protocol):
     """A copy that can undo in one step what it has undone before."""
 
-    def undo_at_once(self) -> Undone | None:
+    def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
         """Undo all changes since the baseline; None if that is for `undo` to do.
 
-        Connections that have no transaction may be on their way back into their first state meanwhile.
+        `returning` may be gathered while the server works; none of it counts as somebody who is at work.
         """
         ...
 

@@ -44,67 +44,93 @@ class FirstState:
 
     def restore(self, connection: Any) -> None:
         """Raises the driver's error where that fails: the connection is then of no more use."""
-        self.begin_to_restore(connection)()
+        script = self.begin_to_restore(connection)
+        if script is not None:
+            script.wait()
 
-    def begin_to_restore(self, connection: Any) -> Callable[[], None]:
-        """The same, without waiting for the server: what it returns does, and raises."""
+    def begin_to_restore(self, connection: Any) -> Script | None:
+        """The same, as `begin_script` does it."""
         return begin_script(connection, self._script)
 
 
-def begin_script(connection: Any, script: str) -> Callable[[], None]:
-    """Send statements, some of which refuse a transaction, on an idle connection of a sync driver.
+class Script:
+    """Statements, some of which refuse a transaction, for an idle connection of psycopg's.
 
-    Returns what waits for the answer: a connection of psycopg's is locked till then, those of other drivers are done by
-    now. What is open is rolled back. Raises the driver's error, as does what is returned.
+    From when this is made until `wait` is over nobody else can use the connection. What is open is rolled back.
+
+    Raises:
+        TimeoutError: somebody uses it; it can't be had.
+        RuntimeError: somebody has begun to use it meanwhile.
     """
-    libpq = getattr(connection, "pgconn", None)
-    if libpq is None:
-        _run_by_cursor(connection, script)
-        return _done
-    if libpq.transaction_status != IDLE:
-        connection.rollback()
-    lock = connection.lock
-    if not lock.acquire(timeout=PATIENCE):
-        raise TimeoutError("somebody uses it")
 
-    def wait() -> None:
+    def __init__(self, connection: Any, text: str) -> None:
+        self._connection = connection
+        self._text = text
+        self._sent = False
+        self._failure: Exception | None = None
+        if connection.pgconn.transaction_status != IDLE:
+            connection.rollback()
+        if not connection.lock.acquire(timeout=PATIENCE):
+            raise TimeoutError("somebody uses it")
+        if connection.pgconn.transaction_status != IDLE:
+            connection.lock.release()
+            raise RuntimeError("somebody uses it again")
+
+    def send(self) -> None:
+        """Have the server begin. What goes wrong is raised by `wait`."""
+        if self._sent:
+            return
+        self._sent = True
+        libpq = self._connection.pgconn
+        try:
+            # Without what a cursor costs, and a change of its autocommit.
+            libpq.send_query(self._text.encode(self._connection.info.encoding))
+            libpq.flush()
+        except Exception as error:  # noqa: BLE001  # whatever the driver raises
+            self._failure = error
+
+    def wait(self) -> None:
+        """Wait until the server has done it. Raises the driver's error."""
         from psycopg import errors, generators
 
+        lock = self._connection.lock
         try:
-            found = connection.wait(generators.execute(libpq))
+            self.send()
+            if self._failure is not None:
+                raise self._failure
+            found = self._connection.wait(generators.execute(self._connection.pgconn))
         finally:
             lock.release()
         for one in found:
             if one.status not in DONE:
                 raise errors.error_from_result(one)
 
-    if libpq.transaction_status != IDLE:
-        lock.release()
-        raise RuntimeError("somebody uses it again")
-    try:
-        # Without what a cursor costs, and a change of its autocommit.
-        libpq.send_query(script.encode(connection.info.encoding))
-        libpq.flush()
-    except BaseException:
-        lock.release()
-        raise
-    return wait
+
+def begin_script(connection: Any, script: str) -> Script | None:
+    """Statements for an idle connection of a sync driver; those for another driver than psycopg are done by now: None.
+
+    Raises the driver's error, and what `Script` does.
+    """
+    if hasattr(connection, "pgconn"):
+        return Script(connection, script)
+    _run_by_cursor(connection, script)
+    return None
 
 
-def finish(wait: Callable[[], None], otherwise: Callable[[], object]) -> None:
-    """Call what `begin_script` has returned, and `otherwise` where that fails, or is broken off as by a time-out."""
+def finish(script: Script, otherwise: Callable[[], object]) -> bool:
+    """Wait for the script, and call `otherwise` where it fails, or is broken off as by a time-out.
+
+    Returns whether it was done.
+    """
     done = False
     try:
         with suppress(Exception):  # whatever the driver raises, a new connection is the answer
-            wait()
+            script.wait()
             done = True
     finally:
         if not done:
             otherwise()
-
-
-def _done() -> None:
-    """Nothing is left to wait for."""
+    return done
 
 
 def _run_by_cursor(connection: Any, script: str) -> None:

@@ -19,12 +19,15 @@ from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 
 from seatrial.resources.copies import (
+    NOBODY,
     Auditor,
     Client,
     Copy,
     Difference,
     Ended,
     Migrator,
+    Nobody,
+    Returning,
     Store,
     SupportsClone,
     SupportsFence,
@@ -35,6 +38,7 @@ from seatrial.resources.copies import (
     SupportsReady,
     SupportsRecycle,
     SupportsReset,
+    SupportsReturning,
     SupportsRollback,
     SupportsStay,
     SupportsTidy,
@@ -62,6 +66,7 @@ from seatrial.resources.servers import (
 )
 
 __all__ = [
+    "NOBODY",
     "Address",
     "AdoptionCandidate",
     "Auditor",
@@ -74,10 +79,12 @@ __all__ = [
     "Kind",
     "Launch",
     "Migrator",
+    "Nobody",
     "Program",
     "Prompt",
     "Provider",
     "Requirements",
+    "Returning",
     "Run",
     "Server",
     "ServerSpec",
@@ -97,6 +104,7 @@ __all__ = [
     "SupportsReady",
     "SupportsRecycle",
     "SupportsReset",
+    "SupportsReturning",
     "SupportsRollback",
     "SupportsShell",
     "SupportsStay",

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from seatrial.resources.protocol import Address, Client, Copy, SupportsJoining
+from seatrial.resources.protocol import NOBODY, Address, Client, Copy, Returning, SupportsJoining, SupportsReturning
 from seatrial.sessions.connections.own import backend
 from seatrial.sessions.detours import APP, TEST, Detours
 from seatrial.sessions.pools import Pools
@@ -37,6 +37,7 @@ class DriverSessions:
         self.joinable = detours is not None and copy.address.scheme == "postgresql"
         self._is_async = is_async
         self._connection: Client | None = None
+        self._renewing: Returning = NOBODY
         self._settings: list[tuple[object, dict[str, Any]]] = []
         """By wider fixture: how it let the connection behave from then on."""
 
@@ -94,8 +95,17 @@ class DriverSessions:
             self._renew(gather=gather)
         return complaints
 
+    def returning(self) -> Sequence[int]:
+        """List the server process ids of what `gather` is going to put back."""
+        own = self._renewing.returning()
+        return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
+
     def gather(self) -> None:
-        """Wait until the app's connections are back in their first state."""
+        """Put the test's connection and the app's back into their first state."""
+        self._renewing.gather()
+        if self._renewing is not NOBODY:
+            self._renewing = NOBODY
+            self._apply()
         if self._pools is not None:
             self._pools.gather(self._copy.address)
 
@@ -161,7 +171,9 @@ class DriverSessions:
             self._pools.bring_back(address)
 
     def _renew(self, *, gather: bool = True) -> None:
-        if self._connection is not None:
+        if isinstance(self._connection, SupportsReturning):
+            self._renewing = self._connection.begin_to_renew()
+        elif self._connection is not None:
             self._connection.renew()
             self._apply()
         if self._pools is not None:

@@ -16,8 +16,17 @@ class Lent(Protocol):
     pid: int
     """The server's process behind it; 0 where that is not known."""
 
+    @property
+    def locked(self) -> bool:
+        """Whether it can't be used till it is gathered."""
+        ...
+
     def __call__(self) -> bool:
-        """Put it back into its first state, or begin to. Returns whether it was back in its pool."""
+        """Put it back into its first state, or lock it for that. Returns whether it was back in its pool."""
+        ...
+
+    def send(self) -> None:
+        """Have the server begin."""
         ...
 
     def gather(self) -> None:
@@ -62,10 +71,17 @@ class Pools:
         self._held[key] = [one.pid for one in used if not one()]
 
     def gather(self, address: Address) -> None:
-        """Wait for what `restore` has begun: the servers may have done it while something else was done here."""
+        """Do what `restore` has begun, all at once."""
         begun = self._begun.get(key_of(address.host, address.port, address.database), {})
+        for one in begun:
+            one.send()
         while begun:  # one by one: where a time-out breaks this off, it can be gone on with
             begun.popitem()[0].gather()
+
+    def returning(self, address: Address) -> Sequence[int]:
+        """Server processes of the connections that are locked till `gather` has put them back."""
+        begun = self._begun.get(key_of(address.host, address.port, address.database), ())
+        return [one.pid for one in begun if one.locked]
 
     def held(self, address: Address) -> Sequence[int]:
         """Server processes of the connections that were not back in their pools at the last `restore`."""

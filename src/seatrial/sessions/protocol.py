@@ -47,13 +47,16 @@ class Sessions(Protocol):
         """Called when the test is over: closes its sessions, and rolls the outer transaction back if there is one.
 
         Returns what the test did that can't work in one outer transaction, such as a COMMIT sent as a statement.
-        `gather=False`: idle connections may still be on their way back into their first state, and can't be used until
-        `gather` is called.
+        `gather=False`: idle connections are locked, and are put back into their first state when `gather` is called.
         """
         ...
 
+    def returning(self) -> Sequence[int]:
+        """Called after `end(gather=False)`: the server process ids of the connections that are locked."""
+        ...
+
     def gather(self) -> None:
-        """Called after `end(gather=False)`, once or more: waits until all connections are as they were opened."""
+        """Called after `end(gather=False)`, once or more: puts connections back, and waits for that."""
         ...
 
     def invalidate(self) -> None:

@@ -48,8 +48,12 @@ class RemoteSessions:
         del gather
         return ()
 
+    def returning(self) -> Sequence[int]:
+        """Nothing is to be put back."""
+        return ()
+
     def gather(self) -> None:
-        """Nothing is on its way."""
+        """Nothing is to be put back."""
 
     def invalidate(self) -> None:
         """No pool is in this process; those of others see their connections end."""

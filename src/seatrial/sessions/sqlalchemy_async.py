@@ -128,8 +128,12 @@ class AsyncSessions:
                 self.gather()
             self._make_anew()
 
+    def returning(self) -> Sequence[int]:
+        """List the server process ids of what `gather` is going to put back."""
+        return self._pools.returning(self._copy.address) if self._pools is not None else ()
+
     def gather(self) -> None:
-        """Wait until connections are back in their first state."""
+        """Put connections back into their first state."""
         if self._pools is not None:
             self._pools.gather(self._copy.address)
 

@@ -131,8 +131,13 @@ class SyncSessions:
                 self._tidy(gather=gather)
         return complaints
 
+    def returning(self) -> Sequence[int]:
+        """List the server process ids of what `gather` is going to put back."""
+        own = self._own.returning() if self._own is not None else ()
+        return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
+
     def gather(self) -> None:
-        """Wait until connections are back in their first state."""
+        """Put connections back into their first state."""
         if self._own is not None:
             self._own.gather()
         if self._pools is not None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from seatrial.resources.first_state import finish
+from seatrial.resources.first_state import Script, finish
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +20,7 @@ class Lent:
     """One connection of a pool. Called at check-in, on the harness's thread; raises nothing.
 
     Args:
-        restore: puts it back, or begins to, and returns what waits for that; for an async driver a coroutine.
+        restore: puts it back, or returns the script that does; for an async driver a coroutine.
         idle: whether it is in its pool: who still holds it is the fence's affair.
         spoil: sees to it that the pool replaces it instead of lending it again.
         pid: the server's process behind it.
@@ -29,7 +29,7 @@ class Lent:
 
     def __init__(
         self,
-        restore: Callable[[], Awaitable[Any] | Callable[[], None] | None],
+        restore: Callable[[], Awaitable[Any] | Script | None],
         *,
         idle: Callable[[], bool],
         spoil: Callable[[], object],
@@ -41,10 +41,10 @@ class Lent:
         self._spoil = spoil
         self.pid = pid
         self._loop = loop
-        self._wait: Callable[[], None] | None = None
+        self._script: Script | None = None
 
     def __call__(self) -> bool:
-        """Put it back, or begin to (`gather`); where that can't be done its pool opens another when it is next asked.
+        """Put it back, or have it ready for `gather`; where that can't be done its pool opens another when next asked.
 
         Returns whether it was in its pool.
         """
@@ -58,11 +58,21 @@ class Lent:
                 self._give_up()
         return idle
 
+    @property
+    def locked(self) -> bool:
+        """Whether it can't be used till it is gathered."""
+        return self._script is not None
+
+    def send(self) -> None:
+        """Have the server begin."""
+        if self._script is not None:
+            self._script.send()
+
     def gather(self) -> None:
         """Wait until it is put back."""
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            finish(wait, self._give_up)
+        script, self._script = self._script, None
+        if script is not None:
+            finish(script, self._give_up)
 
     def _give_up(self) -> None:
         with suppress(Exception):  # it is closed already
@@ -72,8 +82,8 @@ class Lent:
         import asyncio
 
         if self._loop is None:
-            begun = self._restore()
-            self._wait = begun if callable(begun) else None
+            script = self._restore()
+            self._script = script if isinstance(script, Script) else None
             return True
         if self._loop.is_closed() or _is_running_here(self._loop):
             return False

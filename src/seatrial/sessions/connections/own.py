@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from seatrial.resources.first_state import OWN, FirstState, finish
+from seatrial.resources.first_state import OWN, FirstState, Script, finish
 
 
 class Own:
@@ -24,7 +24,7 @@ class Own:
         self._records: dict[int, Any] = {}
         self._first: dict[int, FirstState] = {}
         self._used: set[int] = set()
-        self._begun: list[tuple[Any, Callable[[], None]]] = []
+        self._begun: list[tuple[Any, Script]] = []
         event.listen(engine.pool, "connect", self._on_connect)
         event.listen(engine.pool, "checkout", self._on_checkout)
         event.listen(engine.pool, "checkin", self._on_checkin)
@@ -44,15 +44,23 @@ class Own:
                 record.invalidate()
                 continue
             try:
-                self._begun.append((record, self._first[key].begin_to_restore(record.dbapi_connection)))
+                script = self._first[key].begin_to_restore(record.dbapi_connection)
+                if script is not None:
+                    self._begun.append((record, script))
             except Exception:  # noqa: BLE001  # whatever the driver raises, a new connection is the answer
                 record.invalidate()
 
     def gather(self) -> None:
-        """Wait for what `tidy` has begun."""
+        """Do what `tidy` has begun, all at once."""
+        for _, script in self._begun:
+            script.send()
         while self._begun:
-            record, wait = self._begun.pop()
-            finish(wait, record.invalidate)
+            record, script = self._begun.pop()
+            finish(script, record.invalidate)
+
+    def returning(self) -> Sequence[int]:
+        """Server process ids of the connections that `gather` is going to put back."""
+        return [backend(record.driver_connection) for record, _ in self._begun]
 
     def backends(self) -> Sequence[int]:
         """Server process ids of the open connections; empty where the driver has none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -118,6 +120,63 @@ def test_nothing_is_undone_while_anybody_is_in_a_transaction(learnt: Bench) -> N
         assert [ended.pid for ended in learnt.copy.undo().ended] == [open_.info.backend_pid]
         assert learnt.content() == learnt.before
         open_.close()
+
+
+@dataclass
+class Back:
+    """A connection that is put back meanwhile, by these statements."""
+
+    connection: psycopg.Connection
+    script: str = "select pg_sleep(0.05)"
+    pids: Sequence[int] = ()
+    times: int = 0
+
+    def returning(self) -> Sequence[int]:
+        return self.pids
+
+    def gather(self) -> None:
+        self.times += 1
+        self.connection.execute(self.script.encode())
+
+
+def test_who_is_put_back_meanwhile_is_not_at_work(learnt: Bench) -> None:
+    with learnt.connect() as connection:
+        back = Back(connection, pids=[connection.info.backend_pid])
+        for _ in range(5):
+            learnt.write(*WORK)
+            assert learnt.copy.undo_at_once(back).rows == 4
+            assert learnt.content() == learnt.before
+        assert back.times == 5
+
+
+def test_others_are_whatever_is_done_meanwhile(learnt: Bench) -> None:
+    with learnt.connect() as connection, learnt.connect(autocommit=False) as open_:
+        learnt.write(*WORK)
+        open_.execute("insert into child (v) values ('open')")
+        assert learnt.copy.undo_at_once(Back(connection, pids=[connection.info.backend_pid])) is None
+        assert learnt.content() != learnt.before
+        open_.rollback()
+    assert learnt.undo().path == "log"
+
+
+def test_what_breaks_off_while_the_server_works_leaves_no_answer_to_the_next_question(learnt: Bench) -> None:
+    class TimedOut(BaseException):
+        """As pytest's plugins raise it in the midst of anything."""
+
+    class Broken(Back):
+        def gather(self) -> None:
+            raise TimedOut
+
+    with learnt.connect() as connection:
+        learnt.write(*WORK)
+        with pytest.raises(TimedOut):
+            learnt.copy.undo_at_once(Broken(connection))
+    learnt.copy.late_writes()
+    learnt.copy.undo()
+    assert learnt.content() == learnt.before
+    for _ in range(2):
+        learnt.write(*WORK)
+        assert learnt.undo().rows == 4
 
 
 def test_what_is_committed_while_the_fence_waits_is_undone(learnt: Bench) -> None:

@@ -13,7 +13,7 @@ from seatrial.errors import IsolationError, ServerLost
 from seatrial.resources.sharing import crowded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import psycopg
 
@@ -118,13 +118,21 @@ class Link:
             self._quiet = {"event_triggers": "off"} if known else {}
         return self._quiet
 
-    def run(self, script: str, prepared: Mapping[str, str] | None = None, *, again: bool = True) -> list[Result]:
+    def run(
+        self,
+        script: str,
+        prepared: Mapping[str, str] | None = None,
+        *,
+        again: bool = True,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[Result]:
         """Run a script; if our connection was ended meanwhile, once more on a new one, where that does no harm.
 
         Args:
             script: the statements.
             prepared: those that the script executes by name.
             again: whether the script may run twice, should the connection be lost before the answer is there.
+            meanwhile: what to do here while the server works.
 
         Raises:
             ServerLost: the server does not take connections any more.
@@ -136,7 +144,7 @@ class Link:
         while True:
             connection = self._open()
             try:
-                return self._send(connection, script, prepared or {})
+                return self._send(connection, script, prepared or {}, meanwhile)
             except psycopg.Error:
                 if not connection.closed:
                     self._roll_back(connection)
@@ -182,7 +190,11 @@ class Link:
             self._connection = None
 
     def _send(
-        self, connection: psycopg.Connection[tuple[Any, ...]], script: str, prepared: Mapping[str, str]
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        script: str,
+        prepared: Mapping[str, str],
+        meanwhile: Callable[[], None] | None,
     ) -> list[Result]:
         import psycopg
 
@@ -198,7 +210,7 @@ class Link:
                     _ask(connection, stayed)
                 raise
             self._prepared.update(fresh)
-        return _ask(connection, script)
+        return _ask(connection, script, meanwhile)
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is not None and self._connection.closed:
@@ -236,13 +248,18 @@ class Link:
             connection.execute(b"ROLLBACK")
 
 
-def _ask(connection: psycopg.Connection[tuple[Any, ...]], script: str) -> list[Result]:
+def _ask(
+    connection: psycopg.Connection[tuple[Any, ...]], script: str, meanwhile: Callable[[], None] | None = None
+) -> list[Result]:
     """One round trip, without a cursor: half of what a short statement costs would be psycopg's care for its own."""
     from psycopg import errors, generators
     from psycopg.adapt import Transformer
     from psycopg.pq import ExecStatus
 
     connection.pgconn.send_query(script.encode())
+    if meanwhile is not None:
+        connection.pgconn.flush()
+        meanwhile()
     found = connection.wait(generators.execute(connection.pgconn))
     results = []
     loading = Transformer(connection)

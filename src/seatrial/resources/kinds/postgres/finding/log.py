@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seatrial.resources.kinds.postgres.connection import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from seatrial.resources.kinds.postgres.connection import Link, Result
 
@@ -192,7 +192,9 @@ class LogReader:
                 written.blocks[node] = set(blocks)
         return self._take(found.rows[0][0], written), others
 
-    def through(self, statement: str, more: str, prepared: Mapping[str, str]) -> tuple[Written, list[str]] | None:
+    def through(
+        self, statement: str, more: str, prepared: Mapping[str, str], *, meanwhile: Callable[[], None]
+    ) -> tuple[Written, list[str]] | None:
         """What was written since the last time, as a statement of the near connection tells it, and what else it tells.
 
         Args:
@@ -200,6 +202,7 @@ class LogReader:
                 with "|" between them: where the piece ends, anything else, and last what `FOUND_AS_TEXT` has found.
             more: further arguments, as SQL.
             prepared: the statement by name, and those that it executes by name.
+            meanwhile: called while the server works, if it does.
 
         Returns:
             None where there is no such statement (yet): `read` can be asked.
@@ -214,7 +217,8 @@ class LogReader:
             return None
         since = f"'{self.position}', '{{{','.join(self._own)}}}'"
         try:
-            [told] = self._link.run(f"EXECUTE {statement}({since}, {more})", prepared, again=False)
+            script = f"EXECUTE {statement}({since}, {more})"
+            [told] = self._link.run(script, prepared, again=False, meanwhile=meanwhile)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             self._ask_at(self._hub, HUB)
             return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.finding.log import FOUND_AS_TEXT, NEAR, Written
 from seatrial.resources.kinds.postgres.finding.search import MOST_BLOCKS
+from seatrial.resources.protocol import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from seatrial.resources.kinds.postgres.finding.plan import Plan
     from seatrial.resources.kinds.postgres.finding.search import Bearings
     from seatrial.resources.kinds.postgres.reset.fence import Fence
+    from seatrial.resources.protocol import Returning
 
 FUNCTION = "pg_temp.seatrial_reset"
 DECLARE = f"""CREATE FUNCTION {FUNCTION}(
-  since pg_lsn, base oid, own xid[], slots name[], known int8[], undos int8[], lasts int8[], called bool[]
+  since pg_lsn, base oid, own xid[], mine int[], slots name[], known int8[], undos int8[], lasts int8[], called bool[]
 ) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -117,16 +119,17 @@ class AtOnce:
         """Look, and undo nothing; else as `look`."""
         return self._ask("glance")
 
-    def look(self) -> Looked | None:
-        """Look, and undo; None where it takes a look of the usual sort.
+    def look(self, returning: Returning) -> Looked | None:
+        """Look, and undo, and gather meanwhile; None where it takes a look of the usual sort.
 
         Raises:
             psycopg.Error: the log can't be read, or the undo was refused: nothing was changed.
         """
-        return self._ask("at_once") if self._known else None
+        return self._ask("at_once", returning) if self._known else None
 
-    def _ask(self, name: str) -> Looked | None:
-        found = self._reader.through(name, self._fence.slots(), self._prepared)
+    def _ask(self, name: str, returning: Returning = NOBODY) -> Looked | None:
+        excused = self._fence.excused(returning.returning())
+        found = self._reader.through(name, excused, self._prepared, meanwhile=returning.gather)
         if found is None:
             return None
         written, (busy, clock, undoer, undone) = found
@@ -169,13 +172,13 @@ class AtOnce:
             _array([one.called for one in known], "bool"),
         )
         base = self._reader.database
-        return f"(pg_lsn, xid[], name[]) AS SELECT {FUNCTION}($1, {base}, $2, $3, {', '.join(arrays)})"
+        return f"(pg_lsn, xid[], int[], name[]) AS SELECT {FUNCTION}($1, {base}, $2, $3, $4, {', '.join(arrays)})"
 
 
 def declare(fence: Fence) -> str:
     """The statement that declares the function for a session."""
     found = FOUND_AS_TEXT.format(blocks=NEAR, since="since", until="until", database="base", own="own")
-    busy = fence.anybody.format(database="base", own="'{}'::int[]", slots="slots")
+    busy = fence.anybody.format(database="base", own="mine", slots="slots")
     return DECLARE.format(found=found, busy=busy)
 
 

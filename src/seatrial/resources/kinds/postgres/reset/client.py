@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from seatrial.resources.first_state import FORGET, IDLE, FirstState
+from seatrial.resources.first_state import FORGET, IDLE, FirstState, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from seatrial.resources.first_state import Script
     from seatrial.resources.protocol import Address
 
 
@@ -33,6 +34,7 @@ class PsycopgConnection:
         """The real connection, while the object is joined."""
         self._joined: Any = None
         """The joined connection, while the object is not."""
+        self._script: Script | None = None
         self.value = connect()
         self._first = FirstState(self.value, forget=f"{FORGET}; DEALLOCATE ALL")
 
@@ -57,13 +59,27 @@ class PsycopgConnection:
 
     def renew(self) -> None:
         """As new, on the connection that is open, or on another one where that can't be brought back."""
+        self.begin_to_renew().gather()
+
+    def begin_to_renew(self) -> PsycopgConnection:
+        """The same when it is gathered; till then it is locked."""
         connection = self.value
         if not connection.closed and not connection.lock.locked() and not connection.pgconn.pipeline_status:
             with suppress(Exception):  # whatever the driver raises, a new connection is the answer
-                self._first.restore(connection)
-                connection.__init__(connection.pgconn)
-                return
-        self.replace()
+                self._script = self._first.begin_to_restore(connection)
+        if self._script is None:
+            self.replace()
+        return self
+
+    def returning(self) -> Sequence[int]:
+        """The server's process, while it is locked."""
+        return () if self._script is None else (self.value.info.backend_pid,)
+
+    def gather(self) -> None:
+        """Have what `begin_to_renew` has begun done."""
+        script, self._script = self._script, None
+        if script is not None and finish(script, self.replace):
+            self.value.__init__(self.value.pgconn)
 
     def replace(self) -> None:
         """The same object on a new connection. Raises the driver's error where there is none to be had."""

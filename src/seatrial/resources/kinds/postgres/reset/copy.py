@@ -18,7 +18,7 @@ from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.shared import SharedState
 from seatrial.resources.kinds.postgres.reset.source import Below
 from seatrial.resources.kinds.postgres.reset.undo import Undo
-from seatrial.resources.protocol import Ended, Undone
+from seatrial.resources.protocol import NOBODY, Ended, Undone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seatrial.resources.kinds.postgres.finding.plan import Plan
     from seatrial.resources.kinds.postgres.reset.source import Source
     from seatrial.resources.kinds.postgres.reset.undo import Done
-    from seatrial.resources.protocol import Address
+    from seatrial.resources.protocol import Address, Returning
 
 UNDO: Mapping[str, str] = {
     **NOTICE,
@@ -220,14 +220,14 @@ class PostgresCopy:
             ) from error
         return undone
 
-    def undo_at_once(self) -> Undone | None:
+    def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
         """Back to the baseline in one round trip, if it takes nothing but what was undone before."""
         import psycopg
 
         if self._at_once is None or self._pending:
             return None
         try:
-            looked = self._at_once.look()
+            looked = self._at_once.look(returning)
         except psycopg.Error:
             return None  # `undo` asks again, and knows what it means
         if looked is None:

@@ -162,12 +162,13 @@ class Fence:
             self.end([one.pid for one in ended])
         return ended
 
-    def slots(self) -> str:
-        """The slots that are nobody's affair, as SQL."""
-        return f"'{{{','.join(self._slots or ())}}}'"  # of a-z, 0-9 and _
+    def excused(self, own: Iterable[int]) -> str:
+        """Of the question, as SQL: our own processes, and the slots that are nobody's affair."""
+        slots = ",".join(self._slots or ())  # of a-z, 0-9 and _
+        return f"'{{{','.join(map(str, own))}}}', '{{{slots}}}'"
 
     def _execute(self, name: str, own: Iterable[int]) -> str:
-        return f"EXECUTE {name}({self._database}, '{{{','.join(map(str, own))}}}', {self.slots()})"
+        return f"EXECUTE {name}({self._database}, {self.excused(own)})"
 
     @staticmethod
     def _prepare(question: str) -> str:
