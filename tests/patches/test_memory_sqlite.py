@@ -17,12 +17,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool, QueuePool, SingletonThreadPool, StaticPool
 
-from seatrial.patches.engines.memory_sqlite import MemorySQLite
+from seatrial.patches.engines.memory_sqlite import memory_sqlite
+from seatrial.patches.protocol import Patch
 
 
 @pytest.fixture
-def patch() -> Iterator[MemorySQLite]:
-    patch = MemorySQLite()
+def patch() -> Iterator[Patch]:
+    patch = memory_sqlite()
     patch.apply()
     yield patch
     patch.undo()
@@ -82,7 +83,7 @@ def recipe() -> None:
         engine.dispose()
 
 
-def test_the_recipe_works(patch: MemorySQLite) -> None:
+def test_the_recipe_works(patch: Patch) -> None:
     recipe()
 
 
@@ -96,7 +97,7 @@ def test_without_the_patch_the_recipe_fails() -> None:
     "url",
     ["sqlite://", "sqlite:///:memory:", "sqlite:///file:mine?mode=memory&uri=true", "sqlite:///file::memory:?uri=true"],
 )
-def test_every_thread_sees_the_database_of_its_engine(patch: MemorySQLite, url: str) -> None:
+def test_every_thread_sees_the_database_of_its_engine(patch: Patch, url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE mine (id int)"))
@@ -104,7 +105,7 @@ def test_every_thread_sees_the_database_of_its_engine(patch: MemorySQLite, url: 
     engine.dispose()
 
 
-def test_each_engine_has_a_database_of_its_own(patch: MemorySQLite) -> None:
+def test_each_engine_has_a_database_of_its_own(patch: Patch) -> None:
     first, second = create_engine("sqlite://"), create_engine("sqlite://")
     with first.begin() as connection:
         connection.execute(text("CREATE TABLE mine (id int)"))
@@ -113,7 +114,7 @@ def test_each_engine_has_a_database_of_its_own(patch: MemorySQLite) -> None:
     second.dispose()
 
 
-def test_an_engine_that_names_its_pool_is_as_it_was(patch: MemorySQLite) -> None:
+def test_an_engine_that_names_its_pool_is_as_it_was(patch: Patch) -> None:
     assert type(create_engine("sqlite://", poolclass=NullPool).pool) is NullPool
     chosen = create_engine("sqlite://", poolclass=SingletonThreadPool)
     with chosen.connect() as connection:
@@ -123,19 +124,19 @@ def test_an_engine_that_names_its_pool_is_as_it_was(patch: MemorySQLite) -> None
     chosen.dispose()
 
 
-def test_files_and_named_databases_are_as_they_were(patch: MemorySQLite, tmp_path: Any) -> None:
+def test_files_and_named_databases_are_as_they_were(patch: Patch, tmp_path: Any) -> None:
     assert type(create_engine(f"sqlite:///{tmp_path / 'a.db'}").pool) is QueuePool
     assert type(create_engine("sqlite:///file:/name?vfs=memdb&uri=true").pool) is QueuePool
 
 
-def test_async_engines_share_one_connection_as_they_do_without_us(patch: MemorySQLite) -> None:
+def test_async_engines_share_one_connection_as_they_do_without_us(patch: Patch) -> None:
     assert isinstance(create_async_engine("sqlite+aiosqlite://").sync_engine.pool, StaticPool)
     assert isinstance(
         create_async_engine("sqlite+aiosqlite:///file:a?mode=memory&uri=true").sync_engine.pool, StaticPool
     )
 
 
-def test_undone_it_is_gone(patch: MemorySQLite) -> None:
+def test_undone_it_is_gone(patch: Patch) -> None:
     patch.apply()
     patch.undo()
     assert type(create_engine("sqlite://").pool) is SingletonThreadPool
@@ -144,12 +145,21 @@ def test_undone_it_is_gone(patch: MemorySQLite) -> None:
     assert type(create_engine("sqlite://").pool) is StaticPool
 
 
+def test_it_holds_until_the_first_of_two_is_undone_as_well(patch: Patch) -> None:
+    second = memory_sqlite()
+    second.apply()
+    second.undo()
+    assert type(create_engine("sqlite://").pool) is StaticPool
+    patch.undo()
+    assert type(create_engine("sqlite://").pool) is SingletonThreadPool
+
+
 def test_it_waits_for_sqlalchemy_to_be_imported() -> None:
     """Applying it costs no import, and a `create_engine` imported later, or before, is patched all the same."""
     script = """
         import sys
-        from seatrial.patches.engines.memory_sqlite import MemorySQLite
-        patch = MemorySQLite()
+        from seatrial.patches.engines.memory_sqlite import memory_sqlite
+        patch = memory_sqlite()
         patch.apply()
         assert not any(name.startswith("sqlalchemy") for name in sys.modules)
         from sqlalchemy import create_engine

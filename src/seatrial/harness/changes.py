@@ -17,10 +17,10 @@ def patches_of(addresses: Mapping[str, Address], pools: Pools, detours: Detours,
 
     def sqlalchemy() -> list[Patch]:
         from seatrial.patches.engines.made import made_engines
-        from seatrial.patches.engines.memory_sqlite import MemorySQLite
+        from seatrial.patches.engines.memory_sqlite import memory_sqlite
         from seatrial.patches.stale_pools import stale_sqlalchemy
 
-        return [stale_sqlalchemy(pools), MemorySQLite(), made_engines(engines)]
+        return [stale_sqlalchemy(pools), memory_sqlite(), made_engines(engines)]
 
     def psycopg() -> list[Patch]:
         from seatrial.patches.led_drivers import LedPsycopg

@@ -5,55 +5,39 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from seatrial.patches.when_imported import WhenImported
+from seatrial.patches.replacing import Changes, Replacing
 
 DIALECT = "sqlalchemy.dialects.sqlite.pysqlite"
 
 
-class MemorySQLite:
+def memory_sqlite() -> Replacing:
     """SQLAlchemy's engines for in-memory SQLite, made without a `poolclass`, share one connection.
 
     SQLAlchemy gives each thread a database of its own there (SingletonThreadPool), so that an app whose
     endpoints run in worker threads finds no tables. While this holds, `create_engine("sqlite://")` chooses
     StaticPool, and its connection may be used from any thread, as SQLAlchemy's documentation advises for this case.
-    Engines that exist already, that name a pool, or that use a file are as they were. It works on the
-    dialect: a `create_engine` that somebody has imported before is the same function.
+    Engines that exist already, that name a pool, or that use a file are as they were, and so are those that are made
+    when this is undone. It works on the dialect: a `create_engine` that somebody has imported before is the same
+    function.
     """
 
-    name = "in-memory SQLite: one database an engine (StaticPool)"
-
-    def __init__(self) -> None:
-        self._watch = WhenImported(DIALECT, self._patch)
-        self._dialect: Any = None
-
-    def apply(self) -> None:
-        """Change the dialect now, or as soon as it is imported."""
-        if self._dialect is None:
-            self._watch.install()
-
-    def undo(self) -> None:
-        """Engines made from now on are SQLAlchemy's own again; those made meanwhile keep their pool."""
-        self._watch.remove()
-        if self._dialect is not None:
-            del self._dialect.get_dialect_pool_class
-            self._dialect = None
-
-    def _patch(self, module: ModuleType) -> None:
+    def change(module: ModuleType, changes: Changes) -> None:
         from sqlalchemy import event
         from sqlalchemy.pool import StaticPool
 
         dialect: Any = module.SQLiteDialect_pysqlite
-        inherited = dialect.get_dialect_pool_class
+        usual = dialect.get_dialect_pool_class
 
         def get_dialect_pool_class(self: Any, url: Any) -> Any:
             if not is_in_memory(url):
-                return inherited(self, url)
+                return usual(self, url)
             if not self.is_async:  # an async driver has a thread of its own
                 event.listen(self, "do_connect", _from_any_thread)
             return StaticPool
 
-        dialect.get_dialect_pool_class = get_dialect_pool_class
-        self._dialect = dialect
+        changes.replace(dialect, "get_dialect_pool_class", get_dialect_pool_class)
+
+    return Replacing("in-memory SQLite: one database an engine (StaticPool)", DIALECT, change)
 
 
 def is_in_memory(url: Any) -> bool:
