@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -134,6 +135,47 @@ def test_a_thread_that_is_not_done_with_it_is_waited_for(copy: RealCopy, pools: 
     with engine.connect() as connection:
         assert connection.connection.driver_connection is driver
     engine.dispose()
+
+
+def test_one_whose_pool_resets_it_in_a_thread_of_its_own_is_kept(copy: RealCopy, pools: Pools) -> None:
+    def reset(connection: Any) -> None:
+        connection.execute("SELECT pg_sleep(0.005)")
+        connection.rollback()
+
+    with psycopg_pool.ConnectionPool(copy.address.url(), min_size=1, max_size=1, reset=reset) as pool:
+        found = []
+        for _ in range(10):
+            with pool.connection() as connection:
+                found.append(connection.execute(STATE).fetchone())
+                connection.execute("SET work_mem = '1234kB'")
+            pools.restore(copy.address)
+            assert pools.held(copy.address) == []
+            pools.gather(copy.address)
+    assert found == found[:1] * 10
+
+
+def test_one_whose_pool_resets_it_in_a_task_of_its_own_is_kept(copy: RealCopy, pools: Pools) -> None:
+    async def reset(connection: Any) -> None:
+        await connection.execute("SELECT pg_sleep(0.005)")
+        await connection.rollback()
+
+    async def use(pool: Any) -> Any:
+        async with pool.connection() as connection:
+            found = await (await connection.execute(STATE)).fetchone()
+            await connection.execute("SET work_mem = '1234kB'")
+            return found
+
+    with asyncio.Runner() as runner:
+        pool = psycopg_pool.AsyncConnectionPool(copy.address.url(), min_size=1, max_size=1, reset=reset, open=False)
+        runner.run(pool.open())
+        found = []
+        for _ in range(10):
+            found.append(runner.run(use(pool)))
+            pools.restore(copy.address)
+            assert pools.held(copy.address) == []
+            pools.gather(copy.address)
+        runner.run(pool.close())
+    assert found == found[:1] * 10
 
 
 def test_only_what_nobody_can_use_till_then_is_said_to_be_on_its_way(copy: RealCopy, pools: Pools) -> None:

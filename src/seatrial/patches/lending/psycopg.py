@@ -7,12 +7,16 @@ from contextvars import ContextVar
 from functools import partial
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
+from seatrial.core import wait
 from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
 from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
-from seatrial.resources.first_state import begin_script
+from seatrial.resources.first_state import PATIENCE, Script, begin_script
 
+_GIVEN_BACK: WeakSet[Any] = WeakSet()
+"""Connections that nobody has borrowed since."""
 _BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
 
 
@@ -31,6 +35,7 @@ def _change(generations: Generations, module: ModuleType, changes: Changes) -> N
         kind: Any = getattr(module, name)
         changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, generations)))
         changes.replace(kind, "_connect", _timed(kind._connect, generations))  # noqa: SLF001  # there is no public way to know when a pool connects
+        changes.replace(kind, "_putconn", _noted(kind._putconn))  # noqa: SLF001  # nor when it gets one back
 
 
 def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +65,29 @@ def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]
             if stamps.unknown(connection):
                 rows = connection.execute(generations.first_state).fetchall()
                 connection.rollback()
-                stamps.know(connection, rows, begin_script)
+                stamps.know(connection, rows, _when_reset)
             stamps.lend(connection)
 
     return {**options, "configure": stamping, "check": checking}
+
+
+def _when_reset(connection: Any, script: str) -> Script | None:
+    """The pool's own `reset` runs in a thread of its own, when the connection was given back."""
+    wait.until(partial(_is_in_pool, connection), timeout=PATIENCE, every=0.0005)
+    return begin_script(connection, script)
+
+
+async def _when_reset_async(connection: Any, script: str) -> None:
+    import asyncio
+
+    while not _is_in_pool(connection):  # noqa: ASYNC110  # a pool tells nobody when it has one back
+        await asyncio.sleep(0.0005)
+    await psycopg_script(connection, script)
+
+
+def _is_in_pool(connection: Any) -> bool:
+    """Or closed; a pool lets go of it then as well."""
+    return connection._pool is None  # noqa: SLF001  # no public way to know
 
 
 def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +118,7 @@ def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str
             if stamps.unknown(connection):
                 rows = await (await connection.execute(generations.first_state)).fetchall()
                 await connection.rollback()
-                stamps.know(connection, rows, psycopg_script)
+                stamps.know(connection, rows, _when_reset_async)
             stamps.lend(connection)
 
     return {**options, "configure": stamping, "check": checking}
@@ -142,13 +166,14 @@ class _Stamps:
         script, held = self._generations.restoring(rows), ref(connection)
         self._lent[connection] = Lent(
             lambda: run(held(), script),
-            idle=lambda: held() is not None and getattr(held(), "_pool", None) is None,
+            idle=lambda: held() is not None and held() in _GIVEN_BACK,
             spoil=lambda: self._spoilt.setdefault(held(), "held at check-in"),
             pid=backend_of(connection),
-            loop=running_loop() if run is psycopg_script else None,
+            loop=running_loop() if run is _when_reset_async else None,
         )
 
     def lend(self, connection: Any) -> None:
+        _GIVEN_BACK.discard(connection)
         self._generations.lent(self._stamps[connection], self._lent[connection])
 
 
@@ -160,6 +185,16 @@ def _timed(connect: Callable[..., Any], generations: Generations) -> Callable[..
         return connect(pool, *args, **options)
 
     return timed
+
+
+def _noted(put: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a pool of psycopg's note what it is given back: with a `reset`, it is in the pool only later."""
+
+    def noted(pool: Any, connection: Any, *args: Any, **options: Any) -> Any:
+        _GIVEN_BACK.add(connection)
+        return put(pool, connection, *args, **options)
+
+    return noted
 
 
 def _changed_init(
