@@ -102,6 +102,22 @@ def test_ids_go_on_after_the_layers_own_in_every_test(seeded):
         assert connection.execute("insert into player (name) values ('c') returning id").fetchone() == (1,)
 
 
+def test_what_is_written_to_unlogged_tables_alone_is_a_layer_or_late(seeded):
+    seeded.copy.mark()
+    assert not seeded.copy.changed()
+    before = lay(seeded, "insert into note (text) values ('of the layer')")
+    seeded.write("insert into note (text) values ('late')")
+    assert seeded.copy.changed()
+    if seeded.path == "log":
+        assert not seeded.copy.ready()
+        assert seeded.copy.late_writes() == ("note", "note_id_seq")
+    seeded.undo()
+    assert seeded.copy.ready() == (seeded.path == "log")
+    assert not seeded.copy.changed()
+    seeded.copy.pop()
+    assert seeded.content() == before
+
+
 def test_layers_lie_on_layers(seeded, store):
     bottom = lay(seeded, "update team set n = 1")
     middle = lay(seeded, "update team set n = 2 where id <= 25", "insert into player (name) values ('p')")

@@ -252,7 +252,7 @@ class PostgresCopy:
         except psycopg.Error:
             # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
             return _GONE
-        return self._search.tables(self._pending) if self._same_server() else _GONE
+        return (*self._search.tables(self._pending), *self._search.unlogged()) if self._same_server() else _GONE
 
     def ready(self) -> bool:
         """Whether a test may begin, and begins now: one round trip, as nearly every test needs no more."""
@@ -265,7 +265,7 @@ class PostgresCopy:
         except psycopg.Error:
             return False  # `late_writes` asks again, and knows what it means
         self._take_in(looked.written)
-        if looked.busy or self._pending.blocks or not self._same_server():
+        if looked.busy or self._pending.blocks or not self._same_server() or self._search.unlogged():
             return False
         self._began = (looked.clock, self._log.position)
         return True
