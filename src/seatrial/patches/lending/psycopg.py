@@ -15,8 +15,6 @@ from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
 from seatrial.resources.first_state import PATIENCE, Script, begin_script
 
-_GIVEN_BACK: WeakSet[Any] = WeakSet()
-"""Connections that nobody has borrowed since."""
 _BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
 
 
@@ -31,16 +29,17 @@ def stale_psycopg(generations: Generations) -> Replacing:
 
 
 def _change(generations: Generations, module: ModuleType, changes: Changes) -> None:
+    given_back: WeakSet[Any] = WeakSet()
     for name, checks in (("ConnectionPool", _checks), ("AsyncConnectionPool", _checks_async)):
         kind: Any = getattr(module, name)
-        changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, generations)))
+        changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, generations, given_back)))
         changes.replace(kind, "_connect", _timed(kind._connect, generations))  # noqa: SLF001  # there is no public way to know when a pool connects
-        changes.replace(kind, "_putconn", _noted(kind._putconn))  # noqa: SLF001  # nor when it gets one back
+        changes.replace(kind, "_putconn", _noted(kind._putconn, given_back))  # noqa: SLF001  # nor when it gets one back
 
 
-def _checks(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
+def _checks(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations)
+    stamps = _Stamps(generations, given_back)
 
     def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -90,9 +89,9 @@ def _is_in_pool(connection: Any) -> bool:
     return connection._pool is None  # noqa: SLF001  # no public way to know
 
 
-def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str, Any]:
+def _checks_async(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations)
+    stamps = _Stamps(generations, given_back)
 
     async def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -125,12 +124,18 @@ def _checks_async(generations: Generations, options: dict[str, Any]) -> dict[str
 
 
 class _Stamps:
-    """The stamps of one psycopg pool's connections, kept for as long as these live."""
+    """The stamps of one psycopg pool's connections, kept for as long as these live.
 
-    def __init__(self, generations: Generations) -> None:
+    Args:
+        generations: when databases were replaced.
+        given_back: the connections of any pool that nobody has borrowed since.
+    """
+
+    def __init__(self, generations: Generations, given_back: WeakSet[Any]) -> None:
         from weakref import WeakKeyDictionary
 
         self._generations = generations
+        self._given_back = given_back
         self._stamps: WeakKeyDictionary[Any, Stamp] = WeakKeyDictionary()
         self._lent: WeakKeyDictionary[Any, Lent] = WeakKeyDictionary()
         self._spoilt: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -166,14 +171,14 @@ class _Stamps:
         script, held = self._generations.restoring(rows), ref(connection)
         self._lent[connection] = Lent(
             lambda: run(held(), script),
-            idle=lambda: held() is not None and held() in _GIVEN_BACK,
+            idle=lambda: held() is not None and held() in self._given_back,
             spoil=lambda: self._spoilt.setdefault(held(), "held at check-in"),
             pid=backend_of(connection),
             loop=running_loop() if run is _when_reset_async else None,
         )
 
     def lend(self, connection: Any) -> None:
-        _GIVEN_BACK.discard(connection)
+        self._given_back.discard(connection)
         self._generations.lent(self._stamps[connection], self._lent[connection])
 
 
@@ -187,11 +192,11 @@ def _timed(connect: Callable[..., Any], generations: Generations) -> Callable[..
     return timed
 
 
-def _noted(put: Callable[..., Any]) -> Callable[..., Any]:
+def _noted(put: Callable[..., Any], given_back: WeakSet[Any]) -> Callable[..., Any]:
     """Let a pool of psycopg's note what it is given back: with a `reset`, it is in the pool only later."""
 
     def noted(pool: Any, connection: Any, *args: Any, **options: Any) -> Any:
-        _GIVEN_BACK.add(connection)
+        given_back.add(connection)
         return put(pool, connection, *args, **options)
 
     return noted
