@@ -101,6 +101,10 @@ class Returning(Protocol):
         """The server's processes behind them."""
         ...
 
+    def send(self) -> None:
+        """Have the server begin to put them back. It waits for nothing, and raises nothing that `gather` can raise."""
+        ...
+
     def gather(self) -> None:
         """Put them back, and wait for that. Where it is called again there is nothing to do."""
         ...
@@ -112,6 +116,9 @@ class Nobody:
     def returning(self) -> Sequence[int]:
         """No process."""
         return ()
+
+    def send(self) -> None:
+        """There is nothing to do."""
 
     def gather(self) -> None:
         """There is nothing to do."""
@@ -177,7 +184,7 @@ class SupportsUndoAtOnce(Protocol):
     def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
         """Undo all changes since the baseline; None if that is for `undo` to do.
 
-        `returning` may be gathered while the server works; none of it counts as somebody who is at work.
+        `returning` may be sent meanwhile; none of it counts as somebody who is at work.
         """
         ...
 

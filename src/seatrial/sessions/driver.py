@@ -100,6 +100,12 @@ class DriverSessions:
         own = self._renewing.returning()
         return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
 
+    def send(self) -> None:
+        """Have the server begin to put them back."""
+        self._renewing.send()
+        if self._pools is not None:
+            self._pools.send(self._copy.address)
+
     def gather(self) -> None:
         """Put the test's connection and the app's back into their first state."""
         self._renewing.gather()

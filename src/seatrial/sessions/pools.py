@@ -70,11 +70,15 @@ class Pools:
         self._begun.setdefault(key, {}).update(used)  # first: who is interrupted in the midst of it gathers them, too
         self._held[key] = [one.pid for one in used if not one()]
 
+    def send(self, address: Address) -> None:
+        """Have the servers begin with what `gather` waits for."""
+        for one in self._begun.get(key_of(address.host, address.port, address.database), ()):
+            one.send()
+
     def gather(self, address: Address) -> None:
         """Do what `restore` has begun, all at once."""
+        self.send(address)
         begun = self._begun.get(key_of(address.host, address.port, address.database), {})
-        for one in begun:
-            one.send()
         while begun:  # one by one: where a time-out breaks this off, it can be gone on with
             begun.popitem()[0].gather()
 

@@ -55,6 +55,10 @@ class Sessions(Protocol):
         """Called after `end(gather=False)`: the server process ids of the connections that are locked."""
         ...
 
+    def send(self) -> None:
+        """Called after `end(gather=False)`, or not: has the server begin with what `gather` waits for."""
+        ...
+
     def gather(self) -> None:
         """Called after `end(gather=False)`, once or more: puts connections back, and waits for that."""
         ...

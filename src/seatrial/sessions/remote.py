@@ -52,6 +52,9 @@ class RemoteSessions:
         """Nothing is to be put back."""
         return ()
 
+    def send(self) -> None:
+        """Nothing is to be put back."""
+
     def gather(self) -> None:
         """Nothing is to be put back."""
 

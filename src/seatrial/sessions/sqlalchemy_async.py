@@ -132,6 +132,11 @@ class AsyncSessions:
         """List the server process ids of what `gather` is going to put back."""
         return self._pools.returning(self._copy.address) if self._pools is not None else ()
 
+    def send(self) -> None:
+        """Have the server begin to put them back."""
+        if self._pools is not None:
+            self._pools.send(self._copy.address)
+
     def gather(self) -> None:
         """Put connections back into their first state."""
         if self._pools is not None:

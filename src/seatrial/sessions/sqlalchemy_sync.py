@@ -136,6 +136,13 @@ class SyncSessions:
         own = self._own.returning() if self._own is not None else ()
         return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
 
+    def send(self) -> None:
+        """Have the server begin to put them back."""
+        if self._own is not None:
+            self._own.send()
+        if self._pools is not None:
+            self._pools.send(self._copy.address)
+
     def gather(self) -> None:
         """Put connections back into their first state."""
         if self._own is not None:

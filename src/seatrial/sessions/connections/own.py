@@ -50,10 +50,14 @@ class Own:
             except Exception:  # noqa: BLE001  # whatever the driver raises, a new connection is the answer
                 record.invalidate()
 
-    def gather(self) -> None:
-        """Do what `tidy` has begun, all at once."""
+    def send(self) -> None:
+        """Have the server begin with what `gather` waits for."""
         for _, script in self._begun:
             script.send()
+
+    def gather(self) -> None:
+        """Do what `tidy` has begun, all at once."""
+        self.send()
         while self._begun:
             record, script = self._begun.pop()
             finish(script, record.invalidate)

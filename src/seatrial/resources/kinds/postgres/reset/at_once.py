@@ -120,7 +120,7 @@ class AtOnce:
         return self._ask("glance")
 
     def look(self, returning: Returning) -> Looked | None:
-        """Look, and undo, and gather meanwhile; None where it takes a look of the usual sort.
+        """Look, and undo, and have others put back meanwhile; None where it takes a look of the usual sort.
 
         Raises:
             psycopg.Error: the log can't be read, or the undo was refused: nothing was changed.
@@ -129,7 +129,7 @@ class AtOnce:
 
     def _ask(self, name: str, returning: Returning = NOBODY) -> Looked | None:
         excused = self._fence.excused(returning.returning())
-        found = self._reader.through(name, excused, self._prepared, meanwhile=returning.gather)
+        found = self._reader.through(name, excused, self._prepared, meanwhile=returning.send)
         if found is None:
             return None
         written, (busy, clock, undoer, undone) = found

@@ -75,6 +75,11 @@ class PsycopgConnection:
         """The server's process, while it is locked."""
         return () if self._script is None else (self.value.info.backend_pid,)
 
+    def send(self) -> None:
+        """Have the server begin with what `gather` waits for."""
+        if self._script is not None:
+            self._script.send()
+
     def gather(self) -> None:
         """Have what `begin_to_renew` has begun done."""
         script, self._script = self._script, None
