@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -359,3 +360,16 @@ def test_a_temporary_child_of_a_table_is_no_change_of_the_schema(bench) -> None:
     one = bench("create table parent (id int); insert into parent values (1)")
     one.write("create temporary table child (more int) inherits (parent); insert into child values (2, 3)")
     assert one.undo().path == "nothing"
+
+
+def test_a_copy_is_replaced_as_soon_as_a_superuser_whom_our_role_may_not_end_is_gone(endpoint, poor) -> None:
+    """As an administrator who looks into it, or the server's own worker that cleans up."""
+    one = poor("create table t (id int)")
+    superuser = dataclasses.replace(endpoint.admin, database=one.copy.address.database)
+    looking = psycopg.connect(superuser.url())
+    over = threading.Timer(0.3, looking.close)
+    over.start()
+    one.write("insert into t values (1)")
+    one.copy.renew()
+    over.join()
+    assert one.content() == one.before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seatrial.core import wait
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, Refused, TemplateError
-from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS, Link, identifier, literal
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS, Link, end_others, identifier, literal
 from seatrial.resources.kinds.postgres.naming import Marker
 
 if TYPE_CHECKING:
@@ -238,14 +238,15 @@ class Databases:
         until = wait.now() + PATIENCE
         self._admin.run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
         while True:
-            self._admin.run(
-                f"select pg_terminate_backend(pid) from pg_stat_activity "
-                f"where datname = {literal(name)} and pid <> pg_backend_pid()"
-            )
+            others = end_others(self._admin, name)
             try:
                 act()
-            except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable):
-                if wait.now() > until:
+            except (
+                psycopg.errors.ObjectInUse,
+                psycopg.errors.LockNotAvailable,
+                psycopg.errors.InsufficientPrivilege,  # to end others
+            ) as error:
+                if wait.now() > until or (isinstance(error, psycopg.errors.InsufficientPrivilege) and not others):
                     raise
                 wait.pause(0.005)
             else:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ServerLost
-from seatrial.resources.kinds.postgres.connection import Link, literal
+from seatrial.resources.kinds.postgres.connection import Link, end_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,7 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
     """
     import psycopg
 
-    admin.run(
-        f"select pg_terminate_backend(pid) from pg_stat_activity "
-        f"where datname = {literal(name)} and pid <> pg_backend_pid()"
-    )
+    end_others(admin, name)
     inside = Link(endpoint, name, admin.quiet())
     try:
         found = inside.rows(_SEQUENCES)
