@@ -79,6 +79,7 @@ def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, 
     sea, app = alone
     with sea.one_test(isolation, "plain") as test:
         assert app.commit(ORDER) == [(6,)]
+        sea.harness.session("plain").rollback()
         ((pid,),) = app.commit("select pg_backend_pid()")
         if victim == "server":
             with sea.admin("plain") as admin:
@@ -93,6 +94,7 @@ def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, 
         with sea.one_test(isolation, "plain") as after:
             assert app.commit(ORDER) == [(6,)]
             assert app.commit("select count(*) from line") == [(5,)]
+            assert sea.harness.session("plain").execute("select count(*) from line").fetchone() == (5,)
         assert after.told == []
 
 

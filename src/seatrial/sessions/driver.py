@@ -108,10 +108,11 @@ class DriverSessions:
 
     def gather(self) -> None:
         """Put the test's connection and the app's back into their first state."""
-        self._renewing.gather()
-        if self._renewing is not NOBODY:
-            self._renewing = NOBODY
-            self._apply()
+        renewing, self._renewing = self._renewing, NOBODY
+        if renewing is not NOBODY:
+            with suppress(Exception):  # as in `invalidate`; that the server is gone is for the copy to find out
+                renewing.gather()
+                self._apply()
         if self._pools is not None:
             self._pools.gather(self._copy.address)
 
