@@ -19,6 +19,7 @@ from tests.sessions.conftest import RealCopy
 from seatrial.patches.applied import Applied
 from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.stale_pools import stale_sqlalchemy
+from seatrial.resources.first_state import Script, finish
 from seatrial.sessions.pools import Pools
 
 MARKED = "SET work_mem = '1234kB'; SELECT pg_advisory_lock(4711)"
@@ -243,3 +244,26 @@ def test_none_is_kept_nor_lent_as_it_is_where_a_time_out_breaks_the_gathering_of
     assert [work_mem for work_mem, _ in found] == before
     for engine in engines:
         engine.dispose()
+
+
+def test_what_a_time_out_breaks_off_before_the_server_has_it_is_not_taken_for_done(copy: RealCopy) -> None:
+    class Breaks(str):
+        """It breaks off whoever sends it for the first time."""
+
+        __slots__ = ("times",)
+        times: int
+
+        def encode(self, *args: Any) -> bytes:
+            self.times = getattr(self, "times", 0) + 1
+            if self.times == 1:
+                raise TimedOut
+            return super().encode(*args)
+
+    with psycopg.connect(copy.address.url()) as connection:
+        connection.execute("SET work_mem = '1234kB'")
+        connection.commit()
+        script = Script(connection, Breaks("RESET work_mem"))
+        with pytest.raises(TimedOut):
+            script.send()
+        assert finish(script, connection.close)
+        assert connection.execute("SELECT current_setting('work_mem')").fetchone() != ("1234kB",)

@@ -67,43 +67,41 @@ class Script:
         self._connection = connection
         self._text = text
         self._sent = False
-        self._failure: Exception | None = None
         if connection.pgconn.transaction_status != IDLE:
             connection.rollback()
-        if not connection.lock.acquire(timeout=PATIENCE):
+        self._lock = connection.lock
+        if not self._lock.acquire(timeout=PATIENCE):
             raise TimeoutError("somebody uses it")
         if connection.pgconn.transaction_status != IDLE:
-            connection.lock.release()
+            self._lock.release()
             raise RuntimeError("somebody uses it again")
 
     def send(self) -> None:
         """Have the server begin. What goes wrong is raised by `wait`."""
-        if self._sent:
-            return
-        self._sent = True
-        libpq = self._connection.pgconn
-        try:
-            # Without what a cursor costs, and a change of its autocommit.
-            libpq.send_query(self._text.encode(self._connection.info.encoding))
-            libpq.flush()
-        except Exception as error:  # noqa: BLE001  # whatever the driver raises
-            self._failure = error
+        with suppress(Exception):  # whatever the driver raises
+            self._send()
 
     def wait(self) -> None:
         """Wait until the server has done it. Raises the driver's error."""
         from psycopg import errors, generators
 
-        lock = self._connection.lock
         try:
-            self.send()
-            if self._failure is not None:
-                raise self._failure
+            self._send()
             found = self._connection.wait(generators.execute(self._connection.pgconn))
         finally:
-            lock.release()
+            self._lock.release()
         for one in found:
             if one.status not in DONE:
                 raise errors.error_from_result(one)
+
+    def _send(self) -> None:
+        """Once. What was broken off in the midst, as by a time-out, can't be sent again: libpq refuses."""
+        if not self._sent:
+            libpq = self._connection.pgconn
+            # Without what a cursor costs, and a change of its autocommit.
+            libpq.send_query(self._text.encode(self._connection.info.encoding))
+            libpq.flush()
+            self._sent = True
 
 
 def begin_script(connection: Any, script: str) -> Script | None:
