@@ -102,7 +102,7 @@ class Returning(Protocol):
         ...
 
     def send(self) -> None:
-        """Have the server begin to put them back. It waits for nothing, and raises nothing that `gather` can raise."""
+        """Have the server begin to put them back: nobody can use them until they are gathered."""
         ...
 
     def gather(self) -> None:
@@ -184,7 +184,7 @@ class SupportsUndoAtOnce(Protocol):
     def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
         """Undo all changes since the baseline; None if that is for `undo` to do.
 
-        `returning` may be sent meanwhile; none of it counts as somebody who is at work.
+        `returning` may be sent before; it is not gathered, and none of it counts as somebody who is at work.
         """
         ...
 

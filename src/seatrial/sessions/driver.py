@@ -101,7 +101,7 @@ class DriverSessions:
         return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
 
     def send(self) -> None:
-        """Have the server begin to put them back."""
+        """Have the server begin what `gather` waits for."""
         self._renewing.send()
         if self._pools is not None:
             self._pools.send(self._copy.address)

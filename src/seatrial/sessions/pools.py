@@ -71,7 +71,7 @@ class Pools:
         self._held[key] = [one.pid for one in used if not one()]
 
     def send(self, address: Address) -> None:
-        """Have the servers begin with what `gather` waits for."""
+        """Have the server begin what `gather` waits for."""
         for one in self._begun.get(key_of(address.host, address.port, address.database), ()):
             one.send()
 

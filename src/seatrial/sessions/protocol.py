@@ -56,7 +56,7 @@ class Sessions(Protocol):
         ...
 
     def send(self) -> None:
-        """Called after `end(gather=False)`, or not: has the server begin with what `gather` waits for."""
+        """Called after `end(gather=False)`: has the server begin what `gather` waits for."""
         ...
 
     def gather(self) -> None:

@@ -133,7 +133,7 @@ class AsyncSessions:
         return self._pools.returning(self._copy.address) if self._pools is not None else ()
 
     def send(self) -> None:
-        """Have the server begin to put them back."""
+        """Have the server begin what `gather` waits for."""
         if self._pools is not None:
             self._pools.send(self._copy.address)
 

@@ -137,7 +137,7 @@ class SyncSessions:
         return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
 
     def send(self) -> None:
-        """Have the server begin to put them back."""
+        """Have the server begin what `gather` waits for."""
         if self._own is not None:
             self._own.send()
         if self._pools is not None:

@@ -51,7 +51,7 @@ class Own:
                 record.invalidate()
 
     def send(self) -> None:
-        """Have the server begin with what `gather` waits for."""
+        """Have the server begin what `gather` waits for."""
         for _, script in self._begun:
             script.send()
 

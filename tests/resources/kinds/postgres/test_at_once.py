@@ -124,10 +124,9 @@ def test_nothing_is_undone_while_anybody_is_in_a_transaction(learnt: Bench) -> N
 
 @dataclass
 class Back:
-    """A connection that is put back meanwhile, by these statements."""
+    """A connection that is at work meanwhile."""
 
     connection: psycopg.Connection
-    script: str = "select pg_sleep(0.05)"
     pids: Sequence[int] = ()
     times: int = 0
 
@@ -136,7 +135,10 @@ class Back:
 
     def send(self) -> None:
         self.times += 1
-        self.connection.execute(self.script.encode())
+        self.connection.execute(b"select pg_sleep(0.05)")
+
+    def gather(self) -> None:
+        raise AssertionError
 
     def gather(self) -> None:
         """The copy leaves that to its caller."""
@@ -151,6 +153,21 @@ def test_who_is_put_back_meanwhile_is_not_at_work(learnt: Bench) -> None:
             assert learnt.copy.undo_at_once(back).rows == 4
             assert learnt.content() == learnt.before
         assert back.times == 5
+
+
+def test_it_is_nobody_elses_until_the_answer_is_there(learnt: Bench) -> None:
+    client = learnt.copy.client()
+    for _ in range(2):
+        client.value.execute("set work_mem = '1234kB'")
+        client.value.commit()
+        returning = client.begin_to_renew()
+        learnt.write(*WORK)
+        assert learnt.copy.undo_at_once(returning).rows == 4
+        assert client.value.lock.locked()
+        returning.gather()
+        assert client.value.execute("show work_mem").fetchone() != ("1234kB",)
+        client.value.rollback()
+    client.close()
 
 
 def test_others_are_whatever_is_done_meanwhile(learnt: Bench) -> None:

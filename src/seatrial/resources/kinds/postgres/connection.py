@@ -132,7 +132,7 @@ class Link:
             script: the statements.
             prepared: those that the script executes by name.
             again: whether the script may run twice, should the connection be lost before the answer is there.
-            meanwhile: what to do here while the server works.
+            meanwhile: what to do here while the server works; it raises nothing of psycopg's.
 
         Raises:
             ServerLost: the server does not take connections any more.

@@ -120,7 +120,7 @@ class AtOnce:
         return self._ask("glance")
 
     def look(self, returning: Returning) -> Looked | None:
-        """Look, and undo, and have others put back meanwhile; None where it takes a look of the usual sort.
+        """Look, and undo, while others are put back; None where it takes a look of the usual sort.
 
         Raises:
             psycopg.Error: the log can't be read, or the undo was refused: nothing was changed.
@@ -128,6 +128,7 @@ class AtOnce:
         return self._ask("at_once", returning) if self._known else None
 
     def _ask(self, name: str, returning: Returning = NOBODY) -> Looked | None:
+        # They are gathered later: who could use one before the answer is there would not be seen at work.
         excused = self._fence.excused(returning.returning())
         found = self._reader.through(name, excused, self._prepared, meanwhile=returning.send)
         if found is None:

@@ -76,7 +76,7 @@ class PsycopgConnection:
         return () if self._script is None else (self.value.info.backend_pid,)
 
     def send(self) -> None:
-        """Have the server begin with what `gather` waits for."""
+        """Have the server begin."""
         if self._script is not None:
             self._script.send()
 
