@@ -94,6 +94,18 @@ def test_whatever_else_is_written_is_undone_by_a_plan(learnt: Bench, more: str, 
     assert learnt.undo().path == "log"
 
 
+def test_tables_that_are_truncated_in_each_test_take_no_more_to_know_of_each_time(learnt: Bench) -> None:
+    known = []
+    for _ in range(3):
+        learnt.write("truncate child", *WORK)
+        assert learnt.undo().path == "log"
+        known.append(len(learnt.copy._at_once._known))
+    assert known == known[:1] * 3
+    learnt.write(*WORK)
+    assert learnt.copy.undo_at_once().rows == 4
+    assert learnt.content() == learnt.before
+
+
 def test_a_change_of_the_schema_is_not_undone_at_once(learnt: Bench) -> None:
     learnt.write(*WORK, "alter table child add column more int")
     learnt.needs_clone()
