@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from seatrial.resources.kinds.postgres.finding import search
+
 SEEDED = """
 create table plain (id serial primary key, v text);
 create table seed (id int primary key, v text, n int default 7);
@@ -255,6 +257,18 @@ def test_unlogged_tables_and_sequences_are_undone_too(bench) -> None:
     ):
         one.write(statement)
         one.undo()
+
+
+def test_what_is_written_late_to_an_unlogged_table_is_found_even_if_a_clone_has_to_undo_it(bench, monkeypatch) -> None:
+    one = bench("create unlogged table warm (id int); insert into warm select generate_series(1, 1000)")
+    if not one.by_log:
+        pytest.skip("who can't read the log looks for nothing that is late")
+    assert one.copy.ready()
+    one.write("update warm set id = -id")
+    monkeypatch.setattr(search, "MOST_BLOCKS", 3)
+    assert not one.copy.ready()
+    assert one.copy.late_writes() == ("unlogged tables",)
+    assert "blocks of warm" in one.needs_clone().what
 
 
 def test_sequences_go_back_even_when_they_were_restarted_or_stood_inside_their_reserve(bench) -> None:

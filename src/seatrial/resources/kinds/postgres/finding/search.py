@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -246,19 +245,24 @@ class Search:
                 self._compare(plan, seed, blocks)
 
     def unlogged(self) -> tuple[str, ...]:
-        """What differs of all that the log says nothing about, for people; empty where that can't be looked at."""
+        """What differs of all that the log says nothing about, for people; without what our role may not see."""
         import psycopg
 
         plan = Plan()
-        with suppress(NeedsClone, psycopg.Error):  # our role may not see it, or it is not there any more
-            self._unlogged(plan)
+        try:
+            self._probe(plan)
+        except (NeedsClone, psycopg.Error):  # too much was written, or a table is not what it was
+            return ("unlogged tables",)
         return plan.tables()
 
     def _unlogged(self, plan: Plan) -> None:
-        """Probe what the log says nothing about."""
+        """What the log says nothing about: to look at it is the only way."""
+        self._hidden(self._probed, plan)
+        self._probe(plan)
+
+    def _probe(self, plan: Plan) -> None:
         if not self._probed:
             return
-        self._hidden(self._probed, plan)
         done = {one.oid for one in plan.empty} | {seed.relation.oid for seed in plan.full}
         tables = [one for one in self._probed if one.kind == "r" and one.oid not in done]
         self._tables(plan, [one for one in tables if not one.seeded], [one for one in tables if one.seeded])
