@@ -152,10 +152,6 @@ class Back:
     def gather(self) -> None:
         raise AssertionError
 
-    def gather(self) -> None:
-        """The copy leaves that to its caller."""
-        raise AssertionError
-
 
 def test_who_is_put_back_meanwhile_is_not_at_work(learnt: Bench) -> None:
     with learnt.connect() as connection:
