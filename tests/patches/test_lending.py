@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -178,36 +177,6 @@ def test_one_whose_pool_resets_it_in_a_task_of_its_own_is_kept(copy: RealCopy, p
             pools.gather(copy.address)
         runner.run(pool.close())
     assert found == found[:1] * 10
-
-
-def test_whoever_waits_for_one_that_its_pool_resets_keeps_his_transaction(copy: RealCopy, pools: Pools) -> None:
-    borrowed, restored = threading.Event(), threading.Event()
-
-    def reset(connection: Any) -> None:
-        connection.execute("SELECT pg_sleep(0.2)")
-        connection.rollback()
-
-    def use() -> Any:
-        with pool.connection() as connection:
-            connection.execute("CREATE TEMPORARY TABLE mine ()")
-            borrowed.set()
-            restored.wait(30)
-            return connection.execute("SELECT count(*) FROM mine").fetchone()
-
-    with (
-        psycopg_pool.ConnectionPool(copy.address.url(), min_size=1, max_size=1, reset=reset) as pool,
-        ThreadPoolExecutor() as threads,
-    ):
-        with pool.connection() as connection:
-            connection.execute("SELECT 1")
-            found = threads.submit(use)
-            while not pool.get_stats()["requests_waiting"]:
-                pass
-        pools.restore(copy.address)
-        borrowed.wait(30)
-        pools.gather(copy.address)
-        restored.set()
-        assert found.result(30) == (0,)
 
 
 def test_only_what_nobody_can_use_till_then_is_said_to_be_on_its_way(copy: RealCopy, pools: Pools) -> None:
