@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from tests.sessions.conftest import RealCopy
 
 from seatrial.patches.applied import Applied
+from seatrial.patches.lending import psycopg as lending
 from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.stale_pools import stale_sqlalchemy
 from seatrial.resources.first_state import Script, finish
@@ -177,6 +178,27 @@ def test_one_whose_pool_resets_it_in_a_task_of_its_own_is_kept(copy: RealCopy, p
             pools.gather(copy.address)
         runner.run(pool.close())
     assert found == found[:1] * 10
+
+
+def test_whoever_borrows_one_before_it_is_had_keeps_his_transaction(
+    copy: RealCopy, pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_pool, borrowed = lending._is_in_pool, list[Any]()
+
+    def borrow_first(connection: Any) -> bool:
+        if not borrowed:
+            borrowed.append(pool.getconn())
+            borrowed[0].execute("CREATE TEMPORARY TABLE mine ()")
+        return in_pool(connection)
+
+    with psycopg_pool.ConnectionPool(copy.address.url(), min_size=1, max_size=1) as pool:
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
+        monkeypatch.setattr(lending, "_is_in_pool", borrow_first)
+        pools.restore(copy.address)
+        pools.gather(copy.address)
+        assert borrowed[0].execute("SELECT count(*) FROM mine").fetchone() == (0,)
+        pool.putconn(borrowed[0])
 
 
 def test_only_what_nobody_can_use_till_then_is_said_to_be_on_its_way(copy: RealCopy, pools: Pools) -> None:

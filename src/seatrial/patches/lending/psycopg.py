@@ -72,7 +72,8 @@ def _checks(generations: Generations, given_back: WeakSet[Any], options: dict[st
 
 def _when_reset(connection: Any, script: str) -> Script | None:
     """The pool's own `reset` runs in a thread of its own, when the connection was given back."""
-    wait.until(partial(_is_in_pool, connection), timeout=PATIENCE, every=0.0005)
+    if not wait.until(partial(_is_in_pool, connection), timeout=PATIENCE, every=0.0005):
+        raise TimeoutError("it is still being reset, or somebody has borrowed it again")
     return begin_script(connection, script)
 
 
