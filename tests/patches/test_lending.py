@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from tests.sessions.conftest import RealCopy
 
 from seatrial.patches.applied import Applied
+from seatrial.patches.lending import lent
 from seatrial.patches.lending import psycopg as lending
 from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.stale_pools import stale_sqlalchemy
@@ -178,6 +179,44 @@ def test_one_whose_pool_resets_it_in_a_task_of_its_own_is_kept(copy: RealCopy, p
             pools.gather(copy.address)
         runner.run(pool.close())
     assert found == found[:1] * 10
+
+
+def test_what_takes_a_running_loop_too_long_is_given_up(
+    copy: RealCopy, pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lent, "SECONDS", 0.1)
+    going_on = asyncio.Event()
+
+    async def reset(connection: Any) -> None:
+        await going_on.wait()
+        await connection.rollback()
+
+    async def use(pool: Any) -> None:
+        await pool.open()
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def is_given_up() -> None:
+        while any(task.get_coro().__qualname__ == "Lent._waited" for task in asyncio.all_tasks()):  # noqa: ASYNC110  # a task that is cancelled tells nobody
+            await asyncio.sleep(0.01)
+
+    async def close(pool: Any) -> None:
+        going_on.set()
+        await pool.close()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        pool = psycopg_pool.AsyncConnectionPool(copy.address.url(), min_size=1, max_size=1, reset=reset, open=False)
+        asyncio.run_coroutine_threadsafe(use(pool), loop).result(30)
+        pools.restore(copy.address)
+        asyncio.run_coroutine_threadsafe(is_given_up(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(close(pool), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
 
 
 def test_whoever_borrows_one_before_it_is_had_keeps_his_transaction(

@@ -88,7 +88,11 @@ class Lent:
         if self._loop.is_closed() or _is_running_here(self._loop):
             return False
         if self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._waited(), self._loop).result(SECONDS)
+            begun = asyncio.run_coroutine_threadsafe(self._waited(), self._loop)
+            try:
+                begun.result(SECONDS)
+            finally:
+                begun.cancel()  # where that is too late already: it would meet the connection in another test
         else:
             self._loop.run_until_complete(asyncio.wait_for(self._waited(), SECONDS))
         return True
