@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from seatrial.resources.kinds.postgres.connection import Link
+from seatrial.resources.kinds.postgres.finding.log import Written
 from seatrial.resources.kinds.postgres.finding.search import MOST_BLOCKS
 
 from .conftest import Bench
@@ -188,10 +189,27 @@ def test_others_are_whatever_is_done_meanwhile(learnt: Bench) -> None:
     assert learnt.undo().path == "log"
 
 
-def test_what_breaks_off_while_the_server_works_leaves_no_answer_to_the_next_question(learnt: Bench) -> None:
-    class TimedOut(BaseException):
-        """As pytest's plugins raise it in the midst of anything."""
+class TimedOut(BaseException):
+    """As pytest's plugins raise it in the midst of anything."""
 
+
+@pytest.mark.parametrize("step", ["undo_at_once", "undo", "late_writes", "ready"])
+def test_what_was_read_is_not_lost_where_a_time_out_breaks_off(
+    learnt: Bench, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def break_off(*_: object) -> None:
+        monkeypatch.undo()
+        raise TimedOut
+
+    learnt.write(*WORK, "delete from seeded")
+    monkeypatch.setattr(Written, "add", break_off)
+    with pytest.raises(TimedOut):
+        getattr(learnt.copy, step)()
+    assert not learnt.copy.ready()
+    assert learnt.undo().path == "log"
+
+
+def test_what_breaks_off_while_the_server_works_leaves_no_answer_to_the_next_question(learnt: Bench) -> None:
     class Broken(Back):
         def send(self) -> None:
             raise TimedOut

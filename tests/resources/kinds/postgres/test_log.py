@@ -60,13 +60,13 @@ def test_each_piece_of_the_log_ends_with_a_whole_record_while_others_write(
         one = bench_on(store, "create table t (id int)")
         flushes = flushes and store.abilities.flushes
         log = LogReader(store._reader, one.copy._oid, one.copy._log.position, near=None, flushes=flushes)
-        log.read()
+        log.taken(log.read()[0])
         positions = [log.position]
         with writers(lambda: psycopg.connect(endpoint.admin.url(), autocommit=True), 2):
             for _ in range(READS):
-                log.read()
+                log.taken(log.read()[0])
                 positions.append(log.position)
-        log.read()
+        log.taken(log.read()[0])
         ends = store._reader.rows(
             f"select end_lsn::text from pg_get_wal_records_info('{positions[0]}', '{log.position}')"
         )

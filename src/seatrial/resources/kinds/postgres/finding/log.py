@@ -110,6 +110,8 @@ class Written:
     shared: dict[int, set[int]] = field(default_factory=dict)
     since: str = ""
     """Where in the log the reading began that found the first of `shared`."""
+    until: str = ""
+    """Where in the log the reading ended; empty where nothing was logged."""
     bytes: int = 0
     """How much of the log was read, whoever wrote it."""
 
@@ -133,7 +135,7 @@ class Written:
 
 
 class LogReader:
-    """Reads the log piece by piece: each asks for what came since the last, without gap or overlap.
+    """Reads the log piece by piece: each asks for what came since the last that was `taken`, without gap or overlap.
 
     Each piece begins where the one before ended, not after our own undo: whoever wrote while we undid is
     found in the next piece. Our own transactions are told by their ids (`own`).
@@ -190,7 +192,7 @@ class LogReader:
                 written.shared[-node] = set(writers)
             elif node is not None:
                 written.blocks[node] = set(blocks)
-        return self._take(found.rows[0][0], written), others
+        return self._piece(found.rows[0][0], written), others
 
     def through(
         self, statement: str, more: str, prepared: Mapping[str, str], *, meanwhile: Callable[[], None]
@@ -230,7 +232,7 @@ class LogReader:
                 written.shared.setdefault(-node, set()).update(writer)
             else:
                 written.blocks.setdefault(node, set()).add(block)
-        return self._take(until, written), others
+        return self._piece(until, written), others
 
     def _since(self) -> str:
         return f"'{self.position}', {self.database}, '{{{','.join(self._own)}}}'"
@@ -247,15 +249,23 @@ class LogReader:
         self._link = link
         self._prepared = {self._name: self._text.format(blocks=blocks)}
 
-    def _take(self, until: str | None, written: Written) -> Written:
+    def _piece(self, until: str | None, written: Written) -> Written:
         """What was written from the last position to this one; to none where nothing was logged."""
         if written.shared:
             written.since = self.position
         if until:
             written.bytes = _bytes(until) - _bytes(self.position)
-            self.position = until
-            self._own.clear()
+            written.until = until
         return written
+
+    def taken(self, written: Written, undoer: str = "") -> None:
+        """It is known what the piece says: who is broken off before, as by a time-out of the test's, reads it again.
+
+        `undoer` is the transaction of ours that has undone it.
+        """
+        if written.until:
+            self.position = written.until
+            self._own = [undoer] if undoer else []
 
     def own(self, transaction: str) -> None:
         """This transaction is ours: what it wrote is no news."""

@@ -134,8 +134,6 @@ class AtOnce:
         if found is None:
             return None
         written, (busy, clock, undoer, undone) = found
-        if undoer:
-            self._reader.own(undoer)
         each = [one.split(",") for one in undone.split(";")] if undone else []
         return Looked(
             written=written,

@@ -224,7 +224,7 @@ class PostgresCopy:
         """Back to the baseline in one round trip, if it takes nothing but what was undone before."""
         import psycopg
 
-        if self._at_once is None or self._pending:
+        if self._log is None or self._at_once is None or self._pending:
             return None
         try:
             looked = self._at_once.look(returning)
@@ -232,7 +232,7 @@ class PostgresCopy:
             return None  # `undo` asks again, and knows what it means
         if looked is None:
             return None
-        self._take_in(looked.written)
+        self._take_in(looked.written, self._log, looked.undoer)
         if (looked.undoer or not (looked.written or looked.busy)) and self._same_server():
             return self._undone_at_once(looked)
         self._looked = looked
@@ -248,7 +248,7 @@ class PostgresCopy:
         import psycopg
 
         try:
-            self._take_in(self._log.read()[0])
+            self._take_in(self._log.read()[0], self._log)
         except psycopg.Error:
             # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
             return _GONE
@@ -264,7 +264,7 @@ class PostgresCopy:
             looked = (self._at_once and self._at_once.glance()) or self._glance(self._log)
         except psycopg.Error:
             return False  # `late_writes` asks again, and knows what it means
-        self._take_in(looked.written)
+        self._take_in(looked.written, self._log)
         if looked.busy or self._pending.blocks or not self._same_server() or self._search.unlogged():
             return False
         self._began = (looked.clock, self._log.position)
@@ -338,16 +338,17 @@ class PostgresCopy:
         if looked is None or looked.busy or not self._search.plain(looked.written):
             found, (busy,) = self._log.read(self._fence.question(own), self._fence.prepared)
             looked = Looked(written=found, busy=bool(busy.rows))
-            self._take_in(looked.written)
+            self._take_in(looked.written, self._log)
         if not looked.busy:
             return (), [], "log"
         ended, notes = self._fence.clear(own, self._link)
         self.late_writes()
         return ended, notes, "log"
 
-    def _take_in(self, written: Written) -> None:
+    def _take_in(self, written: Written, log: LogReader, undoer: str = "") -> None:
         """More was read: who wrote it may still be at work, whatever was found before."""
         self._pending.add(written)
+        log.taken(written, undoer)
         self._looked = None
 
     def _same_server(self) -> bool:
