@@ -155,6 +155,7 @@ class AtOnce:
             oid = self._bearings.nodes.get(node, 0)
             if oid in tables:
                 self._known[node] = Known(oid)
+                # An EXECUTE within PL/pgSQL counts the rows that it returns, not those that it deletes.
                 self._prepared[f"undo_{oid}"] = f"AS DELETE FROM ONLY {tables[oid].name} RETURNING 1"
             elif oid in moved:
                 self._known[node] = Known(oid, *sequences[oid])
