@@ -377,7 +377,7 @@ def test_an_undo_that_is_hindered_says_so_itself(
 
 def test_the_audit_catches_an_undo_that_reads_the_log_only_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is busy when the log is read may write after it: it is read once more when he is done."""
-    monkeypatch.setattr(PostgresCopy, "late_writes", lambda self: ())
+    monkeypatch.setattr(PostgresCopy, "_read_on", lambda self, log: True)
     slow = b"do $$ begin perform pg_sleep(0.1); insert into empty (v) values ('late'); end $$"
     running = "select 1 from pg_stat_activity where pid = %s and state = 'active'"
     with bench.connect() as writer, bench.lab.connect("postgres") as admin:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from seatrial.resources.protocol import Returning
 
-class Sessions(Protocol):
+
+class Sessions(Returning, Protocol):
     """The sessions of one library (SQLAlchemy, psycopg) on one copy. Each worker has one such object for each resource.
 
     `begin` and `end` are called around each test. Outside of them, fixtures of wider scope use the session; what they
@@ -47,20 +49,8 @@ class Sessions(Protocol):
         """Called when the test is over: closes its sessions, and rolls the outer transaction back if there is one.
 
         Returns what the test did that can't work in one outer transaction, such as a COMMIT sent as a statement.
-        `gather=False`: idle connections are locked, and are put back into their first state when `gather` is called.
+        `gather=False`: idle connections are locked, and are `Returning` into their first state till `gather` is called.
         """
-        ...
-
-    def returning(self) -> Sequence[int]:
-        """Called after `end(gather=False)`: the server process ids of the connections that are locked."""
-        ...
-
-    def send(self) -> None:
-        """Called after `end(gather=False)`: has the server begin what `gather` waits for."""
-        ...
-
-    def gather(self) -> None:
-        """Called after `end(gather=False)`, once or more: puts connections back, and waits for that."""
         ...
 
     def invalidate(self) -> None:

@@ -205,9 +205,8 @@ class Link:
                 _ask(connection, "; ".join([*again, *(f"PREPARE {name} {text}" for name, text in fresh.items())]))
             except psycopg.Error:
                 if not connection.closed:  # those before the one that was refused have stayed
-                    known = _ask(connection, "SELECT name FROM pg_prepared_statements")[0].rows
-                    stayed = "; ".join(f"DEALLOCATE {name}" for (name,) in known if name in fresh)
-                    _ask(connection, stayed)
+                    [known] = _ask(connection, "SELECT name FROM pg_prepared_statements")
+                    self._prepared = {name: self._prepared.get(name, "") for (name,) in known.rows}
                 raise
             self._prepared.update(fresh)
         return _ask(connection, script, meanwhile)

@@ -156,7 +156,7 @@ class LogReader:
         self._hub = hub
         self._declare = "; ".join([DECLARE, *declare, DECLARED])
         self._near = near
-        self.database = database
+        self._database = database
         self.position = start
         """Where the next piece begins."""
         self._name, self._text = ("log", READ) if flushes else ("log16", READ_FLUSHED)
@@ -200,8 +200,8 @@ class LogReader:
         """What was written since the last time, as a statement of the near connection tells it, and what else it tells.
 
         Args:
-            statement: takes where to begin and our own transactions, and then `more`. It returns one text of fields
-                with "|" between them: where the piece ends, anything else, and last what `FOUND_AS_TEXT` has found.
+            statement: takes what `READ` does, and then `more`. It returns one text of fields with "|" between them:
+                where the piece ends, anything else, and last what `FOUND_AS_TEXT` has found.
             more: further arguments, as SQL.
             prepared: the statement by name, and those that it executes by name.
             meanwhile: called while the server works, if it does.
@@ -217,9 +217,8 @@ class LogReader:
         self._go_near()
         if self._link is self._hub:
             return None
-        since = f"'{self.position}', '{{{','.join(self._own)}}}'"
         try:
-            script = f"EXECUTE {statement}({since}, {more})"
+            script = f"EXECUTE {statement}({self._since()}, {more})"
             [told] = self._link.run(script, prepared, again=False, meanwhile=meanwhile)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             self._ask_at(self._hub, HUB)
@@ -235,7 +234,7 @@ class LogReader:
         return self._piece(until, written), others
 
     def _since(self) -> str:
-        return f"'{self.position}', {self.database}, '{{{','.join(self._own)}}}'"
+        return f"'{self.position}', {self._database}, '{{{','.join(self._own)}}}'"
 
     def _go_near(self) -> None:
         """None is opened for this: it costs 5 ms and more, in vain where the copy is cloned anew after each test."""
@@ -281,7 +280,7 @@ def _bytes(position: str) -> int:
 def committed(link: Link, database: int, since: str, until: str) -> bool:
     """Whether any transaction that wrote to `database` between two positions has committed, or still may.
 
-    The log must be flushed up to `until`, which a reader's `take` has told: what is flushed by the way may end within
+    The log must be flushed up to `until`, which a reader's piece has told: what is flushed by the way may end within
     a record. Nothing may have been logged: the function refuses to read nothing, and returns no rows for a null.
     """
     return bool(

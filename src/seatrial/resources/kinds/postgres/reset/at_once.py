@@ -173,8 +173,7 @@ class AtOnce:
             _array([one.last for one in known], "int8"),
             _array([one.called for one in known], "bool"),
         )
-        base = self._reader.database
-        return f"(pg_lsn, xid[], int[], name[]) AS SELECT {FUNCTION}($1, {base}, $2, $3, $4, {', '.join(arrays)})"
+        return f"(pg_lsn, oid, xid[], int[], name[]) AS SELECT {FUNCTION}($1, $2, $3, $4, $5, {', '.join(arrays)})"
 
 
 def declare(fence: Fence) -> str:

@@ -37,9 +37,6 @@ UNDO: Mapping[str, str] = {
 }
 """Our connection to a copy: nothing is planned twice, nothing hangs."""
 
-_GONE = ("the log of before is gone",)
-"""Said in the place of tables after a restart of the server, and where it has removed what was not read yet."""
-
 TIDY_ROWS = 2_000
 """Dead rows of one table that call for a VACUUM."""
 TIDY_SCHEMA = 200
@@ -239,20 +236,12 @@ class PostgresCopy:
         return None
 
     def late_writes(self) -> tuple[str, ...]:
-        """Tables written to since the last `undo`; empty where the log can't be read.
-
-        Not empty after a crash of the server, either: `undo` then asks for a clone.
-        """
+        """Tables written to since the last `undo`, or what asks it for a clone; empty where the log can't be read."""
         if self._log is None:
             return ()
-        import psycopg
-
-        try:
-            self._take_in(self._log.read()[0], self._log)
-        except psycopg.Error:
-            # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
-            return _GONE
-        return (*self._search.tables(self._pending), *self._search.unlogged()) if self._same_server() else _GONE
+        if not self._read_on(self._log):
+            return ("the log of before is gone",)
+        return (*self._search.tables(self._pending), *self._search.unlogged())
 
     def ready(self) -> bool:
         """Whether a test may begin, and begins now: one round trip, as nearly every test needs no more."""
@@ -297,7 +286,7 @@ class PostgresCopy:
         """
         if self._log is None:
             return not self._search.committed()
-        if self.late_writes() == _GONE:
+        if not self._read_on(self._log):
             return True  # whatever was committed is gone with the clone that `undo` asks for
         return not committed(self._source.reader, self._oid, self._began[1], self._log.position)
 
@@ -342,8 +331,19 @@ class PostgresCopy:
         if not looked.busy:
             return (), [], "log"
         ended, notes = self._fence.clear(own, self._link)
-        self.late_writes()
+        self._read_on(self._log)
         return ended, notes, "log"
+
+    def _read_on(self, log: LogReader) -> bool:
+        """Take in what was written since; whether the log of before is still that of this server."""
+        import psycopg
+
+        try:
+            self._take_in(log.read()[0], log)
+        except psycopg.Error:
+            # The database is gone, or the server is another since, or others wrote more than it keeps of its log.
+            return False
+        return self._same_server()
 
     def _take_in(self, written: Written, log: LogReader, undoer: str = "") -> None:
         """More was read: who wrote it may still be at work, whatever was found before."""
