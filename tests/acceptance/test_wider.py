@@ -384,3 +384,45 @@ def test_a_layer_between_two_tests_in_rollback_is_their_baseline(shop):
     outcome = shop("postgres", BETWEEN).pytest(audit=True, SEATRIAL_DB_ISOLATION="rollback")
     assert outcome.counts() == {"passed": 4}, outcome.text
     assert "4 rolled back" in outcome.text
+
+
+OUTSIDE = """
+import psycopg, pytest
+
+@pytest.fixture(scope="module")
+def plain(db_url):
+    with psycopg.connect(db_url, autocommit=True) as plain:
+        yield plain
+
+@pytest.fixture(scope="class")
+def stock(put):
+    put("stock")
+    yield
+    put("by a tear-down")
+
+@pytest.fixture(scope="class")
+def broken(stock, put):
+    put("half")
+    raise RuntimeError("half way")
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_with_it(stock, plain, rows, put, n):
+    assert rows() == ["seed", "stock"]
+    plain.execute("select 'no layer has ended this connection'")
+    put("of a test")
+
+def test_whose_set_up_fails(broken):
+    pass
+
+def test_after(plain, rows):
+    plain.execute("select 'nor has the end of one'")
+    assert rows() == ["seed"]
+"""
+
+
+def test_a_class_scoped_fixture_of_a_function_outside_any_class_is_that_tests_own(shop):
+    """It is set up and torn down with that test: a layer for it would cost two clones, and connections, a test."""
+    outcome = shop("postgres", OUTSIDE).pytest(audit=True)
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+    assert "all of them equal to the baseline" in outcome.text
+    assert "after its end" not in outcome.text

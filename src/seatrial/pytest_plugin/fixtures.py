@@ -121,16 +121,20 @@ def _of_services(harness: Harness) -> dict[str, _Recipe]:
 def put_first(item: pytest.Item) -> None:
     """Let the own part of a test enclose all of its own fixtures, those that installed plugins run by themselves too.
 
-    pytest-django opens its transaction in one of these: it must be over when the test is.
+    pytest-django opens its transaction in one of these: it must be over when the test is. A fixture of class scope lives
+    as long as its one test where that is in no class, and pytest-django has one that each test takes.
     """
     found = getattr(item, "fixturenames", None)
     asked = getattr(item, "_fixtureinfo", None)  # there is no public way to the scope of what a test asks for
     if not isinstance(found, list) or OWN_PART not in found or asked is None:
         return
 
+    in_class = item.getparent(pytest.Class) is not None
+
     def own(name: str) -> bool:
         definitions = asked.name2fixturedefs.get(name)
-        return not definitions or definitions[-1].scope == "function"
+        scope = definitions[-1].scope if definitions else "function"
+        return scope == "function" or (scope == "class" and not in_class)
 
     found.remove(OWN_PART)
     first = next((place for place, name in enumerate(found) if own(name) and name != "request"), len(found))

@@ -82,8 +82,8 @@ class WiderFixtures:
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """Lay a layer of what the fixture wrote; lift it when the fixture's own tear-down is done."""
-        if request.scope == "function" or fixturedef.argname in self._by_fixture:
-            return (yield)
+        if isinstance(request.node, pytest.Item) or fixturedef.argname in self._by_fixture:
+            return (yield)  # its own, or of class scope outside any class: it is gone with its test
         item = request._pyfuncitem  # noqa: SLF001 - a request of class scope has no public way to its test
         if fixturedef.argname.startswith(CLASS_SET_UP) and self._enclosed(item):
             self._tests.begin(item)
