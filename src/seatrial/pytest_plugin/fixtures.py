@@ -121,8 +121,8 @@ def _of_services(harness: Harness) -> dict[str, _Recipe]:
 def put_first(item: pytest.Item) -> None:
     """Let the own part of a test enclose all of its own fixtures, those that installed plugins run by themselves too.
 
-    pytest-django opens its transaction in one of these: it must be over when the test is. A fixture of class scope lives
-    as long as its one test where that is in no class, and pytest-django has one that each test takes.
+    pytest-django opens its transaction in one of these: it must be over when the test is. A fixture of class scope
+    lives as long as its one test where that is in no class, and pytest-django has one that each test takes.
     """
     found = getattr(item, "fixturenames", None)
     asked = getattr(item, "_fixtureinfo", None)  # there is no public way to the scope of what a test asks for
