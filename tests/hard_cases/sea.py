@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,8 @@ class Sea:
         if str(self.folder) in sys.path:
             sys.path.remove(str(self.folder))
 
-    def admin(self, resource: str) -> psycopg.Connection[Any]:
-        """As the server's superuser, in the copy of a resource."""
+    def admin(self, resource: str, *, of_server: bool = False) -> psycopg.Connection[Any]:
+        """As the server's superuser, in the copy of a resource, or in the database that no test has any part of."""
         managed = self.harness.resources[resource]
         endpoint = managed.plan.server.endpoint.admin
         return psycopg.connect(
@@ -180,7 +181,7 @@ class Sea:
             port=endpoint.port,
             user=endpoint.user,
             password=endpoint.password,
-            dbname=managed.plan.address.database,
+            dbname=endpoint.database if of_server else managed.plan.address.database,
             autocommit=True,
         )
 
@@ -191,7 +192,7 @@ class Sea:
         for name in missing:
             if self.harness.resources[name].failure:
                 raise self.harness.resources[name].failure
-            audit = Audit(lambda name=name: self.admin(name), roles=None)
+            audit = Audit(partial(self.admin, name), server=partial(self.admin, name, of_server=True), roles=None)
             self._audits[name] = audit, audit.baseline()
 
     def _compare(self, resource: str, leaves: Mapping[str, str]) -> None:

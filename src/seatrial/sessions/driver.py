@@ -30,7 +30,7 @@ class DriverSessions:
         self, copy: Copy, pools: Pools | None = None, detours: Detours | None = None, *, is_async: bool = False
     ) -> None:
         self._copy = copy
-        self._pools = pools
+        self._pools = pools or Pools()
         self._detours = detours
         self._board: Switchboard | None = None
         self._joined = False
@@ -98,13 +98,12 @@ class DriverSessions:
     def returning(self) -> Sequence[int]:
         """List the server process ids of what `gather` is going to put back."""
         own = self._renewing.returning()
-        return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
+        return (*own, *self._pools.returning(self._copy.address))
 
     def send(self) -> None:
         """Have the server begin what `gather` waits for."""
         self._renewing.send()
-        if self._pools is not None:
-            self._pools.send(self._copy.address)
+        self._pools.send(self._copy.address)
 
     def gather(self) -> None:
         """Put the test's connection and the app's back into their first state."""
@@ -113,8 +112,7 @@ class DriverSessions:
             with suppress(Exception):  # as in `invalidate`; that the server is gone is for the copy to find out
                 renewing.gather()
                 self._apply()
-        if self._pools is not None:
-            self._pools.gather(self._copy.address)
+        self._pools.gather(self._copy.address)
 
     def invalidate(self) -> None:
         """Take every connection to the copy for stale: the test's goes on as a new one, in the same object."""
@@ -122,12 +120,10 @@ class DriverSessions:
             with suppress(Exception):  # the server is gone: whoever uses the connection is told by the driver
                 self._connection.replace()
                 self._apply()
-        if self._pools is not None:
-            self._pools.invalidate(self._copy.address)
+        self._pools.invalidate(self._copy.address)
         if self._board is not None:
             self._board.forget()
-            if self._pools is not None:
-                self._pools.invalidate(self._at_board())
+            self._pools.invalidate(self._at_board())
 
     def close(self) -> None:
         """Close what is open."""
@@ -173,9 +169,8 @@ class DriverSessions:
 
     def _lend(self, address: Address, *, instead_of: Address) -> None:
         """Pools lend connections to `address` only, of the two that one URL leads to."""
-        if self._pools is not None:
-            self._pools.set_aside(instead_of)
-            self._pools.bring_back(address)
+        self._pools.set_aside(instead_of)
+        self._pools.bring_back(address)
 
     def _renew(self, *, gather: bool = True) -> None:
         if isinstance(self._connection, SupportsReturning):
@@ -183,8 +178,7 @@ class DriverSessions:
         elif self._connection is not None:
             self._connection.renew()
             self._apply()
-        if self._pools is not None:
-            self._pools.restore(self._copy.address)
+        self._pools.restore(self._copy.address)
         if gather:
             self.gather()
 

@@ -53,7 +53,7 @@ class AsyncSessions:
         self._drivers = drivers
         self._style = style
         self._dependency = dependency
-        self._pools = pools
+        self._pools = pools or Pools()
         self._engines = engines
         self._model: Any = None
         self._guessed = False
@@ -122,32 +122,28 @@ class AsyncSessions:
             return test.end() if test is not None else ()
         finally:
             self._joining.close()
-            if self._pools is not None:
-                self._pools.restore(self._copy.address)
+            self._pools.restore(self._copy.address)
             if gather:
                 self.gather()
             self._make_anew()
 
     def returning(self) -> Sequence[int]:
         """List the server process ids of what `gather` is going to put back."""
-        return self._pools.returning(self._copy.address) if self._pools is not None else ()
+        return self._pools.returning(self._copy.address)
 
     def send(self) -> None:
         """Have the server begin what `gather` waits for."""
-        if self._pools is not None:
-            self._pools.send(self._copy.address)
+        self._pools.send(self._copy.address)
 
     def gather(self) -> None:
         """Put connections back into their first state."""
-        if self._pools is not None:
-            self._pools.gather(self._copy.address)
+        self._pools.gather(self._copy.address)
 
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
         self._constraints.forget()
         self._elsewhere.invalidate()
-        if self._pools is not None:
-            self._pools.invalidate(self._copy.address)
+        self._pools.invalidate(self._copy.address)
 
     def close(self) -> None:
         """Close what is open."""

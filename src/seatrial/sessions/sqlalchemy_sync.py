@@ -48,7 +48,7 @@ class SyncSessions:
         self._drivers = drivers
         self._style = style
         self._dependency = dependency
-        self._pools = pools
+        self._pools = pools or Pools()
         self._engines = engines
         self._own: Own | None = None
         self._guessed = False
@@ -134,21 +134,19 @@ class SyncSessions:
     def returning(self) -> Sequence[int]:
         """List the server process ids of what `gather` is going to put back."""
         own = self._own.returning() if self._own is not None else ()
-        return (*own, *(self._pools.returning(self._copy.address) if self._pools is not None else ()))
+        return (*own, *self._pools.returning(self._copy.address))
 
     def send(self) -> None:
         """Have the server begin what `gather` waits for."""
         if self._own is not None:
             self._own.send()
-        if self._pools is not None:
-            self._pools.send(self._copy.address)
+        self._pools.send(self._copy.address)
 
     def gather(self) -> None:
         """Put connections back into their first state."""
         if self._own is not None:
             self._own.gather()
-        if self._pools is not None:
-            self._pools.gather(self._copy.address)
+        self._pools.gather(self._copy.address)
 
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
@@ -157,8 +155,7 @@ class SyncSessions:
             self._own.invalidate()
         if self._elsewhere is not None:
             self._elsewhere.dispose()
-        if self._pools is not None:
-            self._pools.invalidate(self._copy.address)
+        self._pools.invalidate(self._copy.address)
 
     def close(self) -> None:
         """Close what is open."""
@@ -194,8 +191,7 @@ class SyncSessions:
     def _tidy(self, *, gather: bool = True) -> None:
         if self._own is not None:
             self._own.tidy()
-        if self._pools is not None:
-            self._pools.restore(self._copy.address)
+        self._pools.restore(self._copy.address)
         if gather:
             self.gather()
 

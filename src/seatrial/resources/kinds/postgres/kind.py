@@ -116,7 +116,8 @@ class Postgres:
             dbname=address.database,
             application_name="seatrial: audit",
         )
-        return Audit(connect, roles=None if alone and endpoint.owned else ())
+        roles = None if alone and endpoint.owned else ()
+        return Audit(connect, server=partial(connect, dbname=admin.database), roles=roles)
 
     def shell(self, address: Address) -> Shell:
         """psql, or a prompt of our own on psycopg."""

@@ -39,8 +39,8 @@ class Databases:
                 connection.execute(script.encode())
         return name
 
-    def watch(self, script: str, *, reference: bool = True, roles: Any = ()) -> Watch:
-        return Watch(self, script, reference=reference, roles=roles)
+    def watch(self, script: str, *, reference: bool = True, server: str | None = None, roles: Any = ()) -> Watch:
+        return Watch(self, script, reference=reference, server=server, roles=roles)
 
     def drop(self) -> None:
         with self.connect() as admin:
@@ -56,13 +56,14 @@ class Databases:
 class Watch:
     """A database whose baseline is known."""
 
-    def __init__(self, databases: Databases, script: str, *, reference: bool, roles: Any) -> None:
+    def __init__(self, databases: Databases, script: str, *, reference: bool, server: str | None, roles: Any) -> None:
         self.databases = databases
         self.template = databases.make(script)
         self.name = databases.make(template=self.template)
         self.audit = Audit(
             self.connect,
             reference=(lambda: databases.connect(self.template)) if reference else None,
+            server=(lambda: databases.connect(server)) if server is not None else None,
             roles=roles,
             settle=0.5,
         )

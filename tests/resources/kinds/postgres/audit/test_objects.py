@@ -138,6 +138,33 @@ def test_objects_are_compared_by_meaning_without_a_reference_as_well(databases: 
     assert ("pg_index", "public.by_v") in watch.found()
 
 
+GRANT_ON_INITDBS = "revoke execute on function pg_sleep(float8) from public"
+
+
+@pytest.mark.parametrize(
+    "before", ["", "revoke execute on function pg_ls_dir(text) from pg_monitor"], ids=["", "altered before"]
+)
+def test_another_database_of_the_server_tells_what_initdb_had_made(databases: Any, before: str) -> None:
+    """Where it can: a template may have altered some of that, and then the baseline has it."""
+    watch = databases.watch(f"{SCHEMA}; {before}", reference=False, server=databases.make())
+    assert [half for half in watch.baseline.meaning if half[1]] == ([("pg_proc", True)] if before else [])
+    watch.run(GRANT_ON_INITDBS, "drop index by_v", "create index by_v on base (v desc)")
+    found = {(one.kind, one.name): one.what for one in watch.differences()}
+    assert found.keys() == {("pg_proc", "pg_catalog.pg_sleep(double precision)"), ("pg_index", "public.by_v")}
+    assert found["pg_proc", "pg_catalog.pg_sleep(double precision)"].startswith("proacl was None, is [")
+
+
+def test_a_difference_is_told_also_where_nobody_can_tell_any_more_what_was_before(databases: Any) -> None:
+    other = databases.make()
+    watch = databases.watch(SCHEMA, reference=False, server=other)
+    watch.run("grant usage on schema information_schema to pg_monitor", GRANT_ON_INITDBS)
+    with databases.connect(other) as connection:
+        connection.execute(GRANT_ON_INITDBS)
+    told = {(one.kind, one.name): str(one) for one in watch.differences()}
+    assert told.keys() == {("pg_namespace", "information_schema"), ("pg_proc", "an object")}
+    assert "is not as it was; which one can't be told" in told["pg_proc", "an object"]
+
+
 def test_a_setting_of_the_database_is_named(fresh: Any) -> None:
     fresh.run(f"alter database {fresh.name} set work_mem = '1MB'")
     assert fresh.found() == {("setting", f"database {fresh.name}")}
@@ -187,8 +214,8 @@ def test_a_temporary_function_of_who_is_still_connected_changes_no_digest(fresh:
         reader.execute("create function pg_temp.f(int) returns int language sql as 'select 1'")
         assert catalogs.digests(connection, known) == before
         reader.execute("create function f(int) returns int language sql as 'select 1'")
-        changed = {name for name, one in catalogs.digests(connection, known).items() if one != before[name]}
-        assert changed == {"pg_depend", "pg_proc"}
+        changed = {half for half, one in catalogs.digests(connection, known).items() if one != before[half]}
+        assert changed == {("pg_depend", False), ("pg_proc", False)}
 
 
 def test_a_prepared_transaction_is_named(fresh: Any) -> None:

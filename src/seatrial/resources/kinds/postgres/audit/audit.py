@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core.wait import now, pause
@@ -13,7 +13,7 @@ from seatrial.resources.kinds.postgres.audit import catalogs, rows, surroundings
 from seatrial.resources.kinds.postgres.audit.catalogs import Catalog
 from seatrial.resources.kinds.postgres.audit.difference import SHOWN, Difference, RowChange
 from seatrial.resources.kinds.postgres.audit.reading import ask, reading
-from seatrial.resources.kinds.postgres.audit.snapshot import Rows, Snapshot
+from seatrial.resources.kinds.postgres.audit.snapshot import Half, Rows, Snapshot
 from seatrial.resources.kinds.postgres.audit.surroundings import Values
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SETTLE = 2.0
 """Seconds that a backend whose client is gone may take to give up its locks and temporary tables."""
+
+_UNTOLD = "is not as it was; which one can't be told, as the database that knew has changed since, or can't be reached"
 
 
 class Audit:
@@ -31,8 +33,9 @@ class Audit:
             and closed: the audit never keeps a connection that a clone of the database would have to end.
         reference: opens a connection to a clone of the same template that nobody touches. It is read for a
             baseline, and after a difference, to say what the difference is; it never decides whether there is one.
-            Without it a baseline takes 0.5 s longer, and of tables with more than `tables.KEPT` rows
-            the audit counts the rows and names none.
+            Without it the audit counts the rows of tables with more than `tables.KEPT`, and names none.
+        server: opens a connection to another database of the same server, which has the same objects of initdb:
+            it is read as the reference is. Without either a baseline takes 0.5 s longer.
         roles: names of the roles that belong to this lease alone; None where the whole server does.
     """
 
@@ -41,11 +44,13 @@ class Audit:
         connect: Callable[[], psycopg.Connection[Any]],
         *,
         reference: Callable[[], psycopg.Connection[Any]] | None = None,
+        server: Callable[[], psycopg.Connection[Any]] | None = None,
         roles: tuple[str, ...] | None = (),
         settle: float = SETTLE,
     ) -> None:
         self._connect = connect
         self._reference = reference
+        self._witnesses = [one for one in (reference, server) if one is not None]
         self._roles = roles
         self._settle = settle
         self._known: tuple[Catalog, ...] = ()
@@ -57,15 +62,17 @@ class Audit:
             return self._read(connection, surroundings.left_behind(connection), whole=True)
 
     def _meanings(
-        self, connection: psycopg.Connection[Any], known: Sequence[Catalog], digests: dict[str, str]
-    ) -> dict[str, Counter[tuple[str, str]]]:
-        """The catalogs that the reference can't tell the meaning of later, because it has something else in them."""
-        there: dict[str, str] = {}
-        if self._reference is not None:
-            with reading(self._reference) as reference:
-                there = catalogs.digests(reference, known)
+        self, connection: psycopg.Connection[Any], known: Sequence[Catalog], digests: Mapping[Half, str]
+    ) -> dict[Half, Counter[tuple[str, str]]]:
+        """What no witness can tell later, because it has something else there."""
+        import psycopg
+
+        told: set[Half] = set()
+        for witness in self._witnesses:
+            with suppress(psycopg.Error), reading(witness) as other:
+                told |= {half for half, one in catalogs.digests(other, known).items() if one == digests[half]}
         return {
-            one.name: catalogs.meaning(connection, one) for one in known if digests[one.name] != there.get(one.name)
+            half: catalogs.meaning(connection, one, half) for one in known for half in one.halves if half not in told
         }
 
     def differences(self, baseline: Snapshot) -> tuple[Difference, ...]:
@@ -121,19 +128,28 @@ class Audit:
 
     def _catalogs(self, connection: psycopg.Connection[Any], before: Snapshot, after: Snapshot) -> Iterator[Difference]:
         for catalog in self._known:
-            if before.catalogs.get(catalog.name) == after.catalogs.get(catalog.name):
-                continue
-            was = self._meaning(before, catalog)
-            is_ = catalogs.meaning(connection, catalog)
-            lost, gained = was - is_, is_ - was
-            for name, what in catalogs.told(lost, gained):
-                yield Difference(kind=catalog.name, name=name, what=what)
+            for half in catalog.halves:
+                if before.catalogs.get(half) == after.catalogs.get(half):
+                    continue
+                was = self._meaning(before, catalog, half)
+                if was is None:
+                    yield Difference(kind=catalog.name, name="an object", what=_UNTOLD)
+                    continue
+                is_ = catalogs.meaning(connection, catalog, half)
+                for name, what in catalogs.told(was - is_, is_ - was):
+                    yield Difference(kind=catalog.name, name=name, what=what)
 
-    def _meaning(self, before: Snapshot, catalog: Catalog) -> Counter[tuple[str, str]]:
-        if catalog.name in before.meaning or self._reference is None:
-            return before.meaning.get(catalog.name, Counter())
-        with reading(self._reference) as reference:
-            return catalogs.meaning(reference, catalog)
+    def _meaning(self, before: Snapshot, catalog: Catalog, half: Half) -> Counter[tuple[str, str]] | None:
+        """What it said; None where the witness of then is no longer as it was, either."""
+        import psycopg
+
+        if half in before.meaning:
+            return before.meaning[half]
+        for witness in self._witnesses:
+            with suppress(psycopg.Error), reading(witness) as other:
+                if catalogs.digests(other, [catalog])[half] == before.catalogs[half]:
+                    return catalogs.meaning(other, catalog, half)
+        return None
 
     def _tables(self, connection: psycopg.Connection[Any], before: Snapshot, after: Snapshot) -> Iterator[Difference]:
         """Tables that are new or gone are told by the catalogs, and by their rows if they had any."""

@@ -1,7 +1,10 @@
 """The system catalogs, read as the server itself describes them: none is listed here, so none is forgotten.
 
-A digest covers every column of every row, but for what changes without a change of meaning. Only where a digest
-differs is the catalog read by meaning: names in the place of object identifiers, definitions in the place of trees.
+Of each there are two halves: thousands of rows that initdb has made, the same in every database, and those that came
+later. The digest of the later ones covers every column but those that change without a change of meaning. That of the
+first ones covers which transaction wrote each row (`xmin`): but for those same columns none is altered in place. Only
+where a digest differs is that half read by meaning: names in the place of object identifiers, definitions in the place
+of trees.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.kinds.postgres.audit import definitions
 from seatrial.resources.kinds.postgres.audit.reading import ask
+from seatrial.resources.kinds.postgres.audit.snapshot import Half
 
 if TYPE_CHECKING:
     import psycopg
@@ -49,6 +53,9 @@ VOLATILE: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that change with no change of meaning."""
 
+FIRST_LATER = 16384
+"""The first object identifier that initdb does not give (`FirstNormalObjectId` of PostgreSQL)."""
+
 _COLUMNS = """
 select c.relname, array_agg(a.attname::text order by a.attnum), array_agg(a.atttypid::regtype::text order by a.attnum)
   from pg_class c
@@ -75,6 +82,20 @@ class Catalog:
     references: dict[str, tuple[str, bool]]
     """Column -> the catalog that it points into, and whether it is an array."""
 
+    @property
+    def halves(self) -> tuple[Half, Half]:
+        """Of initdb, and later."""
+        return (self.name, True), (self.name, False)
+
+    @property
+    def about(self) -> str:
+        """An expression: the object that a row is, or says something of."""
+        return f"t.{next((name for name in ('oid', 'objid') if name in self.columns), next(iter(self.columns)))}"
+
+    def of(self, half: Half) -> str:
+        """A condition: whether a row is of this half."""
+        return f"{self.about} {'<' if half[1] else '>='} {FIRST_LATER}"
+
 
 def find(connection: psycopg.Connection[Any]) -> tuple[Catalog, ...]:
     """Every catalog that belongs to a database (shared ones belong to the server)."""
@@ -96,16 +117,29 @@ def find(connection: psycopg.Connection[Any]) -> tuple[Catalog, ...]:
     )
 
 
-def digests(connection: psycopg.Connection[Any], catalogs: Iterable[Catalog]) -> dict[str, str]:
-    """The digest of each catalog. Equal digests mean equal catalogs; different ones mean: read the meaning."""
-    query = " union all ".join(
-        f"select '{one.name}', concat(count(*), ':', sum({_hash(one)}::numeric))"
-        f" from {one.name} t {_RAW.get(one.name, '')}"
-        for one in catalogs
+def digests(connection: psycopg.Connection[Any], catalogs: Iterable[Catalog]) -> dict[Half, str]:
+    """The digest of each half of each catalog. Equal ones mean equal rows; different ones mean: read the meaning."""
+    query = " union all ".join(_digest(one) for one in catalogs)
+    return {
+        half: digest
+        for name, *both in ask(connection, query)
+        for half, digest in zip(((name, True), (name, False)), both, strict=True)
+    }
+
+
+def _digest(catalog: Catalog) -> str:
+    """The query of both halves, in one reading. Without OFFSET 0 each row would be hashed twice."""
+    initial = catalog.of((catalog.name, True))
+    version = f"hash_record_extended(row({catalog.about}, t.xmin), 0)"
+    each = f"case when {initial} then {version} else {_hash(catalog)} end"
+    sums = (f"concat(count(*) filter (where {which}), ':', sum(hash) filter (where {which}))" for which in _HALVES)
+    return (
+        f"select '{catalog.name}', {', '.join(sums)} from (select {initial} initial, {each}::numeric hash"
+        f" from {catalog.name} t where {_RAW.get(catalog.name, 'true')} offset 0) read"
     )
-    return dict(ask(connection, query))
 
 
+_HALVES = ("initial", "not initial")
 _HASHABLE = frozenset({
     '"char"', '"char"[]', "bigint", "boolean", "bytea", "integer", "name", "oid", "oid[]", "oidvector", "pg_lsn",
     "regproc", "smallint", "smallint[]", "text", "text[]",
@@ -127,18 +161,18 @@ def _hash(catalog: Catalog) -> str:
 _TEMPORARY = "select oid from pg_namespace where nspname ~ '^pg_temp_'"
 _RAW: Mapping[str, str] = {
     # A session's first temporary object leaves its empty schema behind, for the next session to use.
-    "pg_namespace": "where nspname !~ '^pg_(toast_)?temp_'",
+    "pg_namespace": "nspname !~ '^pg_(toast_)?temp_'",
     # Whoever reads the log has a temporary function while it is connected. To read what all functions mean, after
     # every test, takes four times as long as the rest of the audit.
-    "pg_proc": f"where pronamespace not in ({_TEMPORARY})",
-    "pg_depend": "where classid <> 'pg_proc'::regclass"
-    f" or objid not in (select oid from pg_proc where pronamespace in ({_TEMPORARY}))",
+    "pg_proc": f"pronamespace not in ({_TEMPORARY})",
+    "pg_depend": "(classid <> 'pg_proc'::regclass"
+    f" or objid not in (select oid from pg_proc where pronamespace in ({_TEMPORARY})))",
 }
 """Rows of temporary objects, which `meaning` leaves out as well: they end with their session."""
 
 
-def meaning(connection: psycopg.Connection[Any], catalog: Catalog) -> Counter[tuple[str, str]]:
-    """What the catalog says: (object, definition), temporary and toast objects left out."""
+def meaning(connection: psycopg.Connection[Any], catalog: Catalog, half: Half) -> Counter[tuple[str, str]]:
+    """What half a catalog says: (object, definition), temporary and toast objects left out."""
     known = definitions.KNOWN.get(catalog.name, definitions.PLAIN)
     dropped = [
         column
@@ -156,7 +190,7 @@ def meaning(connection: psycopg.Connection[Any], catalog: Catalog) -> Counter[tu
     identity = known.identity or definitions.identity(catalog.name, "t.oid")
     query = (
         f"select {identity}, (to_jsonb(t) - array[{removed}]::text[] || jsonb_strip_nulls({extra}))::text"
-        f" from {catalog.name} t where {known.where}"
+        f" from {catalog.name} t where {catalog.of(half)} and {known.where}"
     )
     rows = ask(connection, query)
     return Counter((name or "", text) for name, text in rows if not definitions.passing(name or ""))

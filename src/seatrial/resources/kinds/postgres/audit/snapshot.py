@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+Half = tuple[str, bool]
+"""A system catalog's name, and whether the rows are those that initdb has made."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -38,9 +41,9 @@ class Snapshot:
     """By qualified name: ordinary and unlogged tables, partitions, materialized views, large objects."""
     values: Mapping[tuple[str, str], str]
     """What is one value each, by kind and name: ("sequence", "public.users_id_seq") -> "last_value 3, called"."""
-    catalogs: Mapping[str, str]
-    """The digest of each system catalog, object identifiers included."""
-    meaning: Mapping[str, Counter[tuple[str, str]]] = field(default_factory=dict)
-    """What each catalog says, as (object, definition) without object identifiers; of a baseline only."""
+    catalogs: Mapping[Half, str]
+    """The digest of each half of each system catalog, object identifiers included."""
+    meaning: Mapping[Half, Counter[tuple[str, str]]] = field(default_factory=dict)
+    """What it says, as (object, definition) without object identifiers: of a baseline, where nobody can tell later."""
     unseen: tuple[str, ...] = ()
     """What the connection had no right to read, and the audit therefore can't vouch for."""
