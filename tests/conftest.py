@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -133,6 +134,12 @@ def project(tmp_path: Path, clean_environ: dict[str, str]) -> Project:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest begin first: where one is the last, all other workers wait for it."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/workloads/"))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests that were collected stay to the end: Python need not look through them for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
