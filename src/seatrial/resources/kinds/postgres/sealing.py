@@ -28,8 +28,11 @@ where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't'
 _UNLOGGED = "select from pg_class where relpersistence = 'u' and relkind in ('r', 'm')"
 
 
-def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | None = None) -> int:
-    """Bring the database to rest; returns the horizon: every row in it has an older transaction id.
+def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | None = None) -> tuple[int, bool]:
+    """Bring the database to rest; returns its horizon, and whether it is fragile.
+
+    Every row in it has an older transaction id than the horizon. It is fragile if unlogged tables have rows: a crash of
+    the server, of one backend even, empties these.
 
     Sequences are set to where they stand, so that the next number is logged: PostgreSQL logs once for 32 of
     them. Statistics are gathered and rows are frozen, so that copies begin without hint bits to set: in all
@@ -49,21 +52,21 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
             inside.run(f"VACUUM (FREEZE) {', '.join(touched or ())}")
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):  # the next CREATE DATABASE makes one
             inside.run("CHECKPOINT")
+        question = f"pg_snapshot_xmax(pg_current_snapshot())::text, exists({_UNLOGGED} and pg_relation_size(oid) > 0)"
+        horizon, fragile = inside.rows(f"select {question}")[0]
     finally:
         inside.close()
-    return int(admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
-
-
-def fragile(admin: Link, endpoint: Endpoint, name: str) -> bool:
-    """Whether a database has rows in unlogged tables: a crash of the server, of one backend even, empties these."""
-    return _asked(admin, endpoint, name, f"select exists({_UNLOGGED} and pg_relation_size(oid) > 0)")
+    return int(horizon), fragile
 
 
 def intact(admin: Link, endpoint: Endpoint, name: str) -> bool:
     """Whether the rows are still there that `seal` has counted in unlogged tables."""
-    return _asked(
-        admin, endpoint, name, f"select not exists({_UNLOGGED} and relpages > 0 and pg_relation_size(oid) = 0)"
-    )
+    inside = Link(endpoint, name, admin.quiet())
+    try:
+        lost = f"select exists({_UNLOGGED} and relpages > 0 and pg_relation_size(oid) = 0)"
+        return not inside.rows(lost)[0][0]
+    finally:
+        inside.close()
 
 
 def spoiled() -> ServerLost:
@@ -73,14 +76,6 @@ def spoiled() -> ServerLost:
         cause="PostgreSQL does so when it recovers; one process that is killed restarts all of them",
         fix="nothing: the template is made anew, and the next test starts from it",
     )
-
-
-def _asked(admin: Link, endpoint: Endpoint, name: str, question: str) -> bool:
-    inside = Link(endpoint, name, admin.quiet())
-    try:
-        return bool(inside.rows(question)[0][0])
-    finally:
-        inside.close()
 
 
 def _analyze(inside: Link, touched: Sequence[str] | None) -> None:

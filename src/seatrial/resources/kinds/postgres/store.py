@@ -227,8 +227,7 @@ class PostgresStore:
             finally:
                 roles = rollcall.made_in(oid)
             roles += self._ensure_role()
-            horizon = sealing.seal(self._admin, self._endpoint, name)
-            fragile = sealing.fragile(self._admin, self._endpoint, name)
+            horizon, fragile = sealing.seal(self._admin, self._endpoint, name)
             self._databases.rename(name, template_name(key))
             marker = Marker(what="template", key=key, horizon=horizon, since=self._upkeep.now(), roles=roles)
             self._databases.mark(template_name(key), replace(marker, fragile=fragile))
