@@ -179,6 +179,18 @@ def test_a_commit_inside_a_rollback_test_is_known(bench) -> None:
     one.undo()
 
 
+def test_a_commit_to_unlogged_tables_alone_is_one_too(bench) -> None:
+    """The log says nothing of their rows; what was rolled back has left a sequence further on, which is no commit."""
+    one = bench("create unlogged table u (id serial primary key, v text); insert into u (v) values ('seed')")
+    with one.connect(autocommit=False) as connection:
+        connection.execute("insert into u (v) values ('x')")
+        connection.rollback()
+    assert one.copy.uncommitted_only()
+    one.write("update u set v = 'y'")
+    assert not one.copy.uncommitted_only()
+    one.undo()
+
+
 def test_a_test_that_ends_every_connection_of_the_database_ours_included_is_undone(bench) -> None:
     one = bench(TABLE)
     one.undo()

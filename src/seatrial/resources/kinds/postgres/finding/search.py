@@ -244,8 +244,11 @@ class Search:
             if blocks:
                 self._compare(plan, seed, blocks)
 
-    def unlogged(self) -> tuple[str, ...]:
-        """What differs of all that the log says nothing about, for people; without what our role may not see."""
+    def unlogged(self, *, sequences: bool = True) -> tuple[str, ...]:
+        """What differs of all that the log says nothing about, for people; without what our role may not see.
+
+        Without `sequences` only what was committed: these move in transactions that are rolled back, too.
+        """
         import psycopg
 
         plan = Plan()
@@ -253,6 +256,8 @@ class Search:
             self._probe(plan)
         except (NeedsClone, psycopg.Error):  # too much was written, or a table is not what it was
             return ("unlogged tables",)
+        if not sequences:
+            plan.sequences.clear()
         return plan.tables()
 
     def _unlogged(self, plan: Plan) -> None:

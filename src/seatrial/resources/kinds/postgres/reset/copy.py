@@ -14,6 +14,7 @@ from seatrial.resources.kinds.postgres.finding.meaning import Meaning
 from seatrial.resources.kinds.postgres.finding.search import Bearings, Search
 from seatrial.resources.kinds.postgres.reset.at_once import AtOnce, Looked, declare
 from seatrial.resources.kinds.postgres.reset.client import PsycopgConnection, plain
+from seatrial.resources.kinds.postgres.reset.dead import DeadRows
 from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.shared import SharedState
 from seatrial.resources.kinds.postgres.reset.source import Below
@@ -37,11 +38,6 @@ UNDO: Mapping[str, str] = {
 }
 """Our connection to a copy: nothing is planned twice, nothing hangs."""
 
-TIDY_ROWS = 2_000
-"""Dead rows of one table that call for a VACUUM."""
-TIDY_SCHEMA = 200
-"""Undos that touched catalogs (TRUNCATE, temporary tables) which call for a VACUUM of the catalogs."""
-
 
 class PostgresCopy:
     """One copy of a template, for one worker, at one address from first test to last.
@@ -53,8 +49,6 @@ class PostgresCopy:
         self._source = source
         self._below: list[Below] = []
         self._catalog: Catalog | None = None
-        self._dead: dict[int, int] = {}
-        self._stirred = 0
         self._oid = 0
         self._began = ("-infinity", "")
         self._pending = Written()
@@ -183,8 +177,7 @@ class PostgresCopy:
         elif able.superuser:  # nobody else may read what he would have to put back
             self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
         self._pending, self._looked = Written(), None
-        self._dead.clear()
-        self._stirred = 0
+        self._dead = DeadRows()
         self._losses = source.admin.losses + source.reader.losses
         self._lost = self._link.losses
 
@@ -288,7 +281,8 @@ class PostgresCopy:
             return not self._search.committed()
         if not self._read_on(self._log):
             return True  # whatever was committed is gone with the clone that `undo` asks for
-        return not committed(self._source.reader, self._oid, self._began[1], self._log.position)
+        logged = committed(self._source.reader, self._oid, self._began[1], self._log.position)
+        return not (logged or self._search.unlogged(sequences=False))
 
     def end_idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
         """End all connections to the copy besides `own`, idle ones too: what the option `recycle` asks for."""
@@ -299,16 +293,10 @@ class PostgresCopy:
 
         Costs nothing where nothing is due.
         """
-        catalog = self._known()
-        due = [catalog.relations[oid].name for oid, rows in self._dead.items() if rows > TIDY_ROWS]
-        if self._stirred > TIDY_SCHEMA:
-            due += ["pg_class", "pg_attribute", "pg_type", "pg_depend", "pg_index", "pg_statistic", "pg_shdepend"]
-            self._stirred = 0
-        if not due:
-            return False
-        self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
-        self._dead = {oid: rows for oid, rows in self._dead.items() if rows <= TIDY_ROWS}
-        return True
+        due = self._dead.take_due(self._known())
+        if due:
+            self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
+        return bool(due)
 
     def close(self) -> None:
         """Close our connection to it."""
@@ -359,7 +347,8 @@ class PostgresCopy:
         return self._source.admin.there() and self._source.admin.losses + self._source.reader.losses == self._losses
 
     def _carry_out(self, plan: Plan, path: str, ended: tuple[Ended, ...], notes: list[str]) -> Undone:
-        self._stirred += bool(self._pending.blocks.keys() & {1259, 1249})
+        if self._pending.blocks.keys() & {1259, 1249}:
+            self._dead.stir()
         rows, read = 0, self._pending.told() if path == "log" else "every table and sequence"
         if plan:
             done = self._undo.carry_out(plan)
@@ -375,7 +364,7 @@ class PostgresCopy:
 
     def _undone_at_once(self, looked: Looked) -> Undone:
         written, self._pending = self._pending, Written()
-        self._count_dead(looked.undone)
+        self._dead.add(looked.undone)
         relations = sorted((self._known().relations[oid] for oid in looked.undone), key=lambda one: one.kind == "S")
         return Undone(
             path="log" if relations else "nothing",
@@ -384,14 +373,10 @@ class PostgresCopy:
             read=written.told(),
         )
 
-    def _count_dead(self, deleted: Mapping[int, int]) -> None:
-        for oid, count in deleted.items():
-            self._dead[oid] = self._dead.get(oid, 0) + count
-
     def _remember(self, done: Done) -> None:
         if self._log is not None:
             self._log.own(done.transaction)
-        self._count_dead(done.deleted)
+        self._dead.add(done.deleted)
         for oid, node in done.filenodes.items():
             self._bearings.nodes = {n: o for n, o in self._bearings.nodes.items() if o != oid} | {node: oid}
 
