@@ -115,15 +115,40 @@ def test_what_only_a_server_of_its_own_can_hold_is_an_error_that_says_so(pair) -
     mine.write("revoke set on parameter log_statement from public")
 
 
-def test_a_subscription_fails_the_test_that_creates_it_and_keeps_no_copy_from_being_dropped(pair) -> None:
-    mine, _ = pair
-    mine.write("create subscription made_by_a_test connection 'host=nowhere' publication p with (connect = false)")
-    with pytest.raises(IsolationError, match="pg_subscription"):
-        mine.copy.undo()
-    mine.copy.renew()
+def test_a_subscription_that_a_test_creates_takes_a_clone_and_is_gone(pair) -> None:
+    mine, other = pair
+    create = "create subscription {} connection 'host=nowhere' publication p with (connect = false)"
+    mine.write(create.format("made_here"), "insert into t values (1)")
+    other.write(create.format("made_there"))
+    mine.needs_clone()
     with mine.connect() as app:
-        assert app.execute("select count(*) from pg_subscription").fetchone() == (0,)
-    assert mine.content() == mine.before
+        assert app.execute("select subname from pg_subscription").fetchall() == [("made_there",)]
+    other.needs_clone()
+    mine.write(create.format("made_with_a_table"), "create table new (id int)")
+    mine.needs_clone()
+    with mine.connect() as app:
+        left = "select (select count(*) from pg_subscription), (select count(*) from pg_replication_origin)"
+        assert app.execute(left).fetchone() == (0, 0)
+
+
+def test_a_subscription_that_a_test_creates_and_drops_costs_that_test_a_clone_and_no_error(pair) -> None:
+    mine, _ = pair
+    mine.write(
+        "create subscription passing connection 'host=nowhere' publication p with (connect = false)",
+        "alter subscription passing set (slot_name = none)",
+        "drop subscription passing",
+    )
+    mine.needs_clone()
+
+
+def test_a_replication_origin_that_a_test_creates_is_dropped_and_that_of_another_test_stays(pair) -> None:
+    mine, other = pair
+    mine.write("select pg_replication_origin_create('made_here')")
+    other.write("select pg_replication_origin_create('made_there')")
+    assert any("made_here" in note for note in mine.undo().notes)
+    with mine.connect() as app:
+        assert app.execute("select roname from pg_replication_origin").fetchall() == [("made_there",)]
+    other.undo()
 
 
 def test_a_setting_of_the_database_that_the_template_has_is_put_back_after_the_first_test_already(pair, bench) -> None:

@@ -92,7 +92,7 @@ class PostgresCopy:
         try:
             if before.shared and shared is not None:
                 # The old database is gone, and with it whatever kept a role from being dropped.
-                shared.restore(before.shared, before.since, start)
+                shared.restore(before.shared, before.since, start, replaced=True)
         finally:
             self._take_bearings(start)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import IsolationError
+from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier, literal
 from seatrial.resources.kinds.postgres.finding.commits import Ends, ends
 
@@ -27,6 +27,9 @@ RESTORED: Mapping[str, tuple[str, ...]] = {
 """Shared catalogs whose rows are put back, with what identifies a row."""
 OF_ROLES: Mapping[str, str] = {"pg_shdescription": "where classoid = 'pg_authid'::regclass"}
 """The comments on databases are markers: ours is written again, others' are theirs."""
+GONE_WITH_DATABASE = "pg_subscription"
+"""A shared catalog whose rows belong to one database, and are dropped with it."""
+ORIGINS = "pg_replication_origin"
 OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
 """What making, marking, renaming and dropping a database writes to."""
 
@@ -69,16 +72,20 @@ class SharedState:
         """
         return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
-    def restore(self, written: Mapping[int, Iterable[int]], since: str, until: str) -> list[str]:
+    def restore(
+        self, written: Mapping[int, Iterable[int]], since: str, until: str, *, replaced: bool = False
+    ) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
 
         Args:
             written: transactions by filenode of the shared catalog, as the log says.
             since: where in the log to look for the ends of these transactions.
             until: where to stop.
+            replaced: whether the database that it was changed in is gone.
 
         Raises:
             IsolationError: it can't be put back while others use the server.
+            NeedsClone: it is gone with the database.
         """
         touched = {self._catalogs[node]: set(ids) for node, ids in written.items() if node in self._catalogs}
         touched.pop("pg_shdepend", None)
@@ -103,7 +110,9 @@ class SharedState:
                 cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
                 fix="change only databases that the test itself creates, or change it back at the end of the test",
             )
-        beyond = sorted(mine.keys() - RESTORED.keys() - {"pg_database"})
+        if GONE_WITH_DATABASE in mine and not replaced:
+            raise NeedsClone("the test has made a subscription")
+        beyond = sorted(mine.keys() - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
         if beyond:
             raise IsolationError(
                 f"the test changed what belongs to the whole server ({', '.join(beyond)})",
@@ -118,6 +127,8 @@ class SharedState:
             notes += self._databases(told.made_by(mine["pg_database"]))
         if "pg_shdescription" in mine:
             self._remark()
+        if ORIGINS in mine:
+            notes += self._origins(mine[ORIGINS])
         # Settings and memberships first: a role that owns none of them is easier to drop.
         for name in ("pg_shdescription", "pg_db_role_setting", "pg_auth_members", "pg_authid"):
             if name in mine:
@@ -176,6 +187,14 @@ class SharedState:
                 self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
                 notes.append(f'the database "{name}" that the test created was dropped')
         return notes + self._database_itself()
+
+    def _origins(self, mine: set[int]) -> list[str]:
+        """Those of subscriptions go with them."""
+        rows = self._admin.rows(f"select roname, xmin::text::bigint from {ORIGINS} where roname !~ '^pg_[0-9]+$'")
+        made = [name for name, xmin in rows if xmin in mine]
+        for name in made:
+            self._admin.run(f"select pg_replication_origin_drop({literal(name)})")
+        return [f'the replication origin "{name}" that the test created was dropped' for name in made]
 
     def _strangers(self, mine: set[int] | None) -> list[str]:
         """Databases that the test has changed, once those that it made are gone."""
