@@ -141,7 +141,7 @@ class MySQLCopy:
             changed = written
         reached = written | plan.with_children(changed)
         self._refuse_history(reached)
-        rows = undo.restore(self._link, self._name, self._baseline, reached, certain=certain) if reached else 0
+        rows = undo.restore(self._link, self._name, self._baseline, reached, certain=certain) if reached else {}
         counted = undo.restore_counters(self._link, self._name, self._baseline)
         self._advance(told)
         quiet = told is None or not (told.tables or told.statements)
@@ -149,8 +149,8 @@ class MySQLCopy:
             return Undone(path="nothing", ended=ended)
         return Undone(
             path="log" if certain else "scan",
-            tables=tuple(sorted({*(written if certain else ()), *counted})),
-            rows=rows,
+            tables=tuple(sorted({*(written if certain else ()), *rows, *counted})),
+            rows=sum(rows.values()),
             ended=ended,
             read=_in_words(told),
         )

@@ -40,8 +40,8 @@ def baseline(link: Link, database: str, plan: Blueprint) -> Baseline:
     )
 
 
-def restore(link: Link, copy: str, base: Baseline, tables: Iterable[str], *, certain: bool) -> int:
-    """Put the rows of these tables back; returns how many were written. All of it in one transaction.
+def restore(link: Link, copy: str, base: Baseline, tables: Iterable[str], *, certain: bool) -> dict[str, int]:
+    """Put the rows of these tables back; returns how many were written, by table. All of it in one transaction.
 
     Triggers are set aside meanwhile: what they would write in answer is no part of the baseline.
 
@@ -58,7 +58,8 @@ def restore(link: Link, copy: str, base: Baseline, tables: Iterable[str], *, cer
         link.run(f"DROP TRIGGER IF EXISTS {identifier(copy, one.name)}")
     try:
         with link.transaction():
-            return sum(_rows(link, copy, base, base.plan.tables[name], certain=certain) for name in sorted(names))
+            written = {name: _rows(link, copy, base, base.plan.tables[name], certain=certain) for name in sorted(names)}
+            return {name: rows for name, rows in written.items() if rows}
     finally:
         if triggers:
             remake(link, triggers, copy)
