@@ -154,6 +154,37 @@ def test_another_database_of_the_server_tells_what_initdb_had_made(databases: An
     assert found["pg_proc", "pg_catalog.pg_sleep(double precision)"].startswith("proacl was None, is [")
 
 
+def test_what_initdb_had_made_and_a_test_made_anew_is_compared_by_meaning(databases: Any) -> None:
+    watch = databases.watch(SCHEMA, reference=False, server=databases.make())
+    watch.run(
+        "drop function act cascade; drop function e; drop extension plpgsql; create extension plpgsql",
+        "create function act() returns trigger language plpgsql as 'begin return new; end'",
+        "create trigger acts before insert on base for each row execute function act()",
+        "create function e() returns event_trigger language plpgsql as 'begin end'",
+    )
+    assert watch.differences() == ()
+    watch.run("alter language plpgsql owner to pg_monitor")
+    [found] = watch.differences()
+    assert (found.kind, found.name) == ("pg_language", "plpgsql")
+    assert found.what.startswith("lanowner was "), found.what
+
+
+def test_a_table_that_an_extension_has_put_among_the_catalogs_is_one_with_rows(databases: Any) -> None:
+    watch = databases.watch(
+        "create table nodes (name text primary key, port int); insert into nodes values ('a', 1);"
+        " alter table nodes set schema pg_catalog",
+        reference=False,
+        server=databases.make(),
+    )
+    watch.run("update pg_catalog.nodes set port = port", "vacuum full pg_catalog.nodes")
+    assert watch.differences() == ()
+    watch.run("update pg_catalog.nodes set port = 2")
+    [found] = watch.differences()
+    assert (found.kind, found.name) == ("rows", "pg_catalog.nodes")
+    watch.run("drop table pg_catalog.nodes")
+    assert {("pg_class", "pg_catalog.nodes"), ("rows", "pg_catalog.nodes")} <= watch.found()
+
+
 def test_a_difference_is_told_also_where_nobody_can_tell_any_more_what_was_before(databases: Any) -> None:
     other = databases.make()
     watch = databases.watch(SCHEMA, reference=False, server=other)

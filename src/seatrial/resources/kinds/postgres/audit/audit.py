@@ -128,16 +128,19 @@ class Audit:
 
     def _catalogs(self, connection: psycopg.Connection[Any], before: Snapshot, after: Snapshot) -> Iterator[Difference]:
         for catalog in self._known:
+            was: Counter[tuple[str, str]] = Counter()
+            is_: Counter[tuple[str, str]] = Counter()  # what was made anew has gone from one half to the other
             for half in catalog.halves:
                 if before.catalogs.get(half) == after.catalogs.get(half):
                     continue
-                was = self._meaning(before, catalog, half)
-                if was is None:
+                known = self._meaning(before, catalog, half)
+                if known is None:
                     yield Difference(kind=catalog.name, name="an object", what=_UNTOLD)
                     continue
-                is_ = catalogs.meaning(connection, catalog, half)
-                for name, what in catalogs.told(was - is_, is_ - was):
-                    yield Difference(kind=catalog.name, name=name, what=what)
+                was += known
+                is_ += catalogs.meaning(connection, catalog, half)
+            for name, what in catalogs.told(was - is_, is_ - was):
+                yield Difference(kind=catalog.name, name=name, what=what)
 
     def _meaning(self, before: Snapshot, catalog: Catalog, half: Half) -> Counter[tuple[str, str]] | None:
         """What it said; None where the witness of then is no longer as it was, either."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.kinds.postgres.audit import definitions
 from seatrial.resources.kinds.postgres.audit.reading import ask
-from seatrial.resources.kinds.postgres.audit.snapshot import Half
+from seatrial.resources.kinds.postgres.audit.snapshot import FIRST_LATER, Half
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,14 +53,12 @@ VOLATILE: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that change with no change of meaning."""
 
-FIRST_LATER = 16384
-"""The first object identifier that initdb does not give (`FirstNormalObjectId` of PostgreSQL)."""
-
-_COLUMNS = """
+_COLUMNS = f"""
 select c.relname, array_agg(a.attname::text order by a.attnum), array_agg(a.atttypid::regtype::text order by a.attnum)
   from pg_class c
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
  where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind = 'r' and not c.relisshared
+   and c.oid < {FIRST_LATER} -- an extension may move tables of its own to this schema
  group by c.relname
  order by c.relname
 """

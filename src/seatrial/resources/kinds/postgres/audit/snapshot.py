@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+FIRST_LATER = 16384
+"""The first object identifier that initdb does not give (`FirstNormalObjectId` of PostgreSQL)."""
+
 Half = tuple[str, bool]
 """A system catalog's name, and whether the rows are those that initdb has made."""
 

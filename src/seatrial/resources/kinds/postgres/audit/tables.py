@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.kinds.postgres.audit.reading import ask
-from seatrial.resources.kinds.postgres.audit.snapshot import Row, Rows
+from seatrial.resources.kinds.postgres.audit.snapshot import FIRST_LATER, Row, Rows
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,13 +18,13 @@ KEPT = 1000
 AT_ONCE = 100
 """Tables that one query reads: the planner's time and memory grow faster than their number."""
 
-_TABLES = r"""
+_TABLES = rf"""
 with wanted as (
     select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'm') and c.relpersistence <> 't' and c.relispopulated
-       and n.nspname not in ('pg_catalog', 'pg_toast')
+       and (n.nspname <> 'pg_catalog' or c.oid >= {FIRST_LATER})
 ), columns as (
     select a.attrelid, string_agg(format('t.%I', a.attname), ', ' order by a.attnum) as list
       from pg_attribute a
