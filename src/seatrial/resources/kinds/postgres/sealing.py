@@ -6,12 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from seatrial.errors import ServerLost
-from seatrial.resources.kinds.postgres.connection import Link, end_others
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS, Link, end_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seatrial.resources.protocol import Endpoint
+
+LARGE = 400
+"""With more relations than that, as many as are initdb's, its statistics of the catalogs mislead the planner."""
 
 _SEQUENCES = """
 select format('select setval(%L, last_value, is_called) from %s', s.name, s.name) from (
@@ -20,11 +23,13 @@ select format('select setval(%L, last_value, is_called) from %s', s.name, s.name
 ) s
 """
 """Statements that set each sequence to where it stands. (A database need not have the language of a DO block.)"""
-_TABLES = """
+_TABLES = f"""
 select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't'
-  and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+where c.relkind in ('r', 'm', 'p') and c.relpersistence <> 't' and has_schema_privilege(n.oid, 'USAGE')
+  and (c.oid >= {FIRST_OF_USERS} or not c.relisshared
+       and (select count(*) > {LARGE} from pg_class where oid >= {FIRST_OF_USERS}))
 """
+"""Those of users, and of a large schema the catalogs. Whoever names a table must have a right to its schema."""
 _UNLOGGED = "select from pg_class where relpersistence = 'u' and relkind in ('r', 'm')"
 
 
@@ -36,8 +41,8 @@ def seal(admin: Link, endpoint: Endpoint, name: str, touched: Sequence[str] | No
 
     Sequences are set to where they stand, so that the next number is logged: PostgreSQL logs once for 32 of
     them. Statistics are gathered and rows are frozen, so that copies begin without hint bits to set: in all
-    tables, or in those of `touched` where the others are known to be at rest. Those of catalogs are initdb's:
-    to gather them anew takes 50 ms.
+    tables, or in those of `touched` where the others are known to be at rest. Those of catalogs are initdb's
+    unless the schema is large: to gather them anew takes 50 ms.
     """
     import psycopg
 
@@ -79,16 +84,19 @@ def spoiled() -> ServerLost:
 
 
 def _analyze(inside: Link, touched: Sequence[str] | None) -> None:
-    """Gather statistics of the tables of users, or of those of `touched`."""
+    """Gather statistics of all tables that need them, or of those of `touched`.
+
+    Where that fails, as many as can be: a function in an index may fail where PostgreSQL calls it (with a search path
+    of its own, since 17), and of a parent ANALYZE asks the foreign partitions, too. Nothing depends on them but plans.
+    """
     import psycopg
 
-    names = touched or [name for (name,) in inside.rows(_TABLES)]
+    names = touched or [name for (name,) in inside.rows(f"{_TABLES} and not c.relispartition")]  # a parent's come along
     if not names:
         return
     try:
         inside.run(f"ANALYZE {', '.join(names)}")
     except psycopg.Error:
-        # Of a parent it asks the foreign partitions, too; where it failed for another reason, it fails again.
-        alone = inside.rows(f"{_TABLES} and c.relkind <> 'p' and not c.relhassubclass")
-        if alone:
-            inside.run(f"ANALYZE {', '.join(name for (name,) in alone)}")
+        for (name,) in inside.rows(f"{_TABLES} and c.relkind <> 'p' and not c.relhassubclass"):
+            with contextlib.suppress(psycopg.Error):
+                inside.run(f"ANALYZE {name}")
