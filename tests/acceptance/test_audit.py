@@ -82,3 +82,38 @@ def test_the_first_test_that_asks_for_a_resource_by_name_only_is_isolated_as_all
     assert outcome.counts() == {"passed": 3}, outcome.text
     assert "after its end" not in outcome.text
     assert "db: audited after 3 tests, all of them equal" in outcome.text
+
+
+STAYS = """
+import psycopg, pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def gone_in_the_end(db_url):
+    yield
+    with psycopg.connect(db_url) as connection:
+        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
+
+def test_leaks(db):
+    db.execute("select pg_create_physical_replication_slot('held')")
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_innocent(db, attempt):
+    db.execute("select 1")
+
+def test_leaks_as_well(db):
+    db.execute("select pg_create_physical_replication_slot('held_as_well')")
+"""
+
+
+def test_what_no_undo_and_no_clone_takes_away_fails_the_test_that_left_it_and_none_of_the_others(project):
+    project.write(
+        {
+            "seatrial.toml": "[resources.db]\nkind = 'postgres'\nschema = 'schema.sql'\n",
+            "schema.sql": "create table team (id int)",
+            "test_teams.py": STAYS,
+        }
+    )
+    outcome = project.pytest(audit=True)
+    assert outcome.counts() == {"passed": 4, "error": 2}, outcome.text
+    assert "db: audited after 4 tests, 2 left a difference" in outcome.text
+    assert "ERROR at teardown of test_leaks_as_well" in outcome.text

@@ -38,6 +38,10 @@ class Audit:
         """The layer is gone: the baseline is what it was before."""
         self._baselines.pop()
 
+    def accept(self) -> None:
+        """A test was told of a difference, and the copy was replaced: what is still there is none of the next one's."""
+        self._baselines[-1] = self._auditor.baseline()
+
     def check(self, test: str, at_work: Sequence[Ended]) -> IsolationError | None:
         """What the test is to be told where the copy is not at its baseline.
 
