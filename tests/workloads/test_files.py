@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,18 +31,14 @@ LIKE_DDL = {
     "unlogged: empty a filled one": "a populated view is so no longer",
 }
 """Tests that change what the catalogs mean without a word of DDL."""
-WITHOUT_LOG = {
-    "schema_changes: settings of the database": "shared catalogs are followed in the log only",
-}
-"""What is not undone, and why; each must leave a difference, so that it is taken away here when it is mended."""
 
 
-def leave_no_trace(lab: Lab, workload: Workload, known: Mapping[str, str]) -> Tally:
-    """Each test of a file is undone, but for those that are known not to be."""
+def leave_no_trace(lab: Lab, workload: Workload) -> Tally:
+    """Each test of a file is undone."""
     tally = Tally()
     for test, back in play(lab, workload, strict=True):
         tally.add(test, back)
-        assert bool(back.differences) == (test.name in known), f"{test.name}: {back}"
+        assert not back.differences, f"{test.name}: {back}"
     if workload.name != DDL:
         assert {name for name, _ in tally.clones} <= CLONES.keys() | LIKE_DDL.keys()
     return tally
@@ -53,7 +48,7 @@ def test_every_file_leaves_no_trace_and_at_least_95_in_100_tests_that_write_are_
     """Counted: tests without DDL that wrote anything, by the path that they were undone by."""
     total = Tally()
     for workload in FILES:
-        tally = leave_no_trace(lab, workload, {})
+        tally = leave_no_trace(lab, workload)
         if workload.name != DDL:
             tally.paths["clone"] -= len(LIKE_DDL.keys() & {name for name, _ in tally.clones})
             total.paths += tally.paths
@@ -64,7 +59,7 @@ def test_every_file_leaves_no_trace_and_at_least_95_in_100_tests_that_write_are_
 
 @pytest.mark.parametrize("workload", FILES, ids=lambda workload: workload.name)
 def test_a_file_leaves_no_trace_where_only_a_scan_can_tell(machine_lab: Lab, workload: Workload) -> None:
-    tally = leave_no_trace(machine_lab, workload, WITHOUT_LOG)
+    tally = leave_no_trace(machine_lab, workload)
     assert (tally.paths["log"], tally.from_log) == (0, 0)
 
 
@@ -73,7 +68,7 @@ def test_where_the_log_is_not_read_nothing_counts_as_undone_from_it(lab: Lab, mo
     asked = store.probe
     monkeypatch.setattr(store, "probe", lambda *links: replace(asked(*links), log="switched off"))
     workload = next(one for one in FILES if one.name == "identity")
-    tally = leave_no_trace(lab, workload, WITHOUT_LOG)
+    tally = leave_no_trace(lab, workload)
     assert tally.paths["scan"] == tally.writers > 0
     assert tally.from_log == 0
 

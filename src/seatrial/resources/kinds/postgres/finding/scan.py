@@ -28,3 +28,13 @@ def moved(link: Link, sequences: Sequence[Relation], baseline: Mapping[int, tupl
     """Those of `sequences` that do not stand where they stood in the template."""
     now = sequence_states(link, list(sequences))
     return [one for one in sequences if now[one.oid] != baseline[one.oid]]
+
+
+def properties(admin: Link, database: int) -> list[tuple[object, ...]]:
+    """What a database has in the server's shared catalogs: settings, rights, limits, owner, comment."""
+    return admin.rows(
+        f"""select pg_get_userbyid(datdba)::text, datacl::text, datconnlimit, datallowconn, datistemplate,
+        shobj_description(oid, 'pg_database'),
+        array(select concat(setrole, setconfig) from pg_db_role_setting s where s.setdatabase = d.oid order by 1)::text
+        from pg_database d where oid = {database}"""
+    )

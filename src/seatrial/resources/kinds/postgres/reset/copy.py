@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.core.redact import redact
 from seatrial.errors import NeedsClone
 from seatrial.resources.kinds.postgres.connection import NOTICE, Link, literal
+from seatrial.resources.kinds.postgres.finding import scan
 from seatrial.resources.kinds.postgres.finding.catalog import describe
 from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, committed
 from seatrial.resources.kinds.postgres.finding.meaning import Meaning
@@ -106,9 +107,13 @@ class PostgresCopy:
         if self._log is not None:
             return bool(self.late_writes())
         try:
-            return bool(self._search.by_scan())
+            return self._altered() or bool(self._search.by_scan())
         except NeedsClone:
             return True
+
+    def _altered(self) -> bool:
+        """Whether the database has other settings, rights or limits: to look is the only way without the log."""
+        return scan.properties(self._source.admin, self._oid) != self._properties
 
     def push(self) -> None:
         """What is in it now, schema included, is the baseline from here on. Whoever is connected is thrown out."""
@@ -174,6 +179,7 @@ class PostgresCopy:
                 self._at_once = AtOnce(self._log, self._fence, catalog, bearings)
         if self._log is None:
             self._meaning.count(self._link)
+            self._properties = scan.properties(source.admin, self._oid)
         elif able.superuser:  # nobody else may read what he would have to put back
             self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
         self._pending, self._looked = Written(), None
@@ -196,6 +202,8 @@ class PostgresCopy:
             ended, notes, path = self._look()
             if not self._same_server():
                 raise NeedsClone("the server was restarted, or our connection to it was ended")
+            if path == "scan" and self._altered():
+                raise NeedsClone("the settings, rights or limits of the database itself were changed")
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
             written = self._pending
             undone = self._carry_out(plan, path, ended, notes)
