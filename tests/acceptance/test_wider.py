@@ -426,3 +426,54 @@ def test_a_class_scoped_fixture_of_a_function_outside_any_class_is_that_tests_ow
     assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
     assert "all of them equal to the baseline" in outcome.text
     assert "after its end" not in outcome.text
+
+
+NARROWED = """
+import pytest
+
+@pytest.fixture(scope="session")
+def first(put):
+    put("first")
+
+@pytest.fixture(scope="module")
+def stock(put, request):
+    put(f"stock {request.param}")
+    yield
+    put("by a tear-down")
+
+@pytest.fixture(scope="class")
+def inner(put, request):
+    put(f"inner {request.param}")
+
+def test_before(rows):
+    assert rows() == ["seed"]
+
+@pytest.mark.parametrize("stock, n", [(1, 1), (2, 2)], indirect=["stock"])
+def test_of_one_test_as_a_part_is_indirect(stock, n, first, rows, put):
+    assert rows() == ["first", "seed", f"stock {n}"]
+    put("of a test")
+
+@pytest.mark.parametrize("stock", [1, 2], indirect=True, scope="class")
+def test_of_class_scope_outside_any(stock, rows, put):
+    assert rows()[:2] == ["first", "seed"] and len(rows()) == 3
+    put("of a test")
+
+class TestInner:
+    @pytest.mark.parametrize("inner, n", [(1, 1), (2, 2)], indirect=["inner"])
+    def test_in_a_class(self, inner, n, rows, put):
+        assert rows() == ["first", f"inner {n}", "seed"]
+        put("of a test")
+
+def test_after(rows):
+    assert rows() == ["first", "seed"]
+"""
+
+
+@pytest.mark.parametrize("isolation", ["reset", "rollback"])
+def test_a_wider_fixture_that_gets_its_parameter_for_one_test_is_that_tests_own(shop, isolation):
+    """Pytest gives it no other where only some names are indirect: what it wrote was gone before its test began."""
+    outcome = shop("postgres", NARROWED).pytest("-p", "no:randomly", audit=True, SEATRIAL_DB_ISOLATION=isolation)
+    assert outcome.counts() == {"passed": 8}, outcome.text
+    assert "all of them equal to the baseline" in outcome.text
+    assert "after its end" not in outcome.text
+    assert "first requested while" not in outcome.text

@@ -122,23 +122,25 @@ def put_first(item: pytest.Item) -> None:
     """Let the own part of a test enclose all of its own fixtures, those that installed plugins run by themselves too.
 
     pytest-django opens its transaction in one of these: it must be over when the test is. A fixture of class scope
-    lives as long as its one test where that is in no class, and pytest-django has one that each test takes.
+    lives as long as its one test where that is in no class, and pytest-django has one that each test takes. And one of
+    any scope may be given its parameter for one test: `parametrize("stock, n", ..., indirect=["stock"])` does.
     """
     found = getattr(item, "fixturenames", None)
     asked = getattr(item, "_fixtureinfo", None)  # there is no public way to the scope of what a test asks for
     if not isinstance(found, list) or OWN_PART not in found or asked is None:
         return
 
-    in_class = item.getparent(pytest.Class) is not None
+    narrowed = getattr(getattr(item, "callspec", None), "_arg2scope", {})  # no more is there to this one
+    of_one = {"function"} if item.getparent(pytest.Class) is not None else {"function", "class"}
 
     def own(name: str) -> bool:
         definitions = asked.name2fixturedefs.get(name)
         scope = definitions[-1].scope if definitions else "function"
-        return scope == "function" or (scope == "class" and not in_class)
+        return scope in of_one or (name in narrowed and narrowed[name].value in of_one)
 
-    found.remove(OWN_PART)
-    first = next((place for place, name in enumerate(found) if own(name) and name != "request"), len(found))
-    found.insert(first, OWN_PART)
+    others = [name for name in found if name != OWN_PART]
+    wider = [name for name in others if name == "request" or not own(name)]
+    found[:] = [*wider, OWN_PART, *(name for name in others if name not in wider)]
 
 
 def names(harness: Harness, *, with_app: bool) -> dict[str, tuple[str, ...]]:
