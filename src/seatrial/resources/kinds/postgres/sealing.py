@@ -19,7 +19,8 @@ LARGE = 400
 _SEQUENCES = """
 select format('select setval(%L, last_value, is_called) from %s', s.name, s.name) from (
   select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where c.relpersistence <> 't' and case c.relkind when 'S' then has_sequence_privilege(c.oid, 'UPDATE') end
+  where c.relpersistence <> 't' and case c.relkind when 'S'
+    then has_sequence_privilege(c.oid, 'UPDATE') and has_schema_privilege(n.oid, 'USAGE') end
 ) s
 """
 """Statements that set each sequence to where it stands. (A database need not have the language of a DO block.)"""

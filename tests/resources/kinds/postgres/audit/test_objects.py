@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from seatrial.errors import IsolationError
 from seatrial.isolation.audit import leak
-from seatrial.resources.kinds.postgres.audit import catalogs
+from seatrial.resources.kinds.postgres.audit import Audit, catalogs
 
 SCHEMA = """
 create table base (id serial primary key, v text default 'x', n int check (n > 0));
@@ -194,6 +197,36 @@ def test_a_difference_is_told_also_where_nobody_can_tell_any_more_what_was_befor
     told = {(one.kind, one.name): str(one) for one in watch.differences()}
     assert told.keys() == {("pg_namespace", "information_schema"), ("pg_proc", "an object")}
     assert "is not as it was; which one can't be told" in told["pg_proc", "an object"]
+
+
+def test_an_ordinary_role_audits_what_it_may_read(databases: Any) -> None:
+    """It owns the database and most that is in it; what it may not read, or only in part, is no part of the audit."""
+    name, role = databases.make("create schema closed; create table closed.t as select 1 as id"), f"poor_{os.getpid()}"
+    with databases.connect() as admin:
+        admin.execute(f"create role {role} login password 'x'; alter database {name} owner to {role}".encode())
+    try:
+        with databases.connect(name) as admin:
+            admin.execute(b"create sequence closed.s; grant all on all tables in schema closed to public")
+            admin.execute(b"grant all on all sequences in schema closed to public")
+        mine = replace(databases.endpoint.admin, user=role, password="x", database=name)
+        with psycopg.connect(mine.url(), autocommit=True) as own:
+            own.execute(
+                "create schema own; create table own.t (id serial primary key); create table own.hidden (id int)"
+            )
+            own.execute(
+                "alter table own.hidden enable row level security; alter table own.hidden force row level security"
+            )
+            audit = Audit(lambda: psycopg.connect(mine.url()), server=databases.connect, settle=0.5)
+            baseline = audit.baseline()
+            assert audit.differences(baseline) == ()
+            assert {"closed.t", "closed.s", "own.hidden"} <= set(baseline.unseen)
+            own.execute("insert into own.t default values; create index by_id on own.t (id)")
+            found = {(one.kind, one.name) for one in audit.differences(baseline)}
+            assert {("rows", "own.t"), ("sequence", "own.t_id_seq"), ("pg_class", "own.by_id")} <= found
+    finally:
+        databases.drop()
+        with databases.connect() as admin:
+            admin.execute(f"drop role {role}".encode())
 
 
 def test_a_setting_of_the_database_is_named(fresh: Any) -> None:

@@ -59,6 +59,7 @@ select c.relname, array_agg(a.attname::text order by a.attnum), array_agg(a.attt
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
  where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind = 'r' and not c.relisshared
    and c.oid < {FIRST_LATER} -- an extension may move tables of its own to this schema
+   and has_table_privilege(c.oid, 'select') -- pg_user_mapping is for superusers
  group by c.relname
  order by c.relname
 """

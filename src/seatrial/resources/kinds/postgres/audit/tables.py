@@ -20,7 +20,9 @@ AT_ONCE = 100
 
 _TABLES = rf"""
 with wanted as (
-    select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name
+    select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name,
+           has_table_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage')
+             and not row_security_active(c.oid) as readable
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'm') and c.relpersistence <> 't' and c.relispopulated
@@ -42,7 +44,7 @@ with wanted as (
      group by i.indrelid
 )
 select w.name, case when w.relkind = 'r' then 'only ' else '' end || w.name, coalesce(c.list, ''),
-       coalesce(k.expression, ''''''), has_table_privilege(w.oid, 'select')
+       coalesce(k.expression, ''''''), w.readable
   from wanted w
   left join columns c on c.attrelid = w.oid
   left join keys k on k.indrelid = w.oid
@@ -51,7 +53,8 @@ select w.name, case when w.relkind = 'r' then 'only ' else '' end || w.name, coa
 """Every relation that has rows of its own. Virtual columns have none; toast belongs to its table."""
 
 _SEQUENCES = """
-select format('%I.%I', n.nspname, c.relname), has_sequence_privilege(c.oid, 'select')
+select format('%I.%I', n.nspname, c.relname),
+       has_sequence_privilege(c.oid, 'select') and has_schema_privilege(n.oid, 'usage')
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  where c.relkind = 'S' and c.relpersistence <> 't'
