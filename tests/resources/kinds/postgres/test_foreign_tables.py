@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
+
 UNREACHABLE = """
 create extension postgres_fdw;
 create server nowhere foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1');
@@ -13,6 +16,16 @@ create table plain (id serial, v text);
 insert into parts values (1, 'seed');
 insert into plain (v) values ('seed');
 """
+
+
+@pytest.fixture(autouse=True)
+def has_wrapper(endpoint) -> None:
+    """Not all who pack PostgreSQL pack its wrapper so that it can be loaded."""
+    with psycopg.connect(endpoint.admin.url()) as connection:
+        try:
+            connection.execute("load 'postgres_fdw'")
+        except psycopg.Error as error:
+            pytest.skip(f"this PostgreSQL has no postgres_fdw: {error}")
 
 
 def test_a_schema_may_have_a_foreign_partition_that_can_not_be_reached(bench) -> None:

@@ -220,7 +220,9 @@ def test_a_database_that_is_kept_for_ever_is_not_pushed_out_by_ten_others(opened
         store.checkout(name, name)
         store.keep(name, one, forever=not number)
     left = names(admin)
-    assert [one in left for one in kept] == [True, False, *[True] * 10]
+    assert kept[0] in left
+    # Which of them is the oldest can't be told of those of one second: a copy may have been made ahead.
+    assert [one in left for one in kept[1:]].count(False) == 1
     opened()
     assert kept[0] in names(admin)
     for one in kept:
