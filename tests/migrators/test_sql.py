@@ -161,7 +161,7 @@ def test_any_text_comes_through_a_copy_block(postgres: Bench, values: list[str |
         raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        postgres.store.build("0" * 64, "db_copy", go)
+        postgres.store.build("f" * 64, "db_copy", go)  # a key that no `Bench.build` has
     assert [value for (value,) in made] == values
 
 
