@@ -83,7 +83,7 @@ class WiderFixtures:
     ) -> Generator[None, object, object]:
         """Lay a layer of what the fixture wrote; lift it when the fixture's own tear-down is done."""
         if isinstance(request.node, pytest.Item) or fixturedef.argname in self._by_fixture:
-            return (yield)  # its own, or of class scope outside any class: it is gone with its test
+            return (yield)  # whatever its scope, it is gone with its test; `put_first` says when
         item = request._pyfuncitem  # noqa: SLF001 - a request of class scope has no public way to its test
         if fixturedef.argname.startswith(CLASS_SET_UP) and self._enclosed(item):
             self._tests.begin(item)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,19 +116,16 @@ def find(connection: psycopg.Connection[Any]) -> tuple[Catalog, ...]:
     )
 
 
-def digests(connection: psycopg.Connection[Any], catalogs: Iterable[Catalog]) -> dict[Half, str]:
+def digests(connection: psycopg.Connection[Any], catalogs: Collection[Catalog]) -> dict[Half, str]:
     """The digest of each half of each catalog. Equal ones mean equal rows; different ones mean: read the meaning."""
-    query = " union all ".join(_digest(one) for one in catalogs)
-    return {
-        half: digest
-        for name, *both in ask(connection, query)
-        for half, digest in zip(((name, True), (name, False)), both, strict=True)
-    }
+    halves = {one.name: one.halves for one in catalogs}
+    rows = ask(connection, " union all ".join(map(_digest, catalogs)))
+    return {half: digest for name, *both in rows for half, digest in zip(halves[name], both, strict=True)}
 
 
 def _digest(catalog: Catalog) -> str:
     """The query of both halves, in one reading. Without OFFSET 0 each row would be hashed twice."""
-    initial = catalog.of((catalog.name, True))
+    initial = catalog.of(catalog.halves[0])
     version = f"hash_record_extended(row({catalog.about}, t.xmin), 0)"
     each = f"case when {initial} then {version} else {_hash(catalog)} end"
     sums = (f"concat(count(*) filter (where {which}), ':', sum(hash) filter (where {which}))" for which in _HALVES)
@@ -171,7 +168,7 @@ _RAW: Mapping[str, str] = {
 
 
 def meaning(connection: psycopg.Connection[Any], catalog: Catalog, half: Half) -> Counter[tuple[str, str]]:
-    """What half a catalog says: (object, definition), temporary and toast objects left out."""
+    """What one half of a catalog says: (object, definition), temporary and toast objects left out."""
     known = definitions.KNOWN.get(catalog.name, definitions.PLAIN)
     dropped = [
         column

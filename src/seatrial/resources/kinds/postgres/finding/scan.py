@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.catalog import Relation
 
+PROPERTIES = "datname::text, pg_get_userbyid(datdba)::text, datacl::text, datconnlimit, datallowconn, datistemplate"
+"""Of a database's row in `pg_database`: its name, owner, rights and limits."""
+
 
 def filled(link: Link, tables: Sequence[Relation]) -> list[Relation]:
     """Those of `tables` that hold any row: one statement for all of them."""
@@ -31,10 +34,9 @@ def moved(link: Link, sequences: Sequence[Relation], baseline: Mapping[int, tupl
 
 
 def properties(admin: Link, database: int) -> list[tuple[object, ...]]:
-    """What a database has in the server's shared catalogs: settings, rights, limits, owner, comment."""
+    """What a database has in the server's shared catalogs: `PROPERTIES`, its comment, its settings."""
     return admin.rows(
-        f"""select pg_get_userbyid(datdba)::text, datacl::text, datconnlimit, datallowconn, datistemplate,
-        shobj_description(oid, 'pg_database'),
+        f"""select {PROPERTIES}, shobj_description(oid, 'pg_database'),
         array(select concat(setrole, setconfig) from pg_db_role_setting s where s.setdatabase = d.oid order by 1)::text
         from pg_database d where oid = {database}"""
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier, literal
 from seatrial.resources.kinds.postgres.finding.commits import Ends, ends
+from seatrial.resources.kinds.postgres.finding.scan import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -218,10 +219,7 @@ class SharedState:
         return ["what the test changed of the database itself was put back"]
 
     def _own(self) -> list[tuple[Any, ...]]:
-        return self._admin.rows(
-            f"""select datname::text, pg_get_userbyid(datdba)::text, datacl::text, datconnlimit, datallowconn,
-            datistemplate from pg_database where oid = {self._database}"""
-        )
+        return self._admin.rows(f"select {PROPERTIES} from pg_database where oid = {self._database}")
 
     def _read(self, name: str) -> Rows:
         return self._snapshot([name])[name]
