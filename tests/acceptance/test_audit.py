@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import urlsplit
+
+import psycopg
 import pytest
 
 TESTS = """
@@ -117,3 +121,33 @@ def test_what_no_undo_and_no_clone_takes_away_fails_the_test_that_left_it_and_no
     assert outcome.counts() == {"passed": 4, "error": 2}, outcome.text
     assert "db: audited after 4 tests, 2 left a difference" in outcome.text
     assert "ERROR at teardown of test_leaks_as_well" in outcome.text
+
+
+OUT_OF_SIGHT = """
+create table secrets (id serial primary key, text text);
+create table team (id int);
+select lo_create(42);
+revoke all on secrets, secrets_id_seq from current_user;
+"""
+
+
+def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(project):
+    project.write(
+        {
+            "seatrial.toml": "[resources.db]\nkind = 'postgres'\nschema = 'schema.sql'\n",
+            "schema.sql": OUT_OF_SIGHT,
+            "test_teams.py": "import pytest\n\n@pytest.mark.parametrize('n', range(4))\n"
+            "def test_one(db, n):\n    db.execute('insert into team values (1)')\n    db.commit()\n",
+        }
+    )
+    url = json.loads(project.seatrial("up", "--json").text)[0]["url"]
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("create role poor login createdb password 'x'")
+        owner.execute("create database theirs owner poor")
+    parts = urlsplit(url)
+    theirs = parts._replace(netloc=f"poor:x@{parts.hostname}:{parts.port}", path="/theirs").geturl()
+    outcome = project.pytest("-n", "2", audit=True, SEATRIAL_DB_URL=theirs)
+    assert outcome.counts() == {"passed": 4}, outcome.text
+    told = "db: the audit may not read large objects, public.secrets, public.secrets_id_seq: "
+    assert outcome.text.count(told) == 1, outcome.text
+    assert "may not read" not in project.pytest(audit=True).text

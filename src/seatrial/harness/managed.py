@@ -304,6 +304,7 @@ class Managed:
             self._sessions.invalidate()
         if self._audit is not None:
             self._audit.start()
+            self._emitter.unseen(self._audit.unseen)
 
     def _own_backends(self) -> Sequence[int]:
         return self.sessions.backends()

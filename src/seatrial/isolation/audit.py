@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError
-from seatrial.resources.protocol import Auditor, Difference, Ended
+from seatrial.resources.protocol import Auditor, Difference, Ended, Reading
 
 SHOWN = 5
 """How many differences, and how many connections, a message names one by one."""
@@ -24,7 +23,12 @@ class Audit:
     def __init__(self, resource: str, auditor: Auditor) -> None:
         self._resource = resource
         self._auditor = auditor
-        self._baselines: list[Any] = []
+        self._baselines: list[Reading] = []
+
+    @property
+    def unseen(self) -> Sequence[str]:
+        """What may not be read, and is not compared."""
+        return self._baselines[-1].unseen
 
     def start(self) -> None:
         """The copy is fresh, and has no layer on it: what is in it now is the baseline."""

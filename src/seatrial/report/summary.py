@@ -144,9 +144,10 @@ class Summary:
                 lines.append(
                     f"{name}: audited after {len(tally.audits)} tests, {found}; median {median(tally.audits):.0f} ms"
                 )
-            lines.extend(f"{name}: {note}" for note in tally.notes[:notes])
-            if len(tally.notes) > notes:
-                lines.append(f"{name}: and {len(tally.notes) - notes} more notes like these")
+            noted = list(dict.fromkeys(tally.notes))  # what each worker has noted is one
+            lines.extend(f"{name}: {note}" for note in noted[:notes])
+            if len(noted) > notes:
+                lines.append(f"{name}: and {len(noted) - notes} more notes like these")
             lines.extend(f"{name}: {kept}" for kept in tally.kept)
             said = [
                 f"{text}, against its OpenAPI description, in {_tests(tests)}"

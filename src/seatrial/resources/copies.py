@@ -278,10 +278,7 @@ class SupportsLayers(Protocol):
         ...
 
     def pop(self) -> None:
-        """Go back to the baseline before the last `push`, and restore the copy to it.
-
-        May end connections to the copy.
-        """
+        """Go back to the baseline before the last `push`, and restore the copy to it. May end connections to it."""
         ...
 
 
@@ -380,10 +377,19 @@ class Difference(Protocol):
         ...
 
 
+class Reading(Protocol):
+    """What an `Auditor` has read of a copy."""
+
+    @property
+    def unseen(self) -> Sequence[str]:
+        """What it had no right to read, and can't vouch for."""
+        ...
+
+
 class Auditor(Protocol):
     """Reads the whole of one copy, with code that the undo does not use, so that it can find mistakes of the undo."""
 
-    def baseline(self) -> Any:
+    def baseline(self) -> Reading:
         """Read everything that is in the copy now. `differences` compares with this later."""
         ...
 

@@ -59,6 +59,8 @@ class Snapshot:
     values: Mapping[tuple[str, str], str]
     """Everything that is not rows, such as definitions and counters, by kind and name."""
     tables: Mapping[str, Rows]
+    unseen: tuple[str, ...] = ()
+    """Nothing: whoever reads these may read all of it, or fails."""
 
 
 def differences(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:

@@ -57,6 +57,8 @@ class Snapshot:
 
     values: Mapping[tuple[str, str], Mapping[str, str]]
     """What is told of each thing, by kind and name."""
+    unseen: tuple[str, ...] = ()
+    """Nothing: whoever reads a bucket may read all of it, or fails."""
 
 
 class Audit:

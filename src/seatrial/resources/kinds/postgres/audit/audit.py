@@ -123,7 +123,7 @@ class Audit:
             values=sequences | surroundings.around(connection, self._roles) | left,
             catalogs=held,
             meaning=self._meanings(connection, known, held) if whole else {},
-            unseen=(*unseen, *(table.name for table in found if not table.readable)),
+            unseen=tuple(sorted([*unseen, *(table.name for table in found if not table.readable)])),
         )
 
     def _catalogs(self, connection: psycopg.Connection[Any], before: Snapshot, after: Snapshot) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.kinds.postgres.audit.reading import ask
@@ -26,7 +26,8 @@ with wanted as (
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'm') and c.relpersistence <> 't' and c.relispopulated
-       and (n.nspname <> 'pg_catalog' or c.oid >= {FIRST_LATER})
+       and (c.oid >= {FIRST_LATER} -- of initdb: what the information schema has for all
+            or n.nspname <> 'pg_catalog' and has_table_privilege(c.oid, 'select'))
 ), columns as (
     select a.attrelid, string_agg(format('t.%I', a.attname), ', ' order by a.attnum) as list
       from pg_attribute a
@@ -103,14 +104,23 @@ LARGE_OBJECTS = (
 
 def find(connection: psycopg.Connection[Any]) -> tuple[Table, ...]:
     """Every table that can hold rows, large objects included."""
-    sources = [table.source for table in LARGE_OBJECTS]
-    rights = "select name, has_table_privilege(name, 'select') from unnest(%(sources)s::text[]) name"
-    allowed = dict(ask(connection, rights, {"sources": sources}))
     found = [
         Table(name=name, source=source, columns=columns, key=key, readable=readable)
         for name, source, columns, key, readable in ask(connection, _TABLES)
     ]
-    return *found, *(table for table in LARGE_OBJECTS if allowed[table.source])
+    return *found, *_large_objects(connection)
+
+
+def _large_objects(connection: psycopg.Connection[Any]) -> list[Table]:
+    """Everybody may read whose they are. Where there are none, nothing of them is out of sight."""
+    sources = [table.source for table in LARGE_OBJECTS]
+    question = """
+        select name, has_table_privilege(name, 'select')
+          from unnest(%(sources)s::text[]) name
+         where has_table_privilege(name, 'select') or exists (select from pg_largeobject_metadata)
+    """
+    readable = dict(ask(connection, question, {"sources": sources}))
+    return [replace(table, readable=readable[table.source]) for table in LARGE_OBJECTS if table.source in readable]
 
 
 def digests(connection: psycopg.Connection[Any], tables: Sequence[Table]) -> dict[str, Rows]:
