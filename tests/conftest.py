@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +108,8 @@ def end_servers(store: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def clean_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment with a cache of its own, short idle times, and nothing of the run that we are in."""
+def clean_environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment with a cache of its own, whose servers end with it, and nothing of the run that we are in."""
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -118,11 +118,12 @@ def clean_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         if name not in ("CI", "BUILD_NUMBER")
     }
     environ["SEATRIAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    environ["SEATRIAL_IDLE"] = "1"
+    environ["SEATRIAL_IDLE"] = "15"  # the next test finds the server of the last
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     environ["PYTEST_PLUGINS"] = ",".join(PLUGINS)
     environ["COLUMNS"] = "160"
-    return environ
+    yield environ
+    end_servers(Path(environ["SEATRIAL_CACHE"]))
 
 
 @pytest.fixture

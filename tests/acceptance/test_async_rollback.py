@@ -187,7 +187,15 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize(("run", "driver"), [*((run, "asyncpg") for run in RUNS), ("pytest-asyncio", "psycopg")])
+@pytest.mark.parametrize(
+    ("run", "driver"),
+    [
+        ("pytest-asyncio", "asyncpg"),
+        ("pytest-asyncio", "psycopg"),
+        ("anyio", "asyncpg"),  # uvloop's as well
+        pytest.param("pytest-asyncio on uvloop", "asyncpg", marks=pytest.mark.nightly),
+    ],
+)
 def test_every_runner_and_loop(project, run, driver):
     files, plugin, classes = RUNS[run]
     configuration = PROJECT["pyproject.toml"].replace("DRIVER", driver)

@@ -131,7 +131,9 @@ revoke all on secrets, secrets_id_seq from current_user;
 """
 
 
-def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(project):
+@pytest.fixture
+def hidden(project):
+    """A project where the owner may not read all that is his."""
     project.write(
         {
             "seatrial.toml": "[resources.db]\nkind = 'postgres'\nschema = 'schema.sql'\n",
@@ -140,14 +142,19 @@ def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(p
             "def test_one(db, n):\n    db.execute('insert into team values (1)')\n    db.commit()\n",
         }
     )
-    url = json.loads(project.seatrial("up", "--json").text)[0]["url"]
+    yield project
+    project.seatrial("down")
+
+
+def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(hidden):
+    url = json.loads(hidden.seatrial("up", "--json").text)[0]["url"]
     with psycopg.connect(url, autocommit=True) as owner:
-        owner.execute("create role poor login createdb password 'x'")
-        owner.execute("create database theirs owner poor")
+        owner.execute("create role short_sighted login createdb password 'x'")
+        owner.execute("create database theirs owner short_sighted")
     parts = urlsplit(url)
-    theirs = parts._replace(netloc=f"poor:x@{parts.hostname}:{parts.port}", path="/theirs").geturl()
-    outcome = project.pytest("-n", "2", audit=True, SEATRIAL_DB_URL=theirs)
+    theirs = parts._replace(netloc=f"short_sighted:x@{parts.hostname}:{parts.port}", path="/theirs").geturl()
+    outcome = hidden.pytest("-n", "2", audit=True, SEATRIAL_DB_URL=theirs)
     assert outcome.counts() == {"passed": 4}, outcome.text
     told = "db: the audit may not read large objects, public.secrets, public.secrets_id_seq: "
     assert outcome.text.count(told) == 1, outcome.text
-    assert "may not read" not in project.pytest(audit=True).text
+    assert "may not read" not in hidden.pytest(audit=True).text

@@ -45,7 +45,7 @@ def passes(process):
     [
         pytest.param(["-p", "pytest_randomly"], id="reset-in-random-order"),
         pytest.param(["--seatrial-set", "db.isolation=rollback"], id="rollback"),
-        pytest.param(["--seatrial-set", "db.isolation=clone"], id="clone"),
+        pytest.param(["--seatrial-set", "db.isolation=clone"], id="clone", marks=pytest.mark.nightly),
     ],
 )
 def test_the_suite_passes_in_each_isolation(checkout, clean_environ, arguments):

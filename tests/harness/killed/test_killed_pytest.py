@@ -24,7 +24,8 @@ REAL = [(victim, number) for victim in ("pytest", "worker") for number in SIGNAL
     ("victim", "number"), [pytest.param(*one, marks=() if one in BY_DAY else pytest.mark.nightly) for one in REAL]
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
-def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, victim, number):
+def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, tmp_path, victim, number):
+    project.environ.update(SEATRIAL_CACHE=str(tmp_path / "cache"), SEATRIAL_IDLE="1")
     project.write(
         {
             "seatrial.toml": '[resources.db]\nkind = "postgres"\nschema = "schema.sql"\n',
