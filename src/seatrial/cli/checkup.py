@@ -33,8 +33,8 @@ _LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "A sequence with CACHE > 1 goes on counting in the pooled connections of other processes": _POSTGRES,
         "After a test whose database was replaced by a clone, other processes must open new connections": (),
         "The order of rows without ORDER BY may change after rows were restored": (*_POSTGRES, *_MYSQL, "sqlite"),
-        "Roles and settings of the database are only restored if the write-ahead log can be read; a test that changes "
-        "tablespaces fails": _POSTGRES,
+        "Roles are only restored where a superuser reads the write-ahead log, and its wal_level is not minimal; a test "
+        "that changes tablespaces fails": _POSTGRES,
         "ALTER SYSTEM goes unnoticed": _POSTGRES,
         "A late write on another connection that lands within the next test looks like that test's": (),
     }

@@ -263,9 +263,10 @@ class SeatrialPlugin:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """What it took to bring the tests back to the baseline."""
         lines = [*self.summary.lines(), *self.setups.lines()]
-        if config.option.seatrial_explain:
+        explained = config.option.seatrial_explain
+        if explained:
             lines = [*self.explain.lines, *lines]
-        if (lines and config.option.verbose >= 0) or self.summary.notable():
+        if (lines and (explained or config.option.verbose >= 0)) or self.summary.notable():
             terminalreporter.section("seatrial", sep="-")
             for line in lines:
                 terminalreporter.line(line)

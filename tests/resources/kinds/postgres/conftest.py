@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import itertools
 import os
@@ -236,5 +237,26 @@ def bench(store: PostgresStore) -> Iterator[Callable[[str], Bench]]:
 @pytest.fixture
 def embedded_store(embedded: Endpoint, spec: ServerSpec) -> Iterator[PostgresStore]:
     store = Postgres().open(embedded, spec)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def reads(embedded, spec) -> Iterator[PostgresStore]:
+    """A store of a role that may read the log and play a replica, and is no superuser."""
+    role = f"reads_{os.getpid()}_{next(NUMBERS)}"
+    with psycopg.connect(embedded.admin.url(), autocommit=True) as admin:
+        admin.execute(f"create role {role} login createdb password 'x'")
+        admin.execute(f"grant pg_read_server_files to {role}")
+        admin.execute(f"grant set on parameter session_replication_role to {role}")
+    us = dataclasses.replace(embedded.admin, user=role, password="x")
+    theirs = dataclasses.replace(embedded, owned=False, admin=us)
+    first = Postgres().open(theirs, spec)
+    first.close()
+    with psycopg.connect(
+        dataclasses.replace(embedded.admin, database=first._reader.database).url(), autocommit=True
+    ) as admin:
+        admin.execute("create extension if not exists pg_walinspect")
+    store = Postgres().open(theirs, spec)
     yield store
     store.close()

@@ -75,27 +75,6 @@ def poor(lesser, benches_on) -> Iterator[Callable[[str], object]]:
         yield make
 
 
-@pytest.fixture
-def reads(embedded, spec) -> Iterator[PostgresStore]:
-    """A store of a role that may read the log and play a replica, and is no superuser."""
-    role = f"reads_{os.getpid()}_{next(NUMBERS)}"
-    with psycopg.connect(embedded.admin.url(), autocommit=True) as admin:
-        admin.execute(f"create role {role} login createdb password 'x'")
-        admin.execute(f"grant pg_read_server_files to {role}")
-        admin.execute(f"grant set on parameter session_replication_role to {role}")
-    us = dataclasses.replace(embedded.admin, user=role, password="x")
-    theirs = dataclasses.replace(embedded, owned=False, admin=us)
-    first = Postgres().open(theirs, spec)
-    first.close()
-    with psycopg.connect(
-        dataclasses.replace(embedded.admin, database=first._reader.database).url(), autocommit=True
-    ) as admin:
-        admin.execute("create extension if not exists pg_walinspect")
-    store = Postgres().open(theirs, spec)
-    yield store
-    store.close()
-
-
 def back(one) -> str:
     """Back to the baseline, one way or the other: which one."""
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import psycopg
 import pytest
 
 from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.reset import shared
 from seatrial.resources.kinds.postgres.reset.shared import SharedState
 
@@ -226,3 +228,14 @@ def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair,
     monkeypatch.setattr(SharedState, "_read", late)
     mine.undo()
     assert roles(mine) == before
+
+
+def test_where_only_a_scan_can_tell_a_subscription_takes_a_clone_and_is_gone(old, spec, bench_on) -> None:
+    with contextlib.closing(Postgres().open(old, spec)) as store:
+        one = bench_on(store, TABLE)
+        for _ in range(2):
+            one.write("create subscription passing connection 'host=nowhere' publication p with (connect = false)")
+            assert "subscriptions" in one.needs_clone().what
+            with one.connect() as app:
+                assert app.execute("select count(*) from pg_subscription").fetchone() == (0,)
+        store.drop(one.name)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 class Abilities:
     """What our role may do on this server; a reason where it may not, empty where it may."""
 
-    superuser: bool
     log: str
     """Why the log can't be read."""
     replica: str
@@ -31,6 +30,8 @@ class Abilities:
     """Whether our role is told what every connection does."""
     flushes: bool
     """Whether a function can flush the log, for a reader of it."""
+    homes: bool
+    """Whether the log tells in which database a transaction ran, and we may put back what it changed of the server."""
     near: bool
     """Whether the connection that undoes can read the log itself, by a function of its own that nobody notices."""
     log_name: str = "write-ahead log"
@@ -47,19 +48,19 @@ class Abilities:
 
 def probe(admin: Link, reader: Link) -> Abilities:
     """Ask the server. `reader` is a connection to a database of ours, where pg_walinspect may be created."""
-    superuser, prepared, tracked, logical = admin.rows(
+    superuser, prepared, tracked, level = admin.rows(
         "select current_setting('is_superuser') = 'on', current_setting('max_prepared_transactions')::int > 0, "
-        "current_setting('track_activities') = 'on', current_setting('wal_level') = 'logical'"
+        "current_setting('track_activities') = 'on', current_setting('wal_level')"
     )[0]
     log = _log(reader)
     return Abilities(
-        superuser=superuser,
         log=log,
         replica=_replica(admin),
         prepared=prepared,
-        slots=superuser and logical,
+        slots=superuser and level == "logical",
         sees=superuser and tracked,
         flushes=reader.version >= FIRST_WITH_FLUSH,
+        homes=superuser and level != "minimal",
         near=superuser and not log and reader.version >= FIRST_WITH_QUIET and _near(reader),
     )
 

@@ -43,6 +43,8 @@ SETTINGS: Mapping[str, str] = {
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "array_nulls": "on",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "extra_float_digits": "1",

@@ -125,6 +125,7 @@ class Written:
         for filenode, transactions in other.shared.items():
             self.shared.setdefault(filenode, set()).update(transactions)
         self.since = self.since or other.since
+        self.until = other.until or self.until
         self.bytes += other.bytes
 
     def told(self) -> str:

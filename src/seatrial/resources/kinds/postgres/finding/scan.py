@@ -34,9 +34,10 @@ def moved(link: Link, sequences: Sequence[Relation], baseline: Mapping[int, tupl
 
 
 def properties(admin: Link, database: int) -> list[tuple[object, ...]]:
-    """What a database has in the server's shared catalogs: `PROPERTIES`, its comment, its settings."""
+    """What a database has in the server's shared catalogs: `PROPERTIES`, its comment, settings and subscriptions."""
     return admin.rows(
         f"""select {PROPERTIES}, shobj_description(oid, 'pg_database'),
-        array(select concat(setrole, setconfig) from pg_db_role_setting s where s.setdatabase = d.oid order by 1)::text
+        array(select concat(setrole, setconfig) from pg_db_role_setting s where s.setdatabase = d.oid order by 1)::text,
+        array(select concat(subname, subenabled) from pg_subscription s where s.subdbid = d.oid order by 1)::text
         from pg_database d where oid = {database}"""
     )

@@ -89,11 +89,12 @@ class PostgresCopy:
             source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
         before, shared = self._pending, self._shared
+        told = shared.ends(before) if shared is not None else None  # now: a clone has the server throw its log away
         self._oid = source.clone(shared.entangled(before.shared) if shared is not None else bool(before.shared))
         try:
-            if before.shared and shared is not None:
+            if shared is not None:
                 # The old database is gone, and with it whatever kept a role from being dropped.
-                shared.restore(before.shared, before.since, start, replaced=True)
+                shared.restore(before, told, replaced=True)
         finally:
             self._take_bearings(start)
 
@@ -112,8 +113,9 @@ class PostgresCopy:
             return True
 
     def _altered(self) -> bool:
-        """Whether the database has other settings, rights or limits: to look is the only way without the log."""
-        return scan.properties(self._source.admin, self._oid) != self._properties
+        """Whether the database has other settings, rights or limits, where nobody knows whose these are."""
+        unsure = self._log is None or (self._shared is None and self._pending.shared)
+        return bool(unsure) and scan.properties(self._source.admin, self._oid) != self._properties
 
     def push(self) -> None:
         """What is in it now, schema included, is the baseline from here on. Whoever is connected is thrown out."""
@@ -179,9 +181,10 @@ class PostgresCopy:
                 self._at_once = AtOnce(self._log, self._fence, catalog, bearings)
         if self._log is None:
             self._meaning.count(self._link)
-            self._properties = scan.properties(source.admin, self._oid)
-        elif able.superuser:  # nobody else may read what he would have to put back
+        if self._log is not None and able.homes:
             self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
+        else:
+            self._properties = scan.properties(source.admin, self._oid)
         self._pending, self._looked = Written(), None
         self._dead = DeadRows()
         self._losses = source.admin.losses + source.reader.losses
@@ -202,13 +205,13 @@ class PostgresCopy:
             ended, notes, path = self._look()
             if not self._same_server():
                 raise NeedsClone("the server was restarted, or our connection to it was ended")
-            if path == "scan" and self._altered():
-                raise NeedsClone("the settings, rights or limits of the database itself were changed")
+            if self._altered():
+                raise NeedsClone("the settings, rights, limits or subscriptions of the database itself were changed")
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
             written = self._pending
             undone = self._carry_out(plan, path, ended, notes)
-            if written.shared and self._shared is not None and self._log is not None:
-                notes = self._shared.restore(written.shared, written.since, self._log.position)
+            if written.shared and self._shared is not None:
+                notes = self._shared.restore(written, self._shared.ends(written))
                 undone = replace(undone, notes=(*undone.notes, *notes))
         except psycopg.Error as error:
             self._pending.add(replace(written, blocks={}))  # a clone undoes the rest, and not the server's own state

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from seatrial.resources.kinds.postgres.connection import Link
+    from seatrial.resources.kinds.postgres.finding.log import Written
 
 RESTORED: Mapping[str, tuple[str, ...]] = {
     "pg_authid": ("oid",),
@@ -73,26 +74,34 @@ class SharedState:
         """
         return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
-    def restore(
-        self, written: Mapping[int, Iterable[int]], since: str, until: str, *, replaced: bool = False
-    ) -> list[str]:
+    def ends(self, written: Written) -> Ends | None:
+        """How the transactions ended that wrote to shared catalogs; None where the server has that no more."""
+        import psycopg
+
+        if not self._touched(written):
+            return Ends(homes={}, created={})
+        try:
+            return ends(self._reader, written.since, written.until)
+        except psycopg.Error:
+            return None
+
+    def restore(self, written: Written, told: Ends | None, *, replaced: bool = False) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
 
         Args:
-            written: transactions by filenode of the shared catalog, as the log says.
-            since: where in the log to look for the ends of these transactions.
-            until: where to stop.
+            written: what the log says.
+            told: what `ends` said of it.
             replaced: whether the database that it was changed in is gone.
 
         Raises:
             IsolationError: it can't be put back while others use the server.
             NeedsClone: it is gone with the database.
         """
-        touched = {self._catalogs[node]: set(ids) for node, ids in written.items() if node in self._catalogs}
-        touched.pop("pg_shdepend", None)
+        touched = self._touched(written)
         if not touched:
             return []
-        told = ends(self._reader, since, until)
+        if told is None:
+            return self._unknown(touched, replaced=replaced)
         ours = told.of(self._database)
         mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
         notes: list[str] = []
@@ -121,6 +130,23 @@ class SharedState:
                 fix="give this test a server of its own: a resource with another `version` or `at`, used by it alone",
             )
         return notes
+
+    def _touched(self, written: Written) -> dict[str, set[int]]:
+        touched = {self._catalogs[node]: set(ids) for node, ids in written.shared.items() if node in self._catalogs}
+        touched.pop("pg_shdepend", None)
+        return touched
+
+    def _unknown(self, touched: Collection[str], *, replaced: bool) -> list[str]:
+        if not replaced:
+            raise NeedsClone("the server has thrown away the part of its log that tells who changed a role or setting")
+        beyond = sorted(set(touched) - set(OF_DATABASES))
+        if beyond:
+            raise IsolationError(
+                f"roles or their settings were changed during the test ({', '.join(beyond)}), and not put back",
+                cause="the server has thrown away the part of its log that tells who changed them",
+                fix="ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT pg_reload_conf();",
+            )
+        return []
 
     def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]], told: Ends) -> list[str]:
         notes: list[str] = []

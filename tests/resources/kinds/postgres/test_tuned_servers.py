@@ -1,0 +1,104 @@
+"""Servers that somebody else has tuned, and roles with some rights: a test is undone on them as on ours."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+import pytest
+
+from seatrial.errors import IsolationError
+from seatrial.resources.kinds.postgres import Postgres
+
+WRITTEN_BY_ITSELF = (
+    "array_nulls=off", "backslash_quote=on", "bytea_output=escape", "datestyle=German", "extra_float_digits=-10",
+    "intervalstyle=sql_standard", "quote_all_identifiers=on", "standard_conforming_strings=off",
+    "timezone=Asia/Kolkata", "transform_null_equals=on", "track_commit_timestamp=on", "wal_log_hints=on",
+    "synchronous_commit=off", "default_transaction_isolation=serializable", "full_page_writes=off",
+)  # fmt: skip
+VALUES = """
+create table t (id int primary key, f float8, r real, i interval, b bytea, names text[], numbers int[], m money,
+  at timestamptz, day date, j jsonb, p point, of_table regclass);
+insert into t values
+ (1, 0.1::float8 + 0.2, 1.1::real / 3, interval '-3 days 04:05:06.789', decode('00ff27', 'hex'), array['a', null, 'NULL', ''],
+  array[1, null], 1234.56, timestamptz '20240331T023000+0530', date '20240304', '{"a": 1.10}', '(0.1,0.3)', 't'),
+ (2, 'nan', 'infinity', interval '1 year -00:00:01', '', '{}', '{}', -0.01, '-infinity', 'infinity', 'null', '(1e300,-1e-300)', null);
+"""
+BYTES = """
+select string_agg(concat_ws(' ', id, float8send(f), float4send(r), interval_send(i), b, array_send(names),
+  array_send(numbers), cash_send(m), timestamptz_send(at), date_send(day), j, point_send(p), of_table::oid), ' | ' order by id)
+from t
+"""
+
+
+def bytes_of(one) -> str:
+    with one.connect() as app:
+        app.execute("set bytea_output = hex")
+        return app.execute(BYTES).fetchone()[0]
+
+
+def test_a_server_that_writes_values_in_a_way_of_its_own_has_each_seed_row_back_to_the_bit(
+    spec, another_server, bench_on
+) -> None:
+    with another_server(*WRITTEN_BY_ITSELF) as endpoint, contextlib.closing(Postgres().open(endpoint, spec)) as store:
+        one = bench_on(store, VALUES)
+        before = bytes_of(one)
+        for statement in ("update t set id = id + 10", "delete from t", "truncate t", "cluster t using t_pkey"):
+            one.write(statement)
+            assert one.undo().path == "log", statement
+            assert bytes_of(one) == before, statement
+        store.drop(one.name)
+
+
+def test_a_server_that_logs_as_little_as_it_can_tells_enough(spec, another_server, bench_on) -> None:
+    """What goes to a file of the same transaction is not in its log, nor in which database a transaction ran."""
+    little = ("wal_level=minimal", "max_wal_senders=0", "wal_skip_threshold=0")
+    schema = (
+        "create table t (id serial primary key, v text); insert into t (v) select 'seed' from generate_series(1, 500)"
+    )
+    with another_server(*little) as endpoint, contextlib.closing(Postgres().open(endpoint, spec)) as store:
+        one = bench_on(store, schema + "; create materialized view m as select count(*) from t")
+        one.undo()
+        for statement in (
+            "truncate t restart identity; insert into t (v) select 'x' from generate_series(1, 100)",
+            "truncate t; insert into t (v) values ('x'); truncate t; insert into t (v) values ('y')",
+            "delete from t where id > 400; refresh materialized view m",
+            "cluster t using t_pkey; update t set v = 'x' where id < 10",
+            "create table passing as select * from t; drop table passing; insert into t (v) values ('x')",
+        ):
+            one.write(statement)
+            assert one.undo().path == "log", statement
+        one.write(f"alter database \"{one.name}\" set work_mem = '1MB'")
+        assert "settings" in one.needs_clone().what
+        store.drop(one.name)
+
+
+def test_a_role_that_may_read_the_log_and_is_no_superuser_has_its_databases_settings_back(reads, bench_on) -> None:
+    one = bench_on(reads, "create table t (id int)")
+    for statement in ("alter database {} set work_mem = '1MB'", "grant create on database {} to public"):
+        one.write("insert into t values (1)", statement.format(one.name))
+        assert "settings" in one.needs_clone().what
+        one.write("insert into t values (1)")
+        assert one.undo().path == "log"
+    reads.drop(one.name)
+
+
+def test_where_the_log_is_gone_that_tells_who_changed_a_role_the_test_is_told(spec, another_server, bench_on) -> None:
+    with (
+        another_server("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB") as endpoint,
+        contextlib.closing(Postgres().open(endpoint, spec)) as store,
+        psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
+    ):
+        one = bench_on(store, "create table t (id int)")
+        one.undo()
+        one.write("create role of_the_test", "alter table t add column more int")
+        with pytest.raises(Exception, match="the schema was changed"):
+            one.copy.undo()
+        for _ in range(4):
+            admin.execute("select pg_switch_wal()")
+            admin.execute("checkpoint")
+        with pytest.raises(IsolationError, match=r"roles or their settings .*\(pg_authid\), and not put back"):
+            one.copy.renew()
+        one.write("insert into t values (1)")
+        assert one.undo().path == "log"
+        store.drop(one.name)
