@@ -82,7 +82,7 @@ def test_the_first_test_that_asks_for_a_resource_by_name_only_is_isolated_as_all
             "test_teams.py": BY_NAME,
         }
     )
-    outcome = project.pytest("--seatrial-explain", audit=True)
+    outcome = project.pytest("-q", "--seatrial-explain", audit=True)
     assert outcome.counts() == {"passed": 3}, outcome.text
     assert "after its end" not in outcome.text
     assert "db: audited after 3 tests, all of them equal" in outcome.text
