@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
 
 import psycopg
 import pytest
 
-from seatrial.errors import IsolationError
+from seatrial.core import wait
+from seatrial.errors import IsolationError, ProviderError
 from seatrial.resources.kinds.postgres import Postgres
+from seatrial.resources.kinds.postgres.program import PostgresProgram
+from seatrial.resources.protocol import Endpoint
 
 WRITTEN_BY_ITSELF = (
     "array_nulls=off", "backslash_quote=on", "bytea_output=escape", "datestyle=German", "extra_float_digits=-10",
@@ -102,3 +110,50 @@ def test_where_the_log_is_gone_that_tells_who_changed_a_role_the_test_is_told(sp
         one.write("insert into t values (1)")
         assert one.undo().path == "log"
         store.drop(one.name)
+
+
+@pytest.fixture
+def pooler(embedded, tmp_path):
+    """Starts PgBouncer in front of a server, as one has it for transactions; gives its port."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("PgBouncer is not here (Debian: pgbouncer)")
+    ended = contextlib.ExitStack()
+
+    def start(more: str = "") -> int:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        admin = embedded.admin
+        settings = tmp_path / f"{port}.ini"
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={admin.port} user={admin.user} password={admin.password}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            f"pool_mode = transaction\n{more}\n"
+        )
+        # It refuses to run as root.
+        unprivileged = ["unshare", "--user", "--map-user=65534", "--map-group=65534"] if os.geteuid() == 0 else []
+        process = subprocess.Popen([*unprivileged, program, "-q", str(settings)], stderr=subprocess.DEVNULL)
+        ended.callback(process.wait)
+        ended.callback(process.kill)
+        assert wait.until(lambda: PostgresProgram().answers(at(embedded, port)), timeout=60)
+        return port
+
+    yield start
+    ended.close()
+
+
+def at(endpoint: Endpoint, port: int) -> Endpoint:
+    return dataclasses.replace(
+        endpoint, owned=False, socket_folder=None, admin=dataclasses.replace(endpoint.admin, port=port)
+    )
+
+
+@pytest.mark.parametrize(
+    "more", ["", "ignore_startup_parameters = options"], ids=["as-it-comes", "that-ignores-options"]
+)
+def test_a_pooler_in_the_place_of_the_server_is_refused_and_named(embedded, pooler, more) -> None:
+    with pytest.raises(ProviderError) as caught:
+        PostgresProgram().asked_version(at(embedded, pooler(more)))
+    assert "a connection pooler, such as PgBouncer, answers" in caught.value.what
+    assert PostgresProgram().asked_version(at(embedded, embedded.admin.port)) == embedded.version

@@ -54,6 +54,10 @@ _TUNING: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",
 }
+SESSION = "seatrial.session"
+"""A setting that a session of PostgreSQL is given with its first message, whatever its name."""
+POOLED = "unsupported startup parameter"
+"""PgBouncer's words for that message; where it is told to ignore what it does not know, the setting is missing."""
 _VERSION = r"\d+(?:\.\d+|beta\d+|rc\d+|devel)?"
 _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 
@@ -179,18 +183,33 @@ class PostgresProgram:
         """The version that a running server tells.
 
         Raises:
-            ProviderError: it can't be reached, or refuses us; in its own words.
+            ProviderError: it can't be reached, or refuses us; in its own words. Or it is no server, but a pooler.
         """
         psycopg = _psycopg()
         try:
-            with _connect(endpoint) as connection:
-                row = connection.execute("show server_version").fetchone()
+            with _connect(endpoint, f"-c {SESSION}=ours") as connection:
+                row = connection.execute(
+                    f"select current_setting('server_version'), current_setting('{SESSION}')"
+                ).fetchone()
+        except psycopg.errors.UndefinedObject:
+            raise _pooled(endpoint) from None
         except psycopg.Error as error:
+            if POOLED in str(error):
+                raise _pooled(endpoint) from None
             raise not_accepted(endpoint, error) from None
         return _version(str(row[0])) if row else ""
 
 
-def _connect(endpoint: Endpoint) -> psycopg.Connection[tuple[object, ...]]:
+def _pooled(endpoint: Endpoint) -> ProviderError:
+    admin = endpoint.admin
+    return ProviderError(
+        f"a connection pooler, such as PgBouncer, answers at {admin.host}:{admin.port}",
+        cause="sessions of a server have settings and locks of their own, and the pooler drops them",
+        fix="write the address of PostgreSQL itself in `url`",
+    )
+
+
+def _connect(endpoint: Endpoint, options: str | None = None) -> psycopg.Connection[tuple[object, ...]]:
     admin = endpoint.admin
     connection: psycopg.Connection[tuple[object, ...]] = _psycopg().connect(
         host=str(endpoint.socket_folder) if endpoint.socket_folder else admin.host,
@@ -199,6 +218,7 @@ def _connect(endpoint: Endpoint) -> psycopg.Connection[tuple[object, ...]]:
         password=admin.password,
         dbname=admin.database,
         application_name="seatrial",
+        options=options,
         connect_timeout=10,
         autocommit=True,
     )
