@@ -205,6 +205,7 @@ def _is_full(error: Exception) -> bool:
 def connect(endpoint: Endpoint, database: str = "", *, timeout: float = 10) -> pymysql.Connection[Any]:
     """A connection of ours, through the server's socket where it is on this machine. Raises the driver's errors."""
     admin = endpoint.admin
+    found = _socket(endpoint, timeout)  # first: where nobody listens yet, a connection is not worth its preparation
     connection: pymysql.Connection[Any] = library().connect(
         host=admin.host,
         port=admin.port,
@@ -216,7 +217,7 @@ def connect(endpoint: Endpoint, database: str = "", *, timeout: float = 10) -> p
         connect_timeout=timeout,
         defer_connect=True,
     )
-    connection.connect(_socket(endpoint, timeout))
+    connection.connect(found)
     return connection
 
 
