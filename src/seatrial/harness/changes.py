@@ -44,6 +44,11 @@ def patches_of(addresses: Mapping[str, Address], pools: Pools, detours: Detours,
 
         return [stale_asyncpg(pools), LedAsyncpg(detours)]
 
+    def pymysql() -> list[Patch]:
+        from seatrial.patches.certificates import read_once
+
+        return [read_once()]
+
     def django() -> list[Patch]:
         from seatrial.patches.django.connections import reconnecting
         from seatrial.patches.django.databases import creation, databases
@@ -60,6 +65,7 @@ def patches_of(addresses: Mapping[str, Address], pools: Pools, detours: Detours,
             "psycopg_pool": psycopg_pool,
             "psycopg2": psycopg2,
             "asyncpg": asyncpg,
+            "pymysql": pymysql,
             "django": django,
         }
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import ssl
 
 import pymysql
 import pytest
@@ -216,21 +215,3 @@ def test_the_audit_catches_an_undo_without_one_of_its_rules(lab, monkeypatch, wh
     lab.do("INSERT INTO blank (v) VALUES ('left')")
     lab.copy.undo()
     assert any("blank" in one for one in lab.differences())
-
-
-def test_the_connection_of_a_test_is_as_new_for_the_next_and_needs_no_second_look_for_certificates(lab, monkeypatch):
-    client = lab.copy.client()
-    status = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
-
-    def ask(statement):
-        with client.value.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall()
-
-    secured = bool(ask(status)[0][1])
-    ask("SET @kept = 1")
-    monkeypatch.setattr(ssl, "create_default_context", lambda **options: pytest.fail("it looks for certificates"))
-    client.renew()
-    assert ask("SELECT @kept, DATABASE()") == ((None, lab.copy.address.database),)
-    assert bool(ask(status)[0][1]) == secured
-    client.close()

@@ -17,8 +17,8 @@ class Connection:
     """A `pymysql.Connection`, closed and opened again in place for each test that follows one that used it."""
 
     def __init__(self, address: Address) -> None:
+        self._address = address
         self.value: pymysql.Connection[Any] = plain(address)
-        self._arguments = {**arguments(address), **_as_secure(self.value)}
 
     def settle(self) -> None:
         """End the transaction."""
@@ -30,7 +30,7 @@ class Connection:
     def renew(self) -> None:
         """As new. `pymysql.Connection.__init__` may be called again."""
         self.close()
-        self.value.__init__(**self._arguments)  # the same object, on purpose
+        self.value.__init__(**arguments(self._address))  # the same object, on purpose
 
     replace = renew
 
@@ -40,14 +40,3 @@ class Connection:
 
         with suppress(pymysql.err.Error):
             self.value.close()
-
-
-def _as_secure(connection: pymysql.Connection[Any]) -> dict[str, Any]:
-    """Arguments by which the next connection is what this one is: encrypted, or not.
-
-    Left alone, PyMySQL reads the machine's certificates for each, in case the server wants them: 25 ms with OpenSSL 3.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-        [(_, cipher)] = cursor.fetchall()
-    return {"ssl": connection.ctx} if cipher else {"ssl_disabled": True}
