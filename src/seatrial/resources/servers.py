@@ -195,6 +195,8 @@ class ServerSpec:
     """How the URL is written, for error messages; empty if the kind accepts no URL."""
     url_schemes: tuple[str, ...] = ()
     """The schemes that the URL may have (without a driver); empty for any."""
+    url_variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Parameters of such a URL that must not be lost -> the environment variables in which drivers look for them."""
     at: Address | None = None
     """Serve the resource at this fixed address (the key `at`)."""
     program: Program | None = field(default=None, compare=False)

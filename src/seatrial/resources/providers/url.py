@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from typing import ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from seatrial.core import wait
 from seatrial.core.redact import redact
@@ -13,6 +14,8 @@ from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
 from seatrial.resources.providers.fit import satisfies
 from seatrial.resources.servers import URL_FORM
 
+_NO_WISH = ("disable", "allow", "prefer")
+"""What one writes who does not insist on encryption."""
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""
 
@@ -40,6 +43,7 @@ class Url:
                 cause=f'it begins with "{scheme}"',
                 fix=f"write it as {spec.url_form}, or change `kind`",
             )
+        _refuse_lost(spec)
         endpoint = Endpoint(kind=spec.kind, provider=self.name, version="", admin=admin, owned=False)
         return UrlServer(endpoint, spec)
 
@@ -96,6 +100,18 @@ class UrlServer:
                 fix="take another server, or change `version`",
             )
         return Endpoint(kind=old.kind, provider=old.provider, version=version, admin=admin, owned=False)
+
+
+def _refuse_lost(spec: ServerSpec) -> None:
+    """Other parameters are an app's own matter; who asks for encryption is to have it, on each connection."""
+    for name, value in parse_qsl(urlsplit(spec.url).query):
+        variable = spec.url_variables.get(name)
+        if variable is not None and value not in _NO_WISH and os.environ.get(variable) != value:
+            raise ConfigError(
+                redact(f"`url` says {name}={value}, and connections to the databases beside it would not know"),
+                cause="its parameters do not go with them, because each driver has its own",
+                fix=f"export {variable}={value}: libpq (psycopg) and asyncpg heed it, here and in the app",
+            )
 
 
 def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form: str = URL_FORM) -> Address:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +27,11 @@ _SCHEMES = (SCHEME, "postgres")
 OWNER = "test"
 """The role that apps connect as on a server of ours; a superuser, as the POSTGRES_USER of the Docker image is."""
 PORT = 5432
+ENCRYPTION: Mapping[str, str] = MappingProxyType(
+    {name: f"PG{name.upper()}" for name in ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")}
+    | {"channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE"}
+)
+"""Parameters of libpq that say how a connection is to be secured, and what they are called in the environment."""
 
 
 class Postgres:
@@ -59,6 +65,7 @@ class Postgres:
             data={key: value for key, value in requirements.options.items() if requirements.url or key == "locale"},
             wheels=WHEELS,
             url_schemes=_SCHEMES,
+            url_variables=ENCRYPTION,
             images=images(durable=requirements.durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )
