@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from seatrial.core import wait
-from seatrial.errors import IsolationError, ProviderError
+from seatrial.errors import IsolationError, NeedsClone, ProviderError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.program import PostgresProgram
 from seatrial.resources.protocol import Endpoint
@@ -109,6 +109,28 @@ def test_where_the_log_is_gone_that_tells_who_changed_a_role_the_test_is_told(sp
             one.copy.renew()
         one.write("insert into t values (1)")
         assert one.undo().path == "log"
+        store.drop(one.name)
+
+
+def test_where_only_the_begin_of_that_log_is_gone_the_test_is_told_as_well(spec, another_server, bench_on) -> None:
+    """Its rest was there to be read, and says of a role that it was written to."""
+    with (
+        another_server("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB") as endpoint,
+        contextlib.closing(Postgres().open(endpoint, spec)) as store,
+        psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
+    ):
+        one = bench_on(store, "create table t (id int)")
+        one.undo()
+        one.write("create role of_the_test", "insert into t values (1)")
+        assert one.copy.late_writes()
+        admin.execute("select pg_switch_wal()")
+        one.write("insert into t values (2)")
+        assert one.copy.late_writes()
+        admin.execute("checkpoint")
+        with pytest.raises(NeedsClone, match="thrown away the part of its log"):
+            one.copy.undo()
+        with pytest.raises(IsolationError, match=r"roles or their settings .*\(pg_authid\), and not put back"):
+            one.copy.renew()
         store.drop(one.name)
 
 

@@ -208,10 +208,13 @@ class PostgresCopy:
             if self._altered():
                 raise NeedsClone("the settings, rights, limits or subscriptions of the database itself were changed")
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
-            written = self._pending
+            written, shared = self._pending, self._shared if self._pending.shared else None
+            told = shared.ends(written) if shared is not None else None
+            if shared is not None and told is None:  # it stays pending: what the clone can't put back is told
+                raise NeedsClone("the server has thrown away the part of its log that tells who changed a role")
             undone = self._carry_out(plan, path, ended, notes)
-            if written.shared and self._shared is not None:
-                notes = self._shared.restore(written, self._shared.ends(written))
+            if shared is not None:
+                notes = shared.restore(written, told)
                 undone = replace(undone, notes=(*undone.notes, *notes))
         except psycopg.Error as error:
             self._pending.add(replace(written, blocks={}))  # a clone undoes the rest, and not the server's own state

@@ -90,7 +90,7 @@ class SharedState:
 
         Args:
             written: what the log says.
-            told: what `ends` said of it.
+            told: what `ends` said of it; None only where the database is replaced.
             replaced: whether the database that it was changed in is gone.
 
         Raises:
@@ -101,7 +101,7 @@ class SharedState:
         if not touched:
             return []
         if told is None:
-            return self._unknown(touched, replaced=replaced)
+            return self._unknown(touched)
         ours = told.of(self._database)
         mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
         notes: list[str] = []
@@ -136,9 +136,7 @@ class SharedState:
         touched.pop("pg_shdepend", None)
         return touched
 
-    def _unknown(self, touched: Collection[str], *, replaced: bool) -> list[str]:
-        if not replaced:
-            raise NeedsClone("the server has thrown away the part of its log that tells who changed a role or setting")
+    def _unknown(self, touched: Collection[str]) -> list[str]:
         beyond = sorted(set(touched) - set(OF_DATABASES))
         if beyond:
             raise IsolationError(
