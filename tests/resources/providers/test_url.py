@@ -101,6 +101,31 @@ def test_a_wish_for_encryption_is_refused_where_it_would_be_lost(tmp_path, monke
     assert reserve("sslmode=verify-full&sslrootcert=/etc/ca.pem").endpoint.admin.host == "h"
 
 
+def reserved(tmp_path, parameters):
+    return Url().reserve(
+        Postgres().spec(Requirements(project=tmp_path, url=f"postgresql://u:hunter22@h/d?{parameters}"))
+    )
+
+
+@pytest.mark.parametrize("value", ["require", "true"])
+def test_a_wish_for_encryption_in_the_words_of_other_drivers_is_refused_as_well(tmp_path, monkeypatch, value):
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        reserved(tmp_path, f"ssl={value}")
+    assert f"ssl={value}" in caught.value.what
+    assert "export PGSSLMODE=require:" in caught.value.fix
+    monkeypatch.setenv("PGSSLMODE", "require")
+    assert reserved(tmp_path, f"ssl={value}&ssl=false").endpoint.admin.host == "h"
+
+
+def test_who_exports_more_than_the_url_asks_for_is_not_told_to_lower_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    assert reserved(tmp_path, "sslmode=require").endpoint.admin.host == "h"
+    monkeypatch.setenv("PGSSLMODE", "require")
+    with pytest.raises(ConfigError, match="sslmode=verify-ca"):
+        reserved(tmp_path, "sslmode=verify-ca")
+
+
 @pytest.mark.parametrize("url", ["mariadb+pymysql://u:p@h", "mysql://u:p@h:3306/"])
 def test_a_mariadb_goes_by_either_scheme_and_needs_no_database(url, tmp_path):
     admin = Url().reserve(mariadb().spec(Requirements(project=tmp_path, url=url))).endpoint.admin

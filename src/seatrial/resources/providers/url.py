@@ -14,8 +14,12 @@ from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
 from seatrial.resources.providers.fit import satisfies
 from seatrial.resources.servers import URL_FORM
 
-_NO_WISH = ("disable", "allow", "prefer")
+_NO_WISH = ("disable", "allow", "prefer", "false")
 """What one writes who does not insist on encryption."""
+_WISHES = ("require", "verify-ca", "verify-full")
+"""Of an `sslmode`: each is also what those before it ask for."""
+_SAME: Mapping[str, str] = {"true": "require"}
+"""Words of other drivers."""
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""
 
@@ -105,13 +109,17 @@ class UrlServer:
 def _refuse_lost(spec: ServerSpec) -> None:
     """Other parameters are an app's own matter; who asks for encryption is to have it, on each connection."""
     for name, value in parse_qsl(urlsplit(spec.url).query):
-        variable = spec.url_variables.get(name)
-        if variable is not None and value not in _NO_WISH and os.environ.get(variable) != value:
+        variable, wish = spec.url_variables.get(name), _SAME.get(value, value)
+        if variable is not None and wish not in _NO_WISH and not _grants(os.environ.get(variable), wish):
             raise ConfigError(
                 redact(f"`url` says {name}={value}, and connections to the databases beside it would not know"),
                 cause="its parameters do not go with them, because each driver has its own",
-                fix=f"export {variable}={value}: libpq (psycopg) and asyncpg heed it, here and in the app",
+                fix=f"export {variable}={wish}: libpq (psycopg) heeds it, and asyncpg if it can, here and in the app",
             )
+
+
+def _grants(exported: str | None, wish: str) -> bool:
+    return exported == wish or (wish in _WISHES and exported in _WISHES[_WISHES.index(wish) :])
 
 
 def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form: str = URL_FORM) -> Address:

@@ -29,9 +29,9 @@ OWNER = "test"
 PORT = 5432
 ENCRYPTION: Mapping[str, str] = MappingProxyType(
     {name: f"PG{name.upper()}" for name in ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")}
-    | {"channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE"}
+    | {"ssl": "PGSSLMODE", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE"}
 )
-"""Parameters of libpq that say how a connection is to be secured, and what they are called in the environment."""
+"""Parameters that say how a connection is to be secured, and what libpq calls them in the environment."""
 
 
 class Postgres:
