@@ -210,6 +210,17 @@ def test_what_could_not_be_put_back_at_once_is_put_back_when_the_clone_is_made(p
     assert roles(mine) == before
 
 
+def test_a_role_of_a_transaction_that_ends_just_before_the_clone_is_dropped(pair) -> None:
+    mine, _ = pair
+    before = roles(mine)
+    with mine.connect(autocommit=False) as app:
+        app.execute("create role made_at_the_last_moment")
+        mine.copy.uncommitted_only()
+        app.commit()
+    mine.copy.renew()
+    assert roles(mine) == before
+
+
 def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair, monkeypatch) -> None:
     mine, other = pair
     before = roles(mine)

@@ -84,6 +84,8 @@ class PostgresCopy:
     def renew(self) -> None:
         """Replace it by a fresh clone of its template, behind the same address. Whoever is connected is thrown out."""
         source = self._source
+        if self._oid and self._log is not None:
+            self._read_on(self._log)  # what was open when it was last read may have ended since
         self._link.close()
         if self._oid and self._is_here():
             source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
@@ -214,8 +216,7 @@ class PostgresCopy:
                 raise NeedsClone("the server has thrown away the part of its log that tells who changed a role")
             undone = self._carry_out(plan, path, ended, notes)
             if shared is not None:
-                notes = shared.restore(written, told)
-                undone = replace(undone, notes=(*undone.notes, *notes))
+                undone = replace(undone, notes=(*undone.notes, *shared.restore(written, told)))
         except psycopg.Error as error:
             self._pending.add(replace(written, blocks={}))  # a clone undoes the rest, and not the server's own state
             raise NeedsClone(
