@@ -10,7 +10,8 @@ import pytest
 
 def servers(project) -> list[object]:
     """What runs for this project, as the command line tells it."""
-    return [server for server in json.loads(project.seatrial("status", "--json").text) if server["running"]]
+    told = json.loads(project.seatrial("status", "--json").text)
+    return [server for server in told if server["running"] and server["project"] == str(project.folder)]
 
 
 def test_collecting_starts_nothing(service):
