@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import end_servers
 from tests.harness.killed.project import told_processes
 from tests.harness.killed.runs import PATIENCE
 from tests.harness.killed.yardstick import Yardstick
@@ -24,8 +25,9 @@ REAL = [(victim, number) for victim in ("pytest", "worker") for number in SIGNAL
     ("victim", "number"), [pytest.param(*one, marks=() if one in BY_DAY else pytest.mark.nightly) for one in REAL]
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
-def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, tmp_path, victim, number):
+def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, tmp_path, request, victim, number):
     project.environ.update(SEATRIAL_CACHE=str(tmp_path / "cache"), SEATRIAL_IDLE="1")
+    request.addfinalizer(lambda: end_servers(tmp_path / "cache"))
     project.write(
         {
             "seatrial.toml": '[resources.db]\nkind = "postgres"\nschema = "schema.sql"\n',
