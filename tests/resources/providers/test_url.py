@@ -107,7 +107,7 @@ def reserved(tmp_path, parameters):
     )
 
 
-@pytest.mark.parametrize("value", ["require", "true"])
+@pytest.mark.parametrize("value", ["require", "true", "1", "no-verify"])
 def test_a_wish_for_encryption_in_the_words_of_other_drivers_is_refused_as_well(tmp_path, monkeypatch, value):
     monkeypatch.delenv("PGSSLMODE", raising=False)
     with pytest.raises(ConfigError) as caught:
@@ -115,7 +115,7 @@ def test_a_wish_for_encryption_in_the_words_of_other_drivers_is_refused_as_well(
     assert f"ssl={value}" in caught.value.what
     assert "export PGSSLMODE=require:" in caught.value.fix
     monkeypatch.setenv("PGSSLMODE", "require")
-    assert reserved(tmp_path, f"ssl={value}&ssl=false").endpoint.admin.host == "h"
+    assert reserved(tmp_path, f"ssl={value}&sslmode=0&ssl=false").endpoint.admin.host == "h"
 
 
 def test_who_exports_more_than_the_url_asks_for_is_not_told_to_lower_it(tmp_path, monkeypatch):

@@ -14,11 +14,14 @@ from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
 from seatrial.resources.providers.fit import satisfies
 from seatrial.resources.servers import URL_FORM
 
-_NO_WISH = ("disable", "allow", "prefer", "false")
+_NO_WISH = ("disable", "allow", "prefer")
 """What one writes who does not insist on encryption."""
 _WISHES = ("require", "verify-ca", "verify-full")
 """Of an `sslmode`: each is also what those before it ask for."""
-_SAME: Mapping[str, str] = {"true": "require"}
+_SAME: Mapping[str, str] = {
+    **dict.fromkeys(("true", "1", "on", "yes", "no-verify"), "require"),
+    **dict.fromkeys(("false", "0", "off", "no"), "disable"),
+}
 """Words of other drivers."""
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""
