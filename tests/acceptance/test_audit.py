@@ -130,6 +130,20 @@ select lo_create(42);
 revoke all on secrets, secrets_id_seq from current_user;
 """
 
+WIDE = """
+import psycopg, pytest
+
+@pytest.fixture(scope="module")
+def of_a_fixture(db_url):
+    with psycopg.connect(db_url) as owner:
+        owner.execute("create table of_a_fixture (id int)")
+        owner.execute("revoke all on of_a_fixture from current_user")
+
+def test_wide(of_a_fixture, db):
+    db.execute("insert into team values (1)")
+    db.commit()
+"""
+
 
 @pytest.fixture
 def hidden(project):
@@ -140,6 +154,7 @@ def hidden(project):
             "schema.sql": OUT_OF_SIGHT,
             "test_teams.py": "import pytest\n\n@pytest.mark.parametrize('n', range(4))\n"
             "def test_one(db, n):\n    db.execute('insert into team values (1)')\n    db.commit()\n",
+            "test_wide.py": WIDE,
         }
     )
     yield project
@@ -154,7 +169,8 @@ def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(h
     parts = urlsplit(url)
     theirs = parts._replace(netloc=f"short_sighted:x@{parts.hostname}:{parts.port}", path="/theirs").geturl()
     outcome = hidden.pytest("-n", "2", audit=True, SEATRIAL_DB_URL=theirs)
-    assert outcome.counts() == {"passed": 4}, outcome.text
-    told = "db: the audit may not read large objects, public.secrets, public.secrets_id_seq: "
-    assert outcome.text.count(told) == 1, outcome.text
+    assert outcome.counts() == {"passed": 5}, outcome.text
+    for more in ("", "public.of_a_fixture, "):
+        told = f"db: the audit may not read large objects, {more}public.secrets, public.secrets_id_seq: "
+        assert outcome.text.count(told) == 1, outcome.text
     assert "may not read" not in hidden.pytest(audit=True).text
