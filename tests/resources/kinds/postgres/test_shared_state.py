@@ -221,6 +221,17 @@ def test_a_role_of_a_transaction_that_ends_just_before_the_clone_is_dropped(pair
     assert roles(mine) == before
 
 
+def test_a_role_made_on_a_layer_goes_with_it_where_the_copy_was_cloned_meanwhile(pair) -> None:
+    mine, _ = pair
+    before = roles(mine)
+    mine.write("create role of_the_layer", "insert into t values (1)")
+    mine.copy.push()
+    mine.copy.renew()
+    mine.write("create role of_the_tear_down")
+    mine.copy.pop()
+    assert roles(mine) == before
+
+
 def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair, monkeypatch) -> None:
     mine, other = pair
     before = roles(mine)

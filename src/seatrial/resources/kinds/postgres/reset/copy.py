@@ -90,13 +90,13 @@ class PostgresCopy:
         if self._oid and self._is_here():
             source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
-        before, shared = self._pending, self._shared
+        before, shared, old = self._pending, self._shared, self._oid
         told = shared.ends(before) if shared is not None else None  # now: a clone has the server throw its log away
         self._oid = source.clone(shared.entangled(before.shared) if shared is not None else bool(before.shared))
         try:
             if shared is not None:
                 # The old database is gone, and with it whatever kept a role from being dropped.
-                shared.restore(before, told, replaced=True)
+                shared.restore(before, told, replaced=old)
         finally:
             self._take_bearings(start)
 

@@ -85,13 +85,13 @@ class SharedState:
         except psycopg.Error:
             return None
 
-    def restore(self, written: Written, told: Ends | None, *, replaced: bool = False) -> list[str]:
+    def restore(self, written: Written, told: Ends | None, *, replaced: int = 0) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
 
         Args:
             written: what the log says.
             told: what `ends` said of it; None only where the database is replaced.
-            replaced: whether the database that it was changed in is gone.
+            replaced: the database that it was changed in, where that is gone: one cloned on a layer is another.
 
         Raises:
             IsolationError: it can't be put back while others use the server.
@@ -102,7 +102,7 @@ class SharedState:
             return []
         if told is None:
             return self._unknown(touched)
-        ours = told.of(self._database)
+        ours = told.of(self._database) | told.of(replaced or self._database)
         mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
         notes: list[str] = []
         if mine:
