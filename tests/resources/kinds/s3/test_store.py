@@ -32,15 +32,16 @@ def theirs(server, tmp_path_factory, monkeypatch):
     return make
 
 
-def test_only_the_ten_newest_kept_copies_stay_besides_those_kept_forever(store):
+def test_only_the_newest_kept_copies_stay_besides_those_kept_forever(store, monkeypatch):
+    monkeypatch.setattr(stores, "_MOST_KEPT", 3)
     store.build("key", "one", fill)
-    for number in range(12):
+    for number in range(5):
         store.checkout("key", "one")
         address = store.keep("one", f"kept_{number}", forever=number == 0)
     kept = {name for name in buckets(store) if name.startswith("kept-")}
     assert "kept-0" in kept
     assert address.database in kept
-    assert len(kept) == 11
+    assert len(kept) == 4
     for name in kept:
         store._remove(name)
 
