@@ -174,6 +174,10 @@ class Run(Protocol):
 URL_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
+def _accept(url: str) -> None:
+    """The default of `ServerSpec.url_check`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
     """A description of the server that is wanted. Two resources with equal descriptions may share one server."""
@@ -195,8 +199,8 @@ class ServerSpec:
     """How the URL is written, for error messages; empty if the kind accepts no URL."""
     url_schemes: tuple[str, ...] = ()
     """The schemes that the URL may have (without a driver); empty for any."""
-    url_variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Parameters of such a URL that must not be lost -> the environment variables in which drivers look for them."""
+    url_check: Callable[[str], None] = field(default=_accept, repr=False, compare=False)
+    """Raises `ConfigError` for a URL with parameters that must not be lost, and would be."""
     at: Address | None = None
     """Serve the resource at this fixed address (the key `at`)."""
     program: Program | None = field(default=None, compare=False)

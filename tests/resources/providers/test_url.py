@@ -80,31 +80,27 @@ def test_a_url_that_is_not_the_kind_s_is_refused_with_its_form(kind, url, what, 
     assert "hunter22" not in str(caught.value)
 
 
-def test_a_wish_for_encryption_is_refused_where_it_would_be_lost(tmp_path, monkeypatch):
-    monkeypatch.delenv("PGSSLMODE", raising=False)
-    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
-
-    def reserve(parameters):
-        url = f"postgresql://u:hunter22@h/d?{parameters}"
-        return Url().reserve(Postgres().spec(Requirements(project=tmp_path, url=url)))
-
-    for parameters in ("sslmode=prefer", "sslmode=disable&application_name=x", "schema=public&connection_limit=5"):
-        assert reserve(parameters).endpoint.admin.database == "d"
-    with pytest.raises(ConfigError) as caught:
-        reserve("application_name=x&sslmode=verify-full&sslrootcert=/etc/ca.pem")
-    assert "sslmode=verify-full" in caught.value.what
-    assert "export PGSSLMODE=verify-full" in caught.value.fix
-    monkeypatch.setenv("PGSSLMODE", "verify-full")
-    with pytest.raises(ConfigError, match=r"sslrootcert=/etc/ca\.pem"):
-        reserve("sslmode=verify-full&sslrootcert=/etc/ca.pem")
-    monkeypatch.setenv("PGSSLROOTCERT", "/etc/ca.pem")
-    assert reserve("sslmode=verify-full&sslrootcert=/etc/ca.pem").endpoint.admin.host == "h"
-
-
 def reserved(tmp_path, parameters):
     return Url().reserve(
         Postgres().spec(Requirements(project=tmp_path, url=f"postgresql://u:hunter22@h/d?{parameters}"))
     )
+
+
+def test_a_wish_for_encryption_is_refused_where_it_would_be_lost(tmp_path, monkeypatch):
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+
+    for parameters in ("sslmode=prefer", "sslmode=disable&application_name=x", "schema=public&connection_limit=5"):
+        assert reserved(tmp_path, parameters).endpoint.admin.database == "d"
+    with pytest.raises(ConfigError) as caught:
+        reserved(tmp_path, "application_name=x&sslmode=verify-full&sslrootcert=/etc/ca.pem")
+    assert "sslmode=verify-full" in caught.value.what
+    assert "export PGSSLMODE=verify-full" in caught.value.fix
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    with pytest.raises(ConfigError, match=r"sslrootcert=/etc/ca\.pem"):
+        reserved(tmp_path, "sslmode=verify-full&sslrootcert=/etc/ca.pem")
+    monkeypatch.setenv("PGSSLROOTCERT", "/etc/ca.pem")
+    assert reserved(tmp_path, "sslmode=verify-full&sslrootcert=/etc/ca.pem").endpoint.admin.host == "h"
 
 
 @pytest.mark.parametrize("value", ["require", "true", "1", "no-verify"])

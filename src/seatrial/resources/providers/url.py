@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from typing import ClassVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from seatrial.core import wait
 from seatrial.core.redact import redact
@@ -14,15 +13,6 @@ from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
 from seatrial.resources.providers.fit import satisfies
 from seatrial.resources.servers import URL_FORM
 
-_NO_WISH = ("disable", "allow", "prefer")
-"""What one writes who does not insist on encryption."""
-_WISHES = ("require", "verify-ca", "verify-full")
-"""Of an `sslmode`: each is also what those before it ask for."""
-_SAME: Mapping[str, str] = {
-    **dict.fromkeys(("true", "1", "on", "yes", "no-verify"), "require"),
-    **dict.fromkeys(("false", "0", "off", "no"), "disable"),
-}
-"""Words of other drivers."""
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""
 
@@ -40,7 +30,7 @@ class Url:
         """Read the URL; the port is its own. Connects to nothing.
 
         Raises:
-            ConfigError: it is not the URL of a server.
+            ConfigError: it is not the URL of a server, or says what connections to others beside it would not know.
         """
         admin = parse(spec.url, spec.url_needs, spec.url_form)
         scheme = urlsplit(spec.url).scheme.partition("+")[0]
@@ -50,7 +40,7 @@ class Url:
                 cause=f'it begins with "{scheme}"',
                 fix=f"write it as {spec.url_form}, or change `kind`",
             )
-        _refuse_lost(spec)
+        spec.url_check(spec.url)
         endpoint = Endpoint(kind=spec.kind, provider=self.name, version="", admin=admin, owned=False)
         return UrlServer(endpoint, spec)
 
@@ -107,22 +97,6 @@ class UrlServer:
                 fix="take another server, or change `version`",
             )
         return Endpoint(kind=old.kind, provider=old.provider, version=version, admin=admin, owned=False)
-
-
-def _refuse_lost(spec: ServerSpec) -> None:
-    """Other parameters are an app's own matter; who asks for encryption is to have it, on each connection."""
-    for name, value in parse_qsl(urlsplit(spec.url).query):
-        variable, wish = spec.url_variables.get(name), _SAME.get(value, value)
-        if variable is not None and wish not in _NO_WISH and not _grants(os.environ.get(variable), wish):
-            raise ConfigError(
-                redact(f"`url` says {name}={value}, and connections to the databases beside it would not know"),
-                cause="its parameters do not go with them, because each driver has its own",
-                fix=f"export {variable}={wish}: libpq (psycopg) heeds it, and asyncpg if it can, here and in the app",
-            )
-
-
-def _grants(exported: str | None, wish: str) -> bool:
-    return exported == wish or (wish in _WISHES and exported in _WISHES[_WISHES.index(wish) :])
 
 
 def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form: str = URL_FORM) -> Address:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
+from seatrial.resources.kinds.postgres.places import encryption
 from seatrial.resources.kinds.postgres.places.wheels import WHEELS
 from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell
 from seatrial.resources.sharing import budget
@@ -27,11 +27,6 @@ _SCHEMES = (SCHEME, "postgres")
 OWNER = "test"
 """The role that apps connect as on a server of ours; a superuser, as the POSTGRES_USER of the Docker image is."""
 PORT = 5432
-ENCRYPTION: Mapping[str, str] = MappingProxyType(
-    {name: f"PG{name.upper()}" for name in ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")}
-    | {"ssl": "PGSSLMODE", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE"}
-)
-"""Parameters that say how a connection is to be secured, and what libpq calls them in the environment."""
 
 
 class Postgres:
@@ -65,7 +60,7 @@ class Postgres:
             data={key: value for key, value in requirements.options.items() if requirements.url or key == "locale"},
             wheels=WHEELS,
             url_schemes=_SCHEMES,
-            url_variables=ENCRYPTION,
+            url_check=encryption.refuse_lost,
             images=images(durable=requirements.durable),
             folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin"),
         )
