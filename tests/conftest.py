@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -94,6 +96,11 @@ class Project:
     def seatrial(self, *arguments: str, **environ: str) -> Outcome:
         """Run our command line there."""
         return self.run(sys.executable, "-m", "seatrial", *arguments, **environ)
+
+    def servers(self) -> list[dict[str, Any]]:
+        """What `seatrial status` tells of this project: those of others are in the same cache."""
+        told = json.loads(self.seatrial("status", "--json").text)
+        return [server for server in told if server["project"] == str(self.folder)]
 
 
 def end_servers(store: Path) -> None:

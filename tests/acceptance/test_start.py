@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 
 def servers(project) -> list[object]:
     """What runs for this project, as the command line tells it."""
-    told = json.loads(project.seatrial("status", "--json").text)
-    return [server for server in told if server["running"] and server["project"] == str(project.folder)]
+    return [server for server in project.servers() if server["running"]]
 
 
 def test_collecting_starts_nothing(service):

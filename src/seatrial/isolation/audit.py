@@ -60,9 +60,8 @@ class Audit:
 
 def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequence[Ended] = ()) -> IsolationError:
     """The error that fails the test which left something behind: table, row and writer, as far as they are known."""
-    names = ", ".join(f"{one.kind} {one.name}" for one in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    lines = [f"After {test} the database {resource} does not equal its baseline: {names}{more}"]
+    names = listed([f"{one.kind} {one.name}" for one in found])
+    lines = [f"After {test} the database {resource} does not equal its baseline: {names}"]
     lines += map(str, found[:SHOWN])
     if at_work:
         lines.append("connections that were used during the test: " + "; ".join(map(_who, at_work[:SHOWN])))
@@ -72,6 +71,12 @@ def leak(test: str, resource: str, found: Sequence[Difference], at_work: Sequenc
         fix="wait in the test for the threads and tasks that it started; where it left none at work, "
         f'mark it with @pytest.mark.seatrial({resource}="clone"), and report this: an undo must leave nothing',
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """As many as are shown, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _who(one: Ended) -> str:

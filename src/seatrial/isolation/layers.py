@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seatrial.errors import IsolationError
@@ -33,6 +34,11 @@ class Layers:
 
     def __bool__(self) -> bool:
         return bool(self._stack)
+
+    @property
+    def unseen(self) -> Sequence[str]:
+        """What the audit may not read in the baseline of now; nothing where nobody audits."""
+        return self._audit.unseen if self._audit is not None else ()
 
     def owners(self) -> dict[object, str]:
         """Whose layers there are, with their names."""

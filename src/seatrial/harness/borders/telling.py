@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from seatrial import events
 from seatrial.core.redact import redact
 from seatrial.isolation import restore
-from seatrial.isolation.audit import SHOWN
+from seatrial.isolation.audit import listed
 from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import Ended, Endpoint, Undone
 
@@ -40,8 +40,7 @@ class Emitter:
     def unseen(self, names: Sequence[str]) -> None:
         """The audit has no right to read these, and can't vouch for them."""
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            text = f"the audit may not read {', '.join(names[:SHOWN])}{more}: what a test leaves there it can't tell"
+            text = f"the audit may not read {listed(names)}: what a test leaves there it can't tell"
             self._emit(events.Note(resource=self._resource, text=text))
 
     def late(self, test: str, late: Undone) -> None:

@@ -23,7 +23,6 @@ class Wider:
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
         self._copy: Copy | None = None
-        self._audit: Audit | None = None
         self._layers: Layers | None = None
         self._lost: dict[object, str] = {}
         """Fixtures that are still there, though the server has died with what they wrote."""
@@ -38,7 +37,7 @@ class Wider:
         """A fresh copy is there: the layers on the one before went with it."""
         if self._layers is not None:
             self._lost.update(self._layers.owners())
-        self._copy, self._audit, self._layers = copy, audit, Layers(copy, audit)
+        self._copy, self._layers = copy, Layers(copy, audit)
 
     def refuse_lost(self) -> None:
         """Raise `IsolationError` where a fixture that is still there has lost what it wrote."""
@@ -58,8 +57,8 @@ class Wider:
         laid = self._layers.lay(owner, name)
         if laid or ended:
             sessions.invalidate()
-        if laid and self._audit is not None:
-            self._emitter.unseen(self._audit.unseen)
+        if laid:
+            self._emitter.unseen(self._layers.unseen)
         return laid
 
     def written(self) -> tuple[str, ...]:

@@ -59,9 +59,9 @@ class Ends:
         """The databases that any of these transactions created."""
         return {database for database, transaction in self.created.items() if transaction in transactions}
 
-    def of(self, database: int) -> set[int]:
-        """The transactions that ran in this database, and in those that were created by any of them."""
-        homes = {database}
+    def of(self, *databases: int) -> set[int]:
+        """The transactions that ran in these databases, and in those that were created by any of them."""
+        homes = set(databases)
         while True:
             ours = {transaction for transaction, home in self.homes.items() if home in homes}
             more = self.made_by(ours)

@@ -210,7 +210,7 @@ class PostgresCopy:
             if self._altered():
                 raise NeedsClone("the settings, rights, limits or subscriptions of the database itself were changed")
             plan = self._search.by_log(self._pending) if path == "log" else self._search.by_scan()
-            written, shared = self._pending, self._shared if self._pending.shared else None
+            written, shared = self._pending, self._shared
             told = shared.ends(written) if shared is not None else None
             if shared is not None and told is None:  # it stays pending: what the clone can't put back is told
                 raise NeedsClone("the server has thrown away the part of its log that tells who changed a role")

@@ -102,7 +102,7 @@ class SharedState:
             return []
         if told is None:
             return self._unknown(touched)
-        ours = told.of(self._database) | told.of(replaced or self._database)
+        ours = told.of(self._database, replaced or self._database)
         mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
         notes: list[str] = []
         if mine:
