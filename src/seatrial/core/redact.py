@@ -25,38 +25,37 @@ _WORD = r"""(?:[^\s"'][^\s]*?(?=["',)}\]]{0,9}(?:\s|$|[&;](?:[\w.-]+=|\s|$))))""
 """What stands without quotation marks: to the next blank, or to the next pair of a query or connection string."""
 _VALUE = rf"(?P<secret>{_STRING}|{_WORD})"
 
-_PATTERNS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.VERBOSE)
-    for pattern in (
-        # scheme://user:secret@host, and the secret may hold any character: all up to the last @ is taken for it, but
-        # not where host:port stands before a path with an @, and not for the PASSWORD of our own advice.
-        r"""(?P<before>(?P<quote>["'`])?\b
-            (?!(?:(?:http|ws)s?://[^\s:/@?#]+|[a-z0-9+.-]{1,30}://(?:localhost|[\w-]*\.[\w.-]*))
-               :\d{1,5}(?![^/?\#"'`,;)\]}>\s]))
-            [a-z][a-z0-9+.-]{0,30}://[^\s:/@?\#\[]{0,256}:)
-            (?!(?-i:PASSWORD|SECRET)@)
-            (?P<secret>(?(quote)(?:(?!(?P=quote))\S){1,512}|\S{1,512}))(?=@)""",
-        # scheme://token@host: elsewhere a name without a password is a user's.
-        r"""(?P<before>\bnats://)(?P<secret>[^\s:"'`]{1,512}?):?(?=@)""",
-        r"""(?P<before>\b[a-z0-9+.-]{0,30}(?:tls|rediss?|valkeys?|https?|wss?)://)
-            (?P<secret>[^\s:/?\#@"'`]{1,512}):?(?=@)""",
-        # name=value, name: value, "name": "value"; `token` is a word of parsers as well, as in: unexpected token: ")".
-        rf"""(?P<before>(?:passw(?:or)?d|passphrase|pgpass|secret|credentials?
-                |(?:api|access|private|account|signing|encryption)[_-]?key|(?<=_)(?:pass|pwd|auth)
-                |(?:^|[{{(,])[\ \t-]*token|(?<=[a-z_-])token|token(?=\\*["']\s*[:=]|\s*=))
-            (?:[_-]?(?:access[_-]?)?key)?(?:[_-]?base)?\d*\\*["']?\s*(?:=>|:=|[:=])\s*)
-            (?!(?:none|null|true|false)(?:[\s,;)}}\]]|$)){_VALUE}""",
-        r"""(?P<before>\bauthorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest)\s+)?)
-            (?P<secret>[\w+/~.=-]{6,})""",
-        # On a command line, and in what Redis is told.
-        rf"""(?P<before>(?:--[\w-]{{0,40}}(?:password|passwd|secret|token)|--(?:pass|auth)|\b(?:requirepass|masterauth))
-            (?:\s+|["'],\s*))(?!-){_VALUE}""",
-        # SQL: a string, or text between $$ or $tag$; a server quotes IDENTIFIED as it was misspelt.
-        rf"""(?P<before>(?:\bid\w{{4,10}}\s+(?:(?:with|via)\s+\S{{1,99}}\s+)?(?:by|using|as)
-                |\bpassword(?:\s+for\s+\S{{1,99}}\s*=|(?=[\s(])))\s*(?:password\s*)?\(?\s*)
-            (?P<secret>{_STRING}|\$(?P<tag>\w{{0,63}})\$(?s:.)*?(?:\$(?P=tag)\$|\Z))""",
-    )
+_PATTERNS = (
+    # scheme://user:secret@host, and the secret may hold any character: all up to the last @ is taken for it, but
+    # not where host:port stands before a path with an @, and not for the PASSWORD of our own advice.
+    r"""(?P<before>(?P<quote>["'`])?\b
+        (?!(?:(?:http|ws)s?://[^\s:/@?#]+|[a-z0-9+.-]{1,30}://(?:localhost|[\w-]*\.[\w.-]*))
+           :\d{1,5}(?![^/?\#"'`,;)\]}>\s]))
+        [a-z][a-z0-9+.-]{0,30}://[^\s:/@?\#\[]{0,256}:)
+        (?!(?-i:PASSWORD|SECRET)@)
+        (?P<secret>(?(quote)(?:(?!(?P=quote))\S){1,512}|\S{1,512}))(?=@)""",
+    # scheme://token@host: elsewhere a name without a password is a user's.
+    r"""(?P<before>\bnats://)(?P<secret>[^\s:"'`]{1,512}?):?(?=@)""",
+    r"""(?P<before>\b[a-z0-9+.-]{0,30}(?:tls|rediss?|valkeys?|https?|wss?)://)
+        (?P<secret>[^\s:/?\#@"'`]{1,512}):?(?=@)""",
+    # name=value, name: value, "name": "value"; `token` is a word of parsers as well, as in: unexpected token: ")".
+    rf"""(?P<before>(?:passw(?:or)?d|passphrase|pgpass|secret|credentials?
+            |(?:api|access|private|account|signing|encryption)[_-]?key|(?<=_)(?:pass|pwd|auth)
+            |(?:^|[{{(,])[\ \t-]*token|(?<=[a-z_-])token|token(?=\\*["']\s*[:=]|\s*=))
+        (?:[_-]?(?:access[_-]?)?key)?(?:[_-]?base)?\d*\\*["']?\s*(?:=>|:=|[:=])\s*)
+        (?!(?:none|null|true|false)(?:[\s,;)}}\]]|$)){_VALUE}""",
+    r"""(?P<before>\bauthorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest)\s+)?)
+        (?P<secret>[\w+/~.=-]{6,})""",
+    # On a command line, and in what Redis is told.
+    rf"""(?P<before>(?:--[\w-]{{0,40}}(?:password|passwd|secret|token)|--(?:pass|auth)|\b(?:requirepass|masterauth))
+        (?:\s+|["'],\s*))(?!-){_VALUE}""",
+    # SQL: a string, or text between $$ or $tag$; a server quotes IDENTIFIED as it was misspelt.
+    rf"""(?P<before>(?:\bid\w{{4,10}}\s+(?:(?:with|via)\s+\S{{1,99}}\s+)?(?:by|using|as)
+            |\bpassword(?:\s+for\s+\S{{1,99}}\s*=|(?=[\s(])))\s*(?:password\s*)?\(?\s*)
+        (?P<secret>{_STRING}|\$(?P<tag>\w{{0,63}})\$(?s:.)*?(?:\$(?P=tag)\$|\Z))""",
 )
+"""Each is compiled, and kept by `re`, when it is first used: few runs have anything to hide, and that takes 5 ms."""
+_FLAGS = re.IGNORECASE | re.MULTILINE | re.VERBOSE
 _ACL = re.compile(r"\bsetuser\b.*", re.IGNORECASE)
 _ACL_SECRET = re.compile(r"(?<=[\s\"'])(?P<before>[<>#])\S+")
 
@@ -67,7 +66,7 @@ def redact(text: str, *secrets: str) -> str:
         alone = len(written) < (_WORDS if written.isalpha() else _SHORT)
         text = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)" if alone else re.escape(written), HIDDEN, text)
     for pattern in _PATTERNS:
-        text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+        text = re.sub(pattern, rf"\g<before>{HIDDEN}", text, flags=_FLAGS)
     return _ACL.sub(lambda line: _ACL_SECRET.sub(rf"\g<before>{HIDDEN}", line[0]), text)
 
 

@@ -23,8 +23,8 @@ OWN_PART = "seatrial_test"
 class Running(Protocol):
     """Who begins and ends tests."""
 
-    def begin(self, item: pytest.Item) -> None:
-        """The test's own part begins: its fixtures of wider scope are set up."""
+    def begin(self) -> None:
+        """The running test's own part begins: its fixtures of wider scope are set up."""
         ...
 
     def end(self) -> None:
@@ -174,9 +174,9 @@ def _dormant(plugin: object) -> bool:
 
 
 def _own_part(running: Running) -> Any:
-    def seatrial_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    def seatrial_test() -> Iterator[None]:  # without `request`, which pytest makes anew for each test, twice
         """A test's own part: after the fixtures of wider scope, before all others. It is undone when it ends."""
-        running.begin(request.node)
+        running.begin()
         yield
         running.end()
 

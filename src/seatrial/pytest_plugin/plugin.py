@@ -48,6 +48,8 @@ class SeatrialPlugin:
         self._django = DjangoTests(addresses, meant)
         self._names = fixtures.names(harness, with_app=bool(config.app))
         self._usage = Usage(self._names, harness.resources, _modules(config), self._django.resources)
+        self._item: pytest.Item | None = None
+        """The test that pytest has come to."""
         self._test: ItemContext | None = None
         self._enclosed = False
         """Whether the test that is torn down shares a transaction with its class."""
@@ -129,13 +131,16 @@ class SeatrialPlugin:
 
         An item without fixtures (of another plugin's kind) has no own part: all of it is enclosed.
         """
+        self._item = item
         with plain_errors(self.tell):
             self.harness.require(self._usage.needs(item))
         if fixtures.OWN_PART not in getattr(item, "fixturenames", ()):
-            self.begin(item)
+            self.begin()
 
-    def begin(self, item: pytest.Item) -> None:
+    def begin(self) -> None:
         """Check out: the fixtures of wider scope are set up, the test's own are not. Once for each test."""
+        item = self._item
+        assert item is not None, "pytest runs a test"
         if self._test is not None:
             return  # its class has a transaction, and was begun with it
         self._test = ItemContext(item)

@@ -26,8 +26,8 @@ _XUNIT: Mapping[str, str] = {
 class Tests(Protocol):
     """Who begins and ends tests."""
 
-    def begin(self, item: pytest.Item) -> None:
-        """The test gets what it needs."""
+    def begin(self) -> None:
+        """The running test gets what it needs."""
         ...
 
     def at_end(self, act: Callable[[], None]) -> None:
@@ -86,7 +86,7 @@ class WiderFixtures:
             return (yield)  # whatever its scope, it is gone with its test; `put_first` says when
         item = request._pyfuncitem  # noqa: SLF001 - a request of class scope has no public way to its test
         if fixturedef.argname.startswith(CLASS_SET_UP) and self._enclosed(item):
-            self._tests.begin(item)
+            self._tests.begin()
         if self._harness.in_test and self._enclosed(item):
             return (yield)  # what a transaction of the class holds is no layer
         this = _SetUp(fixturedef=fixturedef, request=request)
