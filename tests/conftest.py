@@ -31,9 +31,11 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQU
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
-PLUGINS = ("seatrial.pytest_plugin", "xdist.plugin")
+PLUGINS = {"PYTEST_PLUGINS": "seatrial.pytest_plugin"}
 """What pytest loads in a made-up project: the dozen plugins of our own environment cost each start some seconds."""
 
+WITH_WORKERS = {"PYTEST_PLUGINS": "seatrial.pytest_plugin,xdist.plugin"}
+"""The same where it has several workers."""
 
 AUDIT = os.environ.get("TESTS_AUDIT") != "no"
 """Whether made-up projects are audited: it takes a third of their time, and tells of servers, not of a Python."""
@@ -85,13 +87,16 @@ class Project:
         return Outcome(status=done.returncode, text=done.stdout + done.stderr)
 
     def pytest(self, *arguments: str, audit: bool = AUDIT, **environ: str) -> Outcome:
-        """Run pytest there, as a user would who has no plugins but `PLUGINS`; others are named by `-p`.
+        """Run pytest there, as a user would who has no plugins but ours, and pytest-xdist where `-n` is among the
+        arguments; others are named by `-p`.
 
         Every check-in is audited, unless the test is about something that an audit would disturb. (True where the
         audit is what the test is about.)
         """
         audited = ("--seatrial-audit",) if audit else ()
-        return self.run(*(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"), *audited, *arguments, **environ)
+        plugins = WITH_WORKERS if "-n" in arguments else {}
+        command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *audited, *arguments)
+        return self.run(*command, **plugins, **environ)
 
     def seatrial(self, *arguments: str, **environ: str) -> Outcome:
         """Run our command line there."""
@@ -127,7 +132,7 @@ def clean_environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
     environ["SEATRIAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     environ["SEATRIAL_IDLE"] = "15"  # the next test finds the server of the last
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    environ["PYTEST_PLUGINS"] = ",".join(PLUGINS)
+    environ |= PLUGINS
     environ["COLUMNS"] = "160"
     yield environ
     end_servers(Path(environ["SEATRIAL_CACHE"]))

@@ -190,7 +190,7 @@ RUNS = {
 @pytest.mark.parametrize(
     ("run", "driver"),
     [
-        ("pytest-asyncio", "asyncpg"),
+        pytest.param("pytest-asyncio", "asyncpg", marks=pytest.mark.nightly),
         ("pytest-asyncio", "psycopg"),
         ("anyio", "asyncpg"),  # uvloop's as well
         pytest.param("pytest-asyncio on uvloop", "asyncpg", marks=pytest.mark.nightly),

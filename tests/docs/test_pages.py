@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
+from tests.conftest import WITH_WORKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -85,7 +86,7 @@ class Runner:
         self.top = project.folder
         self.projects = 0
         project.environ["PATH"] = f"{Path(sys.executable).parent}:{project.environ['PATH']}"
-        project.environ["PYTEST_ADDOPTS"] = "-p no:cacheprovider"
+        project.environ |= WITH_WORKERS | {"PYTEST_ADDOPTS": "-p no:cacheprovider"}
         self.start()
 
     def start(self) -> None:

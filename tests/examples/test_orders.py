@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import WITH_WORKERS
 
 ORDERS = Path(__file__).resolve().parents[2] / "examples" / "orders"
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -44,7 +45,7 @@ def passes(process):
     "arguments",
     [
         pytest.param(["-p", "pytest_randomly"], id="reset-in-random-order"),
-        pytest.param(["--seatrial-set", "db.isolation=rollback"], id="rollback"),
+        pytest.param(["--seatrial-set", "db.isolation=rollback"], id="rollback", marks=pytest.mark.nightly),
         pytest.param(["--seatrial-set", "db.isolation=clone"], id="clone", marks=pytest.mark.nightly),
     ],
 )
@@ -53,6 +54,6 @@ def test_the_suite_passes_in_each_isolation(checkout, clean_environ, arguments):
 
 
 def test_two_checkouts_at_once_one_of_them_on_two_workers_do_not_disturb_each_other(checkout, clean_environ):
-    runs = [start(checkout(name), clean_environ, *options) for name, options in (("one", ()), ("two", ("-n", "2")))]
+    runs = [start(checkout("one"), clean_environ), start(checkout("two"), clean_environ | WITH_WORKERS, "-n", "2")]
     for run in runs:
         passes(run)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import end_servers
+from tests.conftest import WITH_WORKERS, end_servers
 from tests.harness.killed.project import told_processes
 from tests.harness.killed.runs import PATIENCE
 from tests.harness.killed.yardstick import Yardstick
@@ -47,7 +47,9 @@ def test_a_real_pytest_on_two_workers_that_is_killed_in_a_test(project, tmp_path
         }
     )
     argv = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"]
-    run = subprocess.Popen(argv, cwd=project.folder, env=project.environ | {"SLOW": "1"}, stdout=subprocess.DEVNULL)
+    run = subprocess.Popen(
+        argv, cwd=project.folder, env=project.environ | WITH_WORKERS | {"SLOW": "1"}, stdout=subprocess.DEVNULL
+    )
     assert wait.until(lambda: bool(list(project.folder.glob("worker-*"))), timeout=120)
     workers = {pid: processes.started(pid) for pid in processes.children(run.pid)}
     worker = int(next(project.folder.glob("worker-*")).name.partition("-")[2])

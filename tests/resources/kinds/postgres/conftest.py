@@ -196,8 +196,10 @@ def store(endpoint: Endpoint, spec: ServerSpec) -> Iterator[PostgresStore]:
 
 
 def make_bench(store: PostgresStore, script: str) -> Bench:
-    key, name = f"test {os.getpid()} {next(NUMBERS)}", f"copy_{os.getpid()}_{next(NUMBERS)}"
-    store.build(key, name, lambda target: target.execute(script))
+    """A copy of a template that the script fills: of one that is there, where a test before has asked for the same."""
+    key, name = f"test {os.getpid()} {store.locale} {script}", f"copy_{os.getpid()}_{next(NUMBERS)}"
+    if not store.find(key):
+        store.build(key, name, lambda target: target.execute(script))
     return Bench(store, store.checkout(key, name), key, name)
 
 
