@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 
 import psycopg
 import pytest
@@ -188,6 +189,19 @@ def test_at_most_twelve_templates_stay_and_none_that_is_in_use_goes(opened, admi
 
 def making_table(target: Target) -> None:
     target.execute("create table t (id int); insert into t values (1)")
+
+
+def test_a_template_can_be_forgotten_when_its_last_user_leaves_at_this_moment(opened, admin, name: str) -> None:
+    """Nobody can say when a server notices that a connection was closed."""
+    store, other = opened(), opened()
+    store.build(name, name, making_table)
+    assert other.find(name)
+    assert not store.forget(name)
+    leaving = threading.Timer(0.3, other.close)
+    leaving.start()
+    assert store.forget(name)
+    leaving.join()
+    assert template_name(name) not in names(admin)
 
 
 def test_a_template_that_nobody_used_for_two_weeks_goes_with_its_reference(opened, admin, name: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from seatrial.core import wait
 from seatrial.errors import TemplateError
 from seatrial.resources.kinds.postgres.connection import identifier
 from seatrial.resources.kinds.postgres.naming import lock_number
@@ -28,6 +29,8 @@ BESIDE = ("template", "reference")
 """What is made of a template, and goes with it."""
 KEPT = ("kept", "lasting")
 """What outlives its run."""
+LEAVING = 2.0
+"""Seconds for somebody who has just closed his connection: the server frees its locks when it has noticed."""
 
 
 class Upkeep:
@@ -81,14 +84,13 @@ class Upkeep:
             self._retire([key], ours)
 
     def forget(self, key: str) -> bool:
-        """Remove the template `key`, which is in use here no more; False if it is elsewhere."""
+        """Remove the template `key`, which is in use here no more; False if it is elsewhere, and stays so."""
         if key in self._held:
             self._admin.lasting.remove(f"SELECT pg_advisory_lock_shared({_lock(key)})")
             self._admin.run(f"SELECT pg_advisory_unlock_shared({_lock(key)})")
             self._held.discard(key)
-        ours = self._databases.ours()
-        roles = [marker.roles for _, marker in _of(ours, "template") if marker.key == key]
-        if not self._retire([key], ours):
+        roles = [marker.roles for _, marker in _of(self._databases.ours(), "template") if marker.key == key]
+        if not wait.until(lambda: self._retire([key], self._databases.ours()), timeout=LEAVING, every=0.02):
             return False
         for made_with in roles:
             self._pass_on(made_with)
