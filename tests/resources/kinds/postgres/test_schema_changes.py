@@ -127,16 +127,22 @@ def test_a_clone_is_behind_the_same_address_though_clients_connect_again_at_once
     assert one.content() == one.before
 
 
-def test_settings_and_rights_of_the_database_itself_come_with_each_copy(bench, store) -> None:
+def test_settings_rights_limit_and_owner_of_the_database_itself_come_with_each_copy(bench, store) -> None:
     one = bench(
         """create table t (id int);
         do $$ begin execute format('alter database %I set search_path to "a b", public', current_database());
-          execute format('revoke connect on database %I from public', current_database()); end $$"""
+          execute format('revoke connect on database %I from public', current_database());
+          execute format('alter database %I connection limit 77', current_database());
+          execute format('alter database %I owner to pg_monitor', current_database()); end $$"""
     )
     for _ in range(2):
         with one.connect() as app:
             assert app.execute("show search_path").fetchone() == ('"a b", public',)
-            acl = app.execute("select datacl::text from pg_database where datname = current_database()").fetchone()[0]
+            acl, limit, owner = app.execute(
+                """select datacl::text, datconnlimit, datdba::regrole::text from pg_database
+                where datname = current_database()"""
+            ).fetchone()
             assert "=Tc/" not in acl
             assert "=T/" in acl
+            assert (limit, owner) == (77, "pg_monitor")
         one.copy.renew()

@@ -21,9 +21,10 @@ def pair(embedded_store, endpoint, bench):
     """Two copies on one server, as two workers have them."""
     if embedded_store.abilities.log or endpoint.version < "16":
         pytest.skip("an older server can't tell whose transaction it was: a documented limit")
-    first = bench(TABLE + "; create role first login; create role second login password 'x'")
-    yield first, bench(TABLE)
-    first.write("drop role first", "drop role second")
+    with psycopg.connect(endpoint.admin.url(), autocommit=True) as admin:
+        admin.execute("create role first login; create role second login password 'x'")
+        yield bench(TABLE), bench(TABLE)
+        admin.execute("drop role first; drop role second")
 
 
 def roles(one) -> set[str]:
@@ -93,6 +94,23 @@ def test_a_role_that_a_test_drops_is_there_again(pair) -> None:
     assert "second" not in roles(mine)
     mine.undo()
     assert "second" in roles(mine)
+
+
+def test_a_role_that_a_test_could_drop_only_the_second_time_is_there_again(pair) -> None:
+    mine, _ = pair
+    with mine.connect() as app, contextlib.suppress(psycopg.errors.DivisionByZero):
+        app.execute("drop role second; select 1/0")
+    mine.write("drop role second")
+    mine.undo()
+    assert "second" in roles(mine)
+
+
+def test_a_role_that_each_of_several_tests_drops_is_there_again_after_each(pair) -> None:
+    mine, _ = pair
+    for _ in range(3):
+        mine.write("drop role second", "create role of_the_test", "comment on role first is 'changed'")
+        mine.undo()
+        assert "second" in roles(mine)
 
 
 def test_a_database_that_a_test_creates_is_dropped(pair) -> None:
@@ -230,6 +248,70 @@ def test_a_role_made_on_a_layer_goes_with_it_where_the_copy_was_cloned_meanwhile
     mine.write("create role of_the_tear_down")
     mine.copy.pop()
     assert roles(mine) == before
+
+
+def state(one) -> list[tuple[object, ...]]:
+    with one.connect() as app:
+        return app.execute(
+            """select r.rolname, r.rolcreatedb, r.rolcreaterole, s.setconfig, m.admin_option,
+            shobj_description(r.oid, 'pg_authid') from pg_authid r
+            left join pg_db_role_setting s on s.setrole = r.oid left join pg_auth_members m on m.member = r.oid
+            where r.rolname !~ '^pg_' order by 1"""
+        ).fetchall()
+
+
+def test_what_a_layer_did_to_roles_goes_with_it_where_tests_on_it_have_changed_that(pair) -> None:
+    mine, other = pair
+    other.write("create role of_the_other")
+    before = state(mine)
+    mine.write(
+        "create role of_the_layer",
+        "create role dropped_by_a_test",
+        "alter role first createdb",
+        "alter role first set work_mem = '1MB'",
+        "grant second to first",
+    )
+    mine.copy.push()
+    on_it = state(mine)
+    for _ in range(2):
+        mine.write(
+            "alter role of_the_layer createrole",
+            "drop role dropped_by_a_test",
+            "alter role first createrole nocreatedb",
+            "alter role first set work_mem = '2MB'",
+            "grant second to first with admin option",
+        )
+        mine.undo()
+        assert state(mine) == on_it
+    mine.copy.pop()
+    assert state(mine) == before
+    other.undo()
+
+
+def test_it_is_known_whose_deletion_it_was_where_tests_of_two_workers_delete_at_the_same_time(pair) -> None:
+    mine, other = pair
+    mine.write(
+        "create role third",
+        "grant second to first, third",
+        "alter role first set work_mem = '1MB'",
+        "alter role third set work_mem = '1MB'",
+        "comment on role first is 'the first'",
+        "comment on role third is 'the third'",
+    )
+    mine.copy.push()
+    other.copy.push()
+    baseline = state(mine)
+    for _ in range(2):
+        mine.write("revoke second from first", "alter role first reset all", "comment on role first is null")
+        mine.write("alter role third nologin")
+        other.write("revoke second from third", "alter role third reset all", "comment on role third is null")
+        mine.undo()
+        of_the_other = [row for row in baseline if row[0] != "third"] + [("third", False, False, None, None, None)]
+        assert state(mine) == sorted(of_the_other)
+        other.undo()
+        assert state(mine) == baseline
+    other.copy.pop()
+    mine.copy.pop()
 
 
 def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair, monkeypatch) -> None:

@@ -104,7 +104,7 @@ class Databases:
 
     def mark(self, name: str, marker: Marker) -> None:
         """Write the marker."""
-        self._admin.run(f"COMMENT ON DATABASE {identifier(name)} IS {literal(marker.text())}")
+        self._admin.run(marker.written_on(name))
 
     def rename(self, old: str, new: str) -> None:
         """Give one of ours another name; whoever is connected to it is thrown out."""
@@ -191,23 +191,29 @@ class Databases:
         return [Found(oid=oid, name=name, marker=Marker.read(text), broken=broken) for oid, name, text, broken in rows]
 
     def _inherit(self, template: str, name: str) -> None:
-        """ALTER DATABASE ... SET and GRANT ON DATABASE belong to the server: a clone comes without them."""
+        """ALTER DATABASE, SET and the rest, and GRANT ON DATABASE are of the server: a clone comes without them."""
         source, target = (f"(select oid from pg_database where datname = {literal(one)})" for one in (template, name))
-        known = self._admin.rows(
+        own = "datdba, datacl::text, datconnlimit"
+        differs, owner, able = self._admin.rows(
             f"""select exists(select from pg_db_role_setting where setdatabase = {source})
-            or exists(select from pg_database where oid = {source} and datacl is not null),
+            or (select ({own}) from pg_database where oid = {source})
+            is distinct from (select ({own}) from pg_database where oid = {target}),
+            (select pg_get_userbyid(datdba)::text from pg_database where oid = {source}),
             (select rolsuper from pg_roles where rolname = current_user)"""
         )[0]
-        if known == (True, True):
+        if differs and able:
             self._admin.run(
-                f"""insert into pg_db_role_setting select {target}, setrole, setconfig from pg_db_role_setting
+                f"""alter database {identifier(name)} owner to {identifier(owner)};
+                insert into pg_db_role_setting select {target}, setrole, setconfig from pg_db_role_setting
                 where setdatabase = {source};
-                update pg_database set datacl = (select datacl from pg_database where oid = {source})
-                where oid = {target}"""
+                update pg_database t set datacl = s.datacl, datconnlimit = s.datconnlimit from pg_database s
+                where s.oid = {source} and t.oid = {target};
+                insert into pg_shdepend select dbid, classid, {target}, objsubid, refclassid, refobjid, deptype
+                from pg_shdepend where classid = 'pg_database'::regclass and objid = {source} and deptype = 'a'"""
             )
-        elif known[0]:
+        elif differs:
             raise IsolationError(
-                "the migrations set properties of the database itself (ALTER DATABASE ... SET, GRANT ON DATABASE)",
+                "the migrations set properties of the database itself (ALTER DATABASE, GRANT ON DATABASE)",
                 cause="copies can only be given the same by a superuser, and our role on this server is none",
                 fix="give the role of `url` SUPERUSER on this test server, or let Seatrial start a server",
             )

@@ -6,6 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from seatrial.resources.kinds.postgres.connection import identifier, literal
+
 MARK = 1
 """The version of the comment's form."""
 
@@ -34,6 +36,10 @@ class Marker:
     def text(self) -> str:
         """The comment."""
         return json.dumps({"seatrial": MARK, **asdict(self)}, separators=(",", ":"))
+
+    def written_on(self, database: str) -> str:
+        """The statement that makes it the comment of a database, whatever that has."""
+        return f"COMMENT ON DATABASE {identifier(database)} IS {literal(self.text())}"
 
     @staticmethod
     def read(comment: str | None) -> Marker | None:

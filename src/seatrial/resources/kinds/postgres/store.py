@@ -280,7 +280,7 @@ class PostgresStore:
             admin=self._admin,
             reader=self._reader,
             clone=lambda at_once: self._clone(key, name, at_once=at_once),
-            remark=lambda: self._databases.mark(name, Marker(what="copy", key=key, run=self.run)),
+            remark=Marker(what="copy", key=key, run=self.run).written_on(name),
             reference=lambda: self._reference(key),
             patience=self._patience,
             layer=lambda touched: self._layer(key, name, touched),

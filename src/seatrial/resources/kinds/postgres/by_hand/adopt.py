@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from seatrial.core.redact import redact
-from seatrial.resources.kinds.postgres.connection import Link, identifier, literal
+from seatrial.resources.kinds.postgres.connection import Link
 from seatrial.resources.kinds.postgres.naming import Marker
 from seatrial.resources.protocol import AdoptionCandidate, Endpoint
 
@@ -42,9 +42,7 @@ def adoption_candidate(endpoint: Endpoint) -> AdoptionCandidate:
 def _mark(endpoint: Endpoint) -> None:
     inside = Link(endpoint, endpoint.admin.database)
     try:
-        name = identifier(endpoint.admin.database)
         [(_, _, comment)] = inside.rows(_LOOK)
-        marker = Marker(what=ADOPTED, comment=comment or "")
-        inside.run(f"COMMENT ON DATABASE {name} IS {literal(marker.text())}")
+        inside.run(Marker(what=ADOPTED, comment=comment or "").written_on(endpoint.admin.database))
     finally:
         inside.close()

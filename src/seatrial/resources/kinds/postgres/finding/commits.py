@@ -1,4 +1,4 @@
-"""In which database a transaction ran: what tells one worker's roles from another's.
+"""In which database a transaction ran, and what it deleted: what tells one worker's roles from another's.
 
 A transaction that touched a shared catalog ends in a commit record, and that names the database the
 transaction ran in. No function shows this field, so the record is read as it is on disk.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import literal
@@ -46,6 +46,16 @@ from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and rec
 """
 
 
+REMOVED = """(pg_lsn, pg_lsn, oid[]) as
+select distinct on (start_lsn) xid::text::bigint, relfilenode::bigint,
+  format('(%s,%s)', relblocknumber, substring(description from '(?:^|old_| )off: ([0-9]+)'))
+from pg_get_wal_block_info($1, $2, false)
+where reldatabase = 0 and relfilenode = any($3) and resource_manager = 'Heap' and record_type ~ 'DELETE|UPDATE'
+order by start_lsn, block_id desc
+"""
+"""Of an update that moves a row to another block, the second of its blocks is the one that the row was in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """Of transactions that ended in a part of the log, and touched anything beyond plain rows."""
@@ -54,6 +64,8 @@ class Ends:
     """Transaction -> the database that it ran in."""
     created: Mapping[int, int]
     """Database -> the transaction that created it."""
+    removed: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    """Filenode of a catalog and place of a row, "(block,line)" -> the transaction that deleted or changed it."""
 
     def made_by(self, transactions: Collection[int]) -> set[int]:
         """The databases that any of these transactions created."""
@@ -71,7 +83,7 @@ class Ends:
 
 
 def ends(reader: Link, since: str, until: str) -> Ends:
-    """What the commit records between two positions say.
+    """What the commit records between two positions say, and nothing of what was removed.
 
     Those say so that touched anything beyond plain rows: a catalog of the whole server, for one.
     """
@@ -88,6 +100,16 @@ def ends(reader: Link, since: str, until: str) -> Ends:
             found = [int(prepared[1]) if prepared else transaction, *(map(int, within[1].split()) if within else ())]
             homes |= dict.fromkeys(found, home)
     return Ends(homes=homes, created={database: transaction for transaction, database in created.rows})
+
+
+def removed(reader: Link, since: str, until: str, told: Ends, catalogs: Collection[int]) -> Ends:
+    """`told` with what was removed from the catalogs of the whole server that have these filenodes."""
+    listed = ",".join(map(str, catalogs))
+    part = f"({literal(since)}, {literal(until)}, '{{{listed}}}')"
+    rows = reader.rows(f"EXECUTE removed{part}", {"removed": REMOVED})
+    # Who came first: VACUUM may have given the place to another row by now. One that was rolled back has no home.
+    by = {(node, place): transaction for transaction, node, place in reversed(rows) if transaction in told.homes}
+    return replace(told, removed=by)
 
 
 def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:

@@ -56,6 +56,7 @@ class PostgresCopy:
         self._looked: Looked | None = None
         """What `undo_at_once` has left to `undo`; it is pending."""
         self._shared: SharedState | None = None
+        self._writers: set[int] = set()  # transactions of its that `SharedState` knows, of all layers and all clones
         # On a server of ours a commit costs no wait for the disk, and an undo then outlasts a crash of a backend.
         base = {**UNDO, "synchronous_commit": "on" if source.endpoint.owned else "off"}
         settings = base if source.abilities.replica else {**base, "session_replication_role": "replica"}
@@ -88,10 +89,11 @@ class PostgresCopy:
             self._read_on(self._log)  # what was open when it was last read may have ended since
         self._link.close()
         if self._oid and self._is_here():
-            source.remark()  # a test may have written a comment of its own over the one by which we know it as ours
+            source.admin.run(source.remark)  # a test may have written over the comment by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
         before, shared, old = self._pending, self._shared, self._oid
-        told = shared.ends(before) if shared is not None else None  # now: a clone has the server throw its log away
+        # Asked now: a clone has the server throw its log away.
+        told = shared.ends(before, replaced=old) if shared is not None else None
         self._oid = source.clone(shared.entangled(before.shared) if shared is not None else bool(before.shared))
         try:
             if shared is not None:
@@ -156,23 +158,21 @@ class PostgresCopy:
     def _take_bearings(self, start: str) -> None:
         """The database is at its baseline, and nobody has written to it since `start` in the log."""
         source = self._source
-        if self._catalog is None:
-            self._catalog = describe(self._link)
-        catalog = self._catalog
+        catalog = self._catalog = self._catalog or describe(self._link)
         able = source.abilities
         self._fence = Fence(
             source.admin, self._oid, patience=source.patience, prepared=able.prepared, sees=able.sees, slots=able.slots
         )
         self._meaning = Meaning(catalog.of_kind("c"), source.horizon)
+        self._bearings = Bearings(nodes=catalog.filenodes())
         self._search = Search(
             link=self._link,
             catalog=catalog,
-            bearings=(bearings := Bearings(nodes=catalog.filenodes())),
+            bearings=self._bearings,
             meaning=self._meaning,
             horizon=source.horizon,
             reference=source.reference,
         )
-        self._bearings = bearings
         self._undo = Undo(self._link, catalog, source.reference, silent=not able.replica, quiet=able.near)
         self._log, self._at_once = None, None
         if start:
@@ -180,11 +180,11 @@ class PostgresCopy:
             more = [declare(self._fence)] if able.near and catalog.plpgsql else []
             self._log = LogReader(source.reader, self._oid, start, near=near, flushes=able.flushes, declare=more)
             if more and not able.replica and not catalog.unlogged():
-                self._at_once = AtOnce(self._log, self._fence, catalog, bearings)
+                self._at_once = AtOnce(self._log, self._fence, catalog, self._bearings)
         if self._log is None:
             self._meaning.count(self._link)
         if self._log is not None and able.homes:
-            self._shared = SharedState(source.admin, source.reader, self._oid, source.remark)
+            self._shared = SharedState(source.admin, source.reader, self._oid, source.remark, self._writers)
         else:
             self._properties = scan.properties(source.admin, self._oid)
         self._pending, self._looked = Written(), None

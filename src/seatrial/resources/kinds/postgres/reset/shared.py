@@ -7,15 +7,16 @@ in which database a transaction ran.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.commits import Ends, ends
+from seatrial.resources.kinds.postgres.finding.commits import Ends, ends, removed
 from seatrial.resources.kinds.postgres.finding.scan import PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.log import Written
@@ -25,10 +26,16 @@ RESTORED: Mapping[str, tuple[str, ...]] = {
     "pg_auth_members": ("roleid", "member", "grantor"),
     "pg_db_role_setting": ("setdatabase", "setrole"),
     "pg_shdescription": ("classoid", "objoid"),
+    "pg_shdepend": ("dbid", "classid", "objid", "objsubid", "refclassid", "refobjid", "deptype"),
 }
 """Shared catalogs whose rows are put back, with what identifies a row."""
-OF_ROLES: Mapping[str, str] = {"pg_shdescription": "where classoid = 'pg_authid'::regclass"}
-"""The comments on databases are markers: ours is written again, others' are theirs."""
+PARTS: Mapping[str, str] = {
+    "pg_shdescription": "where classoid = 'pg_authid'::regclass",
+    "pg_shdepend": """where dbid = 0
+        and (classid = 'pg_auth_members'::regclass or (classid = 'pg_database'::regclass and objid = {database}))""",
+}
+"""Of these, some rows: the comments of roles (those of databases are markers, of which ours is written again), and on
+which roles memberships and our database depend, without which DROP ROLE may not know that it is refused."""
 GONE_WITH_DATABASE = "pg_subscription"
 """A shared catalog whose rows belong to one database, and are dropped with it."""
 ORIGINS = "pg_replication_origin"
@@ -38,7 +45,20 @@ OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
 LOCKED = "5s"
 """How long a role that somebody in another database has a lock on may keep its test from its end."""
 
-Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a shared catalog."""
+
+    values: dict[str, Any]
+    """By column; JSON holds an oid as text."""
+    writer: int
+    """The transaction that wrote it."""
+    place: str
+    """"(block,line)", as the log has it."""
+
+
+Rows = dict[tuple[Any, ...], Row]
 
 
 class SharedState:
@@ -48,20 +68,24 @@ class SharedState:
         admin: our connection to the maintenance database, as a superuser.
         reader: our connection to a database that has pg_walinspect.
         database: the oid of the copy.
-        remark: writes the copy's marker again, where a test may have set a comment of its own.
+        remark: the statement that writes the copy's marker again, where a test may have set a comment of its own.
+        writers: the transactions of this copy's that wrote here: of tests and layers until now, and those that put back
+            what these did. More are added. What they wrote may have been right on a layer, with which it goes.
     """
 
-    def __init__(self, admin: Link, reader: Link, database: int, remark: Callable[[], None]) -> None:
+    def __init__(self, admin: Link, reader: Link, database: int, remark: str, writers: set[int]) -> None:
         self._remark = remark
         self._admin = admin
         self._reader = reader
         self._database = database
+        self._writers = writers
         self._catalogs: dict[int, str] = dict(
             admin.rows(
                 """select pg_relation_filenode(oid)::bigint, relname::text from pg_class
                 where relisshared and relkind = 'r'"""
             )
         )
+        self._nodes = {name: node for node, name in self._catalogs.items()}
         self._before = self._snapshot(RESTORED)
         self._first = {name: frozenset(rows) for name, rows in self._before.items()}
         """What was there when the copy was fresh: what came later is other tests', and goes when they end."""
@@ -74,16 +98,25 @@ class SharedState:
         """
         return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
-    def ends(self, written: Written) -> Ends | None:
-        """How the transactions ended that wrote to shared catalogs; None where the server has that no more."""
+    def ends(self, written: Written, *, replaced: int = 0) -> Ends | None:
+        """How the transactions ended that wrote to shared catalogs; None where the server has that no more.
+
+        `replaced` is the database that they ran in, where it is going to be replaced.
+        """
         import psycopg
 
-        if not self._touched(written):
+        touched = self._touched(written)
+        if not touched:
             return Ends(homes={}, created={})
+        part = (self._reader, written.since, written.until)
         try:
-            return ends(self._reader, written.since, written.until)
+            told = ends(*part)
+            ours = told.of(self._database, replaced or self._database)
+            if any(ids & ours for ids in touched.values()):
+                told = removed(*part, told, [self._nodes[name] for name in RESTORED])
         except psycopg.Error:
             return None
+        return told
 
     def restore(self, written: Written, told: Ends | None, *, replaced: int = 0) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
@@ -103,16 +136,17 @@ class SharedState:
         if told is None:
             return self._unknown(touched)
         ours = told.of(self._database, replaced or self._database)
-        mine = {name: ids & ours for name, ids in touched.items() if ids & ours}
+        mine = {name for name, ids in touched.items() if ids & ours}
+        self._writers.update(*(ids & ours for ids in touched.values()))
         notes: list[str] = []
+        if replaced:
+            self._forget_database()
         if mine:
-            notes = self._put_back(mine, touched, told)
+            notes = self._put_back(mine, told, ours)
         # Dropping a role writes to other catalogs, too; else only those are read anew that anybody wrote to. Clones,
         # which other workers make all the time, write to none of them but comments.
-        self._before |= self._snapshot(
-            [name for name in RESTORED if mine or (name in touched and name not in OF_ROLES)]
-        )
-        strangers = self._strangers(mine.get("pg_database"))
+        self._before |= self._snapshot([name for name in RESTORED if mine or (name in touched and name not in PARTS)])
+        strangers = self._strangers(ours) if "pg_database" in mine else []
         if strangers:
             names = ", ".join(strangers)
             raise IsolationError(
@@ -122,7 +156,7 @@ class SharedState:
             )
         if GONE_WITH_DATABASE in mine and not replaced:
             raise NeedsClone("the test has made a subscription")
-        beyond = sorted(mine.keys() - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
+        beyond = sorted(mine - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
         if beyond:
             raise IsolationError(
                 f"the test changed what belongs to the whole server ({', '.join(beyond)})",
@@ -130,6 +164,12 @@ class SharedState:
                 fix="give this test a server of its own: a resource with another `version` or `at`, used by it alone",
             )
         return notes
+
+    def _forget_database(self) -> None:
+        """It is gone, and what it had here with it: the clone has the same from its template."""
+        for name, column in (("pg_db_role_setting", "setdatabase"), ("pg_shdepend", "objid")):
+            rows = self._before[name]
+            self._before[name] = {key: row for key, row in rows.items() if row.values[column] != str(self._database)}
 
     def _touched(self, written: Written) -> dict[str, set[int]]:
         touched = {self._catalogs[node]: set(ids) for node, ids in written.shared.items() if node in self._catalogs}
@@ -146,45 +186,68 @@ class SharedState:
             )
         return []
 
-    def _put_back(self, mine: Mapping[str, set[int]], touched: Mapping[str, set[int]], told: Ends) -> list[str]:
+    def _put_back(self, mine: set[str], told: Ends, ours: set[int]) -> list[str]:
         notes: list[str] = []
         if "pg_database" in mine:
-            notes += self._databases(told.made_by(mine["pg_database"]))
+            notes += self._databases(told.made_by(ours))
         if "pg_shdescription" in mine:
-            self._remark()
+            self._write(self._remark)
         if ORIGINS in mine:
-            notes += self._origins(mine[ORIGINS])
+            notes += self._origins(ours)
+        if mine & {"pg_database", "pg_auth_members"}:
+            self._rows("pg_shdepend", told)
         # Settings and memberships first: a role that owns none of them is easier to drop.
         for name in ("pg_shdescription", "pg_db_role_setting", "pg_auth_members", "pg_authid"):
             if name in mine:
-                notes += self._rows(name, mine[name], alone=mine[name] == touched[name])
+                notes += self._rows(name, told)
         return notes
 
-    def _rows(self, name: str, mine: set[int], *, alone: bool) -> list[str]:
-        """Put the rows of one catalog back, as far as this test wrote them."""
+    def _rows(self, name: str, told: Ends) -> list[str]:
+        """Put the rows of one catalog back, as far as this copy's wrote them.
+
+        All at once, or two roles that have changed names would be in each other's way.
+        """
+        import psycopg
+
         now, before = self._read(name), self._before[name]
-        notes = []
-        for key, row in now.items():
-            if row["xmin"] in mine and key not in before:
+        new = [row for key, row in now.items() if key not in before and row.writer in self._writers]
+        there = [(now[key], row) for key, row in before.items() if key in now]
+        changed = [row for is_now, row in there if is_now.writer in self._writers and is_now.values != row.values]
+        missing = {key: row for key, row in before.items() if key not in now}
+        gone = [row for key, row in missing.items() if self._deleted(name, key, row, told)]
+        notes, stays = [], None
+        for row in new:
+            try:
                 notes.append(self._remove(name, row))
-        for key, row in before.items():
-            own = row["row"].get("setdatabase") == str(self._database)  # JSON holds an oid as text
-            if key not in now and (own or (alone and key in self._first[name])):
-                notes.append(self._insert(name, row))
-            elif key in now and now[key]["xmin"] in mine and now[key]["row"] != row["row"]:
-                self._delete(name, row)
-                notes.append(self._insert(name, row))
+            except IsolationError as error:
+                stays = stays or error
+        if changed or gone:
+            back = [*changed, *gone]
+            try:
+                self._write("; ".join([_delete(name, row) for row in changed] + [_insert(name, row) for row in back]))
+            except psycopg.Error:
+                if stays is None:  # else that is why: it has the name of another
+                    raise
+            notes += [f"{_what(name)} that the test changed was put back"] * len(back)
+        if stays is not None:
+            raise stays
         return notes
 
-    def _remove(self, name: str, row: dict[str, Any]) -> str:
+    def _deleted(self, name: str, key: tuple[Any, ...], row: Row, told: Ends) -> bool:
+        """Whether a missing row was deleted by this copy's, and not by another worker's."""
+        if row.values.get("setdatabase") == str(self._database):
+            return True
+        return key in self._first[name] and told.removed.get((self._nodes[name], row.place)) in self._writers
+
+    def _remove(self, name: str, row: Row) -> str:
         import psycopg
 
         if name != "pg_authid":
-            self._delete(name, row)
+            self._write(_delete(name, row))
             return f"{_what(name)} that the test made was removed"
-        role = row["row"]["rolname"]
+        role = row.values["rolname"]
         try:
-            self._admin.run(
+            self._write(
                 f"SET LOCAL lock_timeout = '{LOCKED}'; DROP OWNED BY {identifier(role)}; DROP ROLE {identifier(role)}"
             )
         except psycopg.Error as error:
@@ -195,15 +258,9 @@ class SharedState:
             ) from error
         return f'the role "{role}" that the test created was dropped'
 
-    def _delete(self, name: str, row: dict[str, Any]) -> None:
-        where = " and ".join(f"{column} = {row['row'][column]}" for column in RESTORED[name])
-        self._admin.run(f"DELETE FROM {name} WHERE {where}")
-
-    def _insert(self, name: str, row: dict[str, Any]) -> str:
-        self._admin.run(
-            f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, {literal(json.dumps(row['row']))})"
-        )
-        return f"{_what(name)} that the test changed was put back"
+    def _write(self, statement: str) -> None:
+        """Run it in a transaction that is known for this copy's when what it wrote is met again."""
+        self._writers.update(*self._admin.rows(f"{statement}; SELECT pg_current_xact_id()::xid::text::bigint"))
 
     def _databases(self, made: Collection[int]) -> list[str]:
         notes = []
@@ -221,10 +278,8 @@ class SharedState:
             self._admin.run(f"select pg_replication_origin_drop({literal(name)})")
         return [f'the replication origin "{name}" that the test created was dropped' for name in made]
 
-    def _strangers(self, mine: set[int] | None) -> list[str]:
+    def _strangers(self, mine: set[int]) -> list[str]:
         """Databases that the test has changed, once those that it made are gone."""
-        if mine is None:
-            return []
         rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
         return [name for name, xmin, oid in rows if xmin in mine and oid != self._database]
 
@@ -251,14 +306,25 @@ class SharedState:
     def _snapshot(self, names: Collection[str]) -> dict[str, Rows]:
         if not names:
             return {}
-        statement = "select to_jsonb(c), xmin::text::bigint from {} c {}"
-        results = self._admin.run("; ".join(statement.format(name, OF_ROLES.get(name, "")) for name in names))
+        statement = "select to_jsonb(c), xmin::text::bigint, ctid::text from {} c {}"
+        parts = {name: part.format(database=self._database) for name, part in PARTS.items()}
+        results = self._admin.run("; ".join(statement.format(name, parts.get(name, "")) for name in names))
         return {
             name: {
-                tuple(row[column] for column in RESTORED[name]): {"row": row, "xmin": xmin} for row, xmin in result.rows
+                tuple(values[column] for column in RESTORED[name]): Row(values=values, writer=writer, place=place)
+                for values, writer, place in result.rows
             }
             for name, result in zip(names, results, strict=True)
         }
+
+
+def _delete(name: str, row: Row) -> str:
+    where = " and ".join(f"{column} = {literal(str(row.values[column]))}" for column in RESTORED[name])
+    return f"DELETE FROM {name} WHERE {where}"
+
+
+def _insert(name: str, row: Row) -> str:
+    return f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, {literal(json.dumps(row.values))})"
 
 
 def _what(name: str) -> str:
@@ -267,4 +333,5 @@ def _what(name: str) -> str:
         "pg_auth_members": "a role's membership",
         "pg_db_role_setting": "a setting of a role or database",
         "pg_shdescription": "a role's comment",
+        "pg_shdepend": "a dependency on a role",
     }[name]

@@ -30,8 +30,8 @@ class Source:
     """Our connection to a database that has pg_walinspect."""
     clone: Callable[[bool], int]
     """Replace the database by a clone of the template; returns its oid. True: the old one must be gone by then."""
-    remark: Callable[[], None]
-    """Write the database's marker again: a test may have set a comment of its own."""
+    remark: str
+    """The statement that writes the database's marker again: a test may have set a comment of its own."""
     reference: Callable[[], Link]
     """A connection to a copy of the template that nobody touches."""
     patience: float
