@@ -16,6 +16,7 @@ from psycopg import sql
 from seatrial.errors import NeedsClone
 from seatrial.resources import registry
 from seatrial.resources.kinds.postgres.audit import Audit, Difference
+from seatrial.resources.kinds.postgres.audit.snapshot import Snapshot
 from seatrial.resources.kinds.postgres.naming import reference_name
 from seatrial.resources.protocol import Address, Endpoint, Requirements, Target
 from seatrial.resources.resolve import resolve
@@ -115,7 +116,14 @@ class Bench:
         self.audit = Audit(self._read, reference=lambda: lab.connect(reference_name(key)), roles=None)
         self.baseline = self.audit.baseline()
         self._leave()
+        self._below: list[Snapshot] = []
+        """The baselines of the layers that it lies on."""
         self.copy.mark()
+
+    @property
+    def layers(self) -> int:
+        """How many lie on the template."""
+        return len(self._below)
 
     @property
     def address(self) -> Address:
@@ -150,6 +158,23 @@ class Bench:
         """What the audit finds."""
         found = self.audit.differences(self.baseline)
         self._leave()
+        return found
+
+    def push(self) -> None:
+        """As a wider fixture does when it is set up: what was written is the baseline from here on, if anything was."""
+        self.copy.settle()
+        if self.copy.changed():
+            self.copy.push()
+            self._below.append(self.baseline)
+            self.baseline = self.audit.baseline()
+        self.copy.mark()
+
+    def pop(self) -> tuple[Difference, ...]:
+        """As it does when it is torn down; what the audit finds then."""
+        self.copy.pop()
+        self.baseline = self._below.pop()
+        found = self.differences()
+        self.copy.mark()
         return found
 
     def close(self) -> None:

@@ -13,8 +13,10 @@ from .schemas import Reference, Schema, Table, schemas
 from .steps import Players, Step, works, works_on_rows, works_with_ddl
 
 SHARE = settings.default.max_examples if settings.default else 100
-"""Examples of the profile: two of these are split over the five tests, since a new schema costs more than work."""
+"""Examples of the profile: two of these are split over five tests, since a new schema costs more than work."""
 ON_RICH, ON_PLAIN, WITH_DDL, ON_ANY, BY_A_LESSER_ROLE = (SHARE * share // 10 for share in (8, 5, 3, 3, 1))
+ON_LAYERS = SHARE // 20
+MOST_LAYERS = 3
 CALM = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 RICH = Schema(
@@ -110,4 +112,34 @@ def test_no_work_is_left_by_a_role_that_may_silence_nothing(lab: Lab, schema: Sc
     try:
         try_out(bench, tests)
     finally:
+        bench.close()
+
+
+moves = st.tuples(
+    st.sampled_from(["test", "test", "push", "push", "pop"]), st.one_of(works_on_rows, works, works_with_ddl)
+)
+
+
+@settings(max_examples=ON_LAYERS, **CALM)
+@given(schema=schemas(), moves=st.lists(moves, min_size=2, max_size=7))
+def test_no_work_on_layers_leaves_a_trace_and_no_layer_does(
+    lab: Lab, schema: Schema, moves: list[tuple[str, list[Step]]]
+) -> None:
+    bench = lab.bench(lambda connection: connection.execute(schema.sql().encode()), "layers")
+    players = Players(bench)
+    try:
+        for move, steps in moves:
+            players.play(steps)
+            players.check_in()
+            if move == "push" and bench.layers < MOST_LAYERS:
+                bench.push()
+            elif move == "pop" and bench.layers:
+                assert not bench.pop()
+            else:
+                back = bench.back()
+                assert not back.differences, str(back)
+        while bench.layers:
+            assert not bench.pop()
+    finally:
+        players.close()
         bench.close()
