@@ -87,6 +87,7 @@ def test_what_the_log_tells_as_a_statement_is_undone_by_reading_every_table(lab,
         "CREATE OR REPLACE VIEW titles AS SELECT 1 AS one",
         "CREATE PROCEDURE fresh() SELECT 1",
         "CREATE INDEX fresh ON users (score)",
+        "ALTER DATABASE COLLATE utf8mb4_bin",
     ],
 )
 def test_a_changed_schema_takes_a_fresh_copy_behind_the_same_name(lab, statement):

@@ -14,6 +14,8 @@ _ID = re.compile(r"table_id: (\d+)")
 _TEMPORARY = re.compile(r"(CREATE|DROP)\s+(/\*!\d+\s+)?TEMPORARY\b", re.IGNORECASE)
 _FRAME = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|XA)\b|#", re.IGNORECASE)
 """What opens and ends a transaction; what MariaDB tells of its own begins with a number sign."""
+_NAMELESS = re.compile(r"ALTER\s+(DATABASE|SCHEMA)\b", re.IGNORECASE)
+"""Told without `use`, and in its own text it need not name the database."""
 _SILENT = frozenset(
     {
         *("Gtid", "Gtid_list", "Anonymous_Gtid", "Previous_gtids", "Format_desc", "Rotate", "Xid", "Stop"),
@@ -180,6 +182,6 @@ class _Reading:
     def _said(self, info: str) -> None:
         inside = info.lower().startswith(self._use.lower())
         text = re.sub(r"^use `(?:[^`]|``)*`;\s*", "", info)
-        ours = inside or self._database.lower() in info.lower()
+        ours = inside or self._database.lower() in info.lower() or _NAMELESS.match(text) is not None
         if ours and not _FRAME.match(text) and not _TEMPORARY.match(text):
             self.statements.append(text)
