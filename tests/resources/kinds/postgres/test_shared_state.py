@@ -334,6 +334,86 @@ def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair,
     assert roles(mine) == before
 
 
+def test_what_two_workers_delete_of_the_same_role_one_after_the_other_is_there_again_after_each(pair) -> None:
+    mine, other = pair
+    with mine.connect() as app:
+        app.execute("comment on role first is 'the first'; grant second to first")
+    mine.copy.push()
+    other.copy.push()
+    before = state(mine)
+    for busy in (other, mine, other, other, mine):  # who is not busy learns of it when his next test ends, or later
+        busy.write("comment on role first is null", "revoke second from first", "drop role second")
+        busy.undo()
+        assert state(mine) == before
+    for _ in range(2):
+        mine.undo()
+        other.undo()
+        mine.write("comment on role first is null")
+        mine.undo()
+        other.undo()
+        other.write("comment on role first is null")
+        other.undo()
+        assert state(mine) == before
+    other.copy.pop()
+    mine.copy.pop()
+
+
+def test_the_role_that_we_are_is_put_back_as_well(pair, endpoint) -> None:
+    mine, _ = pair
+    before = state(mine)
+    mine.write(f"alter role {endpoint.admin.user} connection limit 90 nocreatedb")
+    mine.undo()
+    assert state(mine) == before
+
+
+def test_roles_are_put_back_after_a_vacuum_that_has_given_their_catalog_another_file(pair) -> None:
+    mine, other = pair
+    before = state(mine)
+    other.write("vacuum full pg_authid", "create role made_there")
+    mine.write("create role made_here", "alter role first createdb")
+    other.undo()
+    mine.undo()
+    mine.write("drop role second")
+    mine.undo()
+    assert state(mine) == before
+
+
+@pytest.mark.parametrize("whose", ["somebody", "layer"])
+def test_a_database_that_the_test_drops_and_has_not_made_is_told(pair, embedded, whose: str) -> None:
+    mine, _ = pair
+    if whose == "layer":
+        mine.write("create database real")
+        mine.copy.push()
+    else:
+        with psycopg.connect(embedded.admin.url(), autocommit=True) as somebody:
+            somebody.execute("create database real")
+    mine.write("create database own", "drop database own", "drop database real")
+    with pytest.raises(IsolationError, match="dropped a database"):
+        mine.copy.undo()
+    if whose == "layer":
+        mine.copy.pop()
+
+
+def test_a_template_database_that_a_test_creates_is_dropped(pair) -> None:
+    mine, _ = pair
+    there = databases(mine)
+    mine.write("create database for_tenants is_template true", "alter role first createdb")
+    mine.undo()
+    assert databases(mine) == there
+
+
+def test_what_the_server_refuses_to_put_back_even_after_the_clone_is_told(pair, monkeypatch) -> None:
+    mine, _ = pair
+    mine.write("create role made_here")
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedState, "_rows", lambda *_, **__: throw(psycopg.errors.InsufficientPrivilege("made up")))
+        with pytest.raises(NeedsClone):
+            mine.copy.undo()
+        with pytest.raises(IsolationError, match="can not be put back"):
+            mine.copy.renew()
+    mine.write("drop role made_here")
+
+
 def test_where_only_a_scan_can_tell_a_subscription_takes_a_clone_and_is_gone(old, spec, bench_on) -> None:
     with contextlib.closing(Postgres().open(old, spec)) as store:
         one = bench_on(store, TABLE)

@@ -41,16 +41,17 @@ where r.resource_manager = 'Transaction' and r.record_type like 'COMMIT%' and r.
 
 
 CREATED = """(pg_lsn, pg_lsn) as
-select xid::text::bigint, substring(description from '/([0-9]+)$')::bigint
-from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and record_type like 'CREATE%'
+select xid::text::bigint, substring(description from '/([0-9]+)$')::bigint, record_type like 'CREATE%'
+from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and record_type ~ '^(CREATE|DROP)'
 """
 
 
 REMOVED = """(pg_lsn, pg_lsn, oid[]) as
 select distinct on (start_lsn) xid::text::bigint, relfilenode::bigint,
-  format('(%s,%s)', relblocknumber, substring(description from '(?:^|old_| )off: ([0-9]+)'))
+  format('(%s,%s)', relblocknumber, substring(description from '(?:^|old_| )off: ([0-9]+)')),
+  record_type like 'INSERT%'
 from pg_get_wal_block_info($1, $2, false)
-where reldatabase = 0 and relfilenode = any($3) and resource_manager = 'Heap' and record_type ~ 'DELETE|UPDATE'
+where reldatabase = 0 and relfilenode = any($3) and resource_manager = 'Heap' and record_type ~ 'DELETE|UPDATE|INSERT'
 order by start_lsn, block_id desc
 """
 """Of an update that moves a row to another block, the second of its blocks is the one that the row was in."""
@@ -64,12 +65,20 @@ class Ends:
     """Transaction -> the database that it ran in."""
     created: Mapping[int, int]
     """Database -> the transaction that created it."""
+    dropped: Mapping[int, int] = field(default_factory=dict)
+    """Database -> the transaction that dropped it."""
     removed: Mapping[tuple[int, str], int] = field(default_factory=dict)
     """Filenode of a catalog and place of a row, "(block,line)" -> the transaction that deleted or changed it."""
+    passing: Collection[tuple[int, int, int]] = ()
+    """Of rows that were written and removed again: filenode of the catalog, and either transaction."""
 
     def made_by(self, transactions: Collection[int]) -> set[int]:
         """The databases that any of these transactions created."""
         return {database for database, transaction in self.created.items() if transaction in transactions}
+
+    def dropped_by(self, transactions: Collection[int]) -> set[int]:
+        """The databases that any of these transactions dropped, and none of them created."""
+        return {one for one, by in self.dropped.items() if by in transactions} - self.made_by(transactions)
 
     def of(self, *databases: int) -> set[int]:
         """The transactions that ran in these databases, and in those that were created by any of them."""
@@ -88,7 +97,7 @@ def ends(reader: Link, since: str, until: str) -> Ends:
     Those say so that touched anything beyond plain rows: a catalog of the whole server, for one.
     """
     part = f"({literal(since)}, {literal(until)})"
-    committed, created = reader.run(
+    committed, databases = reader.run(
         f"EXECUTE commits{part}; EXECUTE created{part}", {"commits": COMMITS, "created": CREATED}
     )
     homes: dict[int, int] = {}
@@ -99,7 +108,8 @@ def ends(reader: Link, since: str, until: str) -> Ends:
             within = re.search(r"subxacts: ([\d ]+)", description or "")
             found = [int(prepared[1]) if prepared else transaction, *(map(int, within[1].split()) if within else ())]
             homes |= dict.fromkeys(found, home)
-    return Ends(homes=homes, created={database: transaction for transaction, database in created.rows})
+    created, dropped = ({base: by for by, base, new in databases.rows if new is made} for made in (True, False))
+    return Ends(homes=homes, created=created, dropped=dropped)
 
 
 def removed(reader: Link, since: str, until: str, told: Ends, catalogs: Collection[int]) -> Ends:
@@ -107,9 +117,19 @@ def removed(reader: Link, since: str, until: str, told: Ends, catalogs: Collecti
     listed = ",".join(map(str, catalogs))
     part = f"({literal(since)}, {literal(until)}, '{{{listed}}}')"
     rows = reader.rows(f"EXECUTE removed{part}", {"removed": REMOVED})
-    # Who came first: VACUUM may have given the place to another row by now. One that was rolled back has no home.
-    by = {(node, place): transaction for transaction, node, place in reversed(rows) if transaction in told.homes}
-    return replace(told, removed=by)
+    by: dict[tuple[int, str], int] = {}
+    written: dict[tuple[int, str], int] = {}
+    passing = set()
+    for transaction, node, place, is_new in rows:
+        if transaction not in told.homes:
+            continue  # it was rolled back
+        if is_new:
+            written[node, place] = transaction
+            continue
+        by.setdefault((node, place), transaction)  # who came first: VACUUM may have given the place to another row
+        if (node, place) in written:
+            passing.add((node, written.pop((node, place)), transaction))
+    return replace(told, removed=by, passing=passing)
 
 
 def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:

@@ -42,6 +42,8 @@ ORIGINS = "pg_replication_origin"
 OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
 """What making, marking, renaming and dropping a database writes to."""
 
+FILES = "select pg_relation_filenode(oid)::bigint, relname::text from pg_class where relisshared and relkind = 'r'"
+"""The file of each shared catalog."""
 LOCKED = "5s"
 """How long a role that somebody in another database has a lock on may keep its test from its end."""
 
@@ -79,13 +81,7 @@ class SharedState:
         self._reader = reader
         self._database = database
         self._writers = writers
-        self._catalogs: dict[int, str] = dict(
-            admin.rows(
-                """select pg_relation_filenode(oid)::bigint, relname::text from pg_class
-                where relisshared and relkind = 'r'"""
-            )
-        )
-        self._nodes = {name: node for node, name in self._catalogs.items()}
+        self._catalogs: dict[int, str] = dict(admin.rows(FILES))
         self._before = self._snapshot(RESTORED)
         self._first = {name: frozenset(rows) for name, rows in self._before.items()}
         """What was there when the copy was fresh: what came later is other tests', and goes when they end."""
@@ -113,7 +109,7 @@ class SharedState:
             told = ends(*part)
             ours = told.of(self._database, replaced or self._database)
             if any(ids & ours for ids in touched.values()):
-                told = removed(*part, told, [self._nodes[name] for name in RESTORED])
+                told = removed(*part, told, [node for node, name in self._catalogs.items() if name in RESTORED])
         except psycopg.Error:
             return None
         return told
@@ -129,7 +125,10 @@ class SharedState:
         Raises:
             IsolationError: it can't be put back while others use the server.
             NeedsClone: it is gone with the database.
+            psycopg.Error: the server refused; where the database is replaced, that is an `IsolationError`.
         """
+        import psycopg
+
         touched = self._touched(written)
         if not touched:
             return []
@@ -142,18 +141,19 @@ class SharedState:
         if replaced:
             self._forget_database()
         if mine:
-            notes = self._put_back(mine, told, ours)
-        # Dropping a role writes to other catalogs, too; else only those are read anew that anybody wrote to. Clones,
-        # which other workers make all the time, write to none of them but comments.
-        self._before |= self._snapshot([name for name in RESTORED if mine or (name in touched and name not in PARTS)])
-        strangers = self._strangers(ours) if "pg_database" in mine else []
-        if strangers:
-            names = ", ".join(strangers)
-            raise IsolationError(
-                f"the test changed a database that is not its own: {names}",
-                cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
-                fix="change only databases that the test itself creates, or change it back at the end of the test",
-            )
+            try:
+                notes = self._put_back(mine, told, ours)
+            except psycopg.Error as error:
+                if not replaced:
+                    raise
+                raise IsolationError(
+                    "what the test changed of the whole server can not be put back",
+                    cause=str(error).strip(),
+                    fix="change it back at the end of the test; start the server anew if other tests fail now",
+                ) from error
+        self._before |= self._snapshot([name for name in RESTORED if mine or self._moved(name, touched)])
+        if "pg_database" in mine:
+            self._refuse_strangers(told, ours, replaced)
         if GONE_WITH_DATABASE in mine and not replaced:
             raise NeedsClone("the test has made a subscription")
         beyond = sorted(mine - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
@@ -171,8 +171,23 @@ class SharedState:
             rows = self._before[name]
             self._before[name] = {key: row for key, row in rows.items() if row.values[column] != str(self._database)}
 
+    def _moved(self, name: str, touched: Collection[str]) -> bool:
+        """Whether rows of a catalog that others wrote to may stand elsewhere now: then they are read anew.
+
+        Clones, which other workers make all the time, write to none of these catalogs but comments.
+        """
+        if name == "pg_shdepend":
+            return "pg_auth_members" in touched
+        return name in touched and (name not in PARTS or bool(self._first[name]))
+
     def _touched(self, written: Written) -> dict[str, set[int]]:
-        touched = {self._catalogs[node]: set(ids) for node, ids in written.shared.items() if node in self._catalogs}
+        if written.shared.keys() - self._catalogs.keys():
+            # VACUUM FULL has given them other files, to which it writes itself, without changing a row: of those that
+            # are not compared row by row the new ones are not looked at.
+            self._catalogs |= {node: name for node, name in self._admin.rows(FILES) if name in RESTORED}
+        touched: dict[str, set[int]] = {}
+        for node in written.shared.keys() & self._catalogs.keys():
+            touched.setdefault(self._catalogs[node], set()).update(written.shared[node])
         touched.pop("pg_shdepend", None)
         return touched
 
@@ -205,7 +220,8 @@ class SharedState:
     def _rows(self, name: str, told: Ends) -> list[str]:
         """Put the rows of one catalog back, as far as this copy's wrote them.
 
-        All at once, or two roles that have changed names would be in each other's way.
+        All at once, or two roles that have changed names would be in each other's way; and in one statement, or our
+        own role, should it be one of them, would be no superuser any more when its row is written.
         """
         import psycopg
 
@@ -224,7 +240,7 @@ class SharedState:
         if changed or gone:
             back = [*changed, *gone]
             try:
-                self._write("; ".join([_delete(name, row) for row in changed] + [_insert(name, row) for row in back]))
+                self._write(_replace(name, changed, back))
             except psycopg.Error:
                 if stays is None:  # else that is why: it has the name of another
                     raise
@@ -234,10 +250,20 @@ class SharedState:
         return notes
 
     def _deleted(self, name: str, key: tuple[Any, ...], row: Row, told: Ends) -> bool:
-        """Whether a missing row was deleted by this copy's, and not by another worker's."""
+        """Whether a missing row was deleted by this copy's, and not by another worker's.
+
+        Another's test may have deleted it before, and that was put back: then ours deleted a row that others wrote.
+        """
         if row.values.get("setdatabase") == str(self._database):
             return True
-        return key in self._first[name] and told.removed.get((self._nodes[name], row.place)) in self._writers
+        if key not in self._first[name]:
+            return False
+        nodes = [node for node, known in self._catalogs.items() if known == name]
+        by = {told.removed[node, row.place] for node in nodes if (node, row.place) in told.removed}
+        again = ((made, gone) for node, made, gone in told.passing if node in nodes)
+        return not by.isdisjoint(self._writers) or (
+            bool(by) and any(gone in self._writers and made not in self._writers for made, gone in again)
+        )
 
     def _remove(self, name: str, row: Row) -> str:
         import psycopg
@@ -266,6 +292,7 @@ class SharedState:
         notes = []
         for name, oid in self._admin.rows("select datname::text, oid::bigint from pg_database"):
             if oid in made:
+                self._admin.run(f"ALTER DATABASE {identifier(name)} IS_TEMPLATE false")
                 self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
                 notes.append(f'the database "{name}" that the test created was dropped')
         return notes + self._database_itself()
@@ -282,6 +309,24 @@ class SharedState:
         """Databases that the test has changed, once those that it made are gone."""
         rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
         return [name for name, xmin, oid in rows if xmin in mine and oid != self._database]
+
+    def _refuse_strangers(self, told: Ends, ours: set[int], replaced: int) -> None:
+        """Tell of databases that the test has changed or dropped, and had not made."""
+        dropped = told.dropped_by(ours) - {self._database, replaced}
+        if dropped:
+            raise IsolationError(
+                f"the test dropped a database that it had not created (oid {', '.join(map(str, sorted(dropped)))})",
+                cause="it may have been anybody's, or a wider fixture's; nothing can bring it back",
+                fix="drop only databases that the test itself creates",
+            )
+        strangers = self._strangers(ours)
+        if strangers:
+            names = ", ".join(strangers)
+            raise IsolationError(
+                f"the test changed a database that is not its own: {names}",
+                cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
+                fix="change only databases that the test itself creates, or change it back at the end of the test",
+            )
 
     def _database_itself(self) -> list[str]:
         """Rights on it, its limit and its owner. Where a clone took its place it has them from the template."""
@@ -318,13 +363,17 @@ class SharedState:
         }
 
 
-def _delete(name: str, row: Row) -> str:
-    where = " and ".join(f"{column} = {literal(str(row.values[column]))}" for column in RESTORED[name])
-    return f"DELETE FROM {name} WHERE {where}"
+def _delete(name: str, *rows: Row) -> str:
+    each = (" and ".join(f"{key} = {literal(str(row.values[key]))}" for key in RESTORED[name]) for row in rows)
+    return f"DELETE FROM {name} WHERE {' or '.join(each) or 'false'}"
 
 
-def _insert(name: str, row: Row) -> str:
-    return f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, {literal(json.dumps(row.values))})"
+def _replace(name: str, old: Iterable[Row], new: Iterable[Row]) -> str:
+    """Rows with the keys of `old` are gone before the first of `new` is written: the sum over them waits for all."""
+    values = literal(json.dumps([row.values for row in new]))
+    return f"""WITH gone AS ({_delete(name, *old)} RETURNING 1)
+        INSERT INTO {name} SELECT r.* FROM jsonb_populate_recordset(null::{name}, {values}) r,
+        (SELECT count(*) FROM gone) g"""
 
 
 def _what(name: str) -> str:
