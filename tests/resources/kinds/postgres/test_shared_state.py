@@ -62,13 +62,16 @@ def test_a_role_that_somebody_in_another_database_holds_fails_its_test_and_no_mo
 ) -> None:
     mine, other = pair
     monkeypatch.setattr(shared, "LOCKED", "50ms")
-    mine.write("create role held")
+    before = state(mine)
+    mine.write("create role held", "alter role second createdb")
     with other.connect(autocommit=False) as elsewhere:
         elsewhere.execute("alter default privileges for role held grant select on tables to first")
         with pytest.raises(IsolationError, match='the role "held" that the test created'):
             mine.copy.undo()
         elsewhere.rollback()
-    mine.write("drop role held")
+    mine.write("drop role held", "drop role second")
+    mine.undo()
+    assert state(mine) == before
 
 
 def test_attributes_settings_and_memberships_of_roles_are_put_back(pair) -> None:

@@ -127,8 +127,6 @@ class SharedState:
             NeedsClone: it is gone with the database.
             psycopg.Error: the server refused; where the database is replaced, that is an `IsolationError`.
         """
-        import psycopg
-
         touched = self._touched(written)
         if not touched:
             return []
@@ -141,16 +139,7 @@ class SharedState:
         if replaced:
             self._forget_database()
         if mine:
-            try:
-                notes = self._put_back(mine, told, ours)
-            except psycopg.Error as error:
-                if not replaced:
-                    raise
-                raise IsolationError(
-                    "what the test changed of the whole server can not be put back",
-                    cause=str(error).strip(),
-                    fix="change it back at the end of the test; start the server anew if other tests fail now",
-                ) from error
+            notes = self._put_back_or_tell(mine, told, ours, last=bool(replaced))
         self._before |= self._snapshot([name for name in RESTORED if mine or self._moved(name, touched)])
         if "pg_database" in mine:
             self._refuse_strangers(told, ours, replaced)
@@ -200,6 +189,24 @@ class SharedState:
                 fix="ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT pg_reload_conf();",
             )
         return []
+
+    def _put_back_or_tell(self, mine: set[str], told: Ends, ours: set[int], *, last: bool) -> list[str]:
+        """`last`: no clone comes after this, with which it could be tried again."""
+        import psycopg
+
+        try:
+            return self._put_back(mine, told, ours)
+        except IsolationError:
+            self._before |= self._snapshot(RESTORED)  # what does not stay was put back, and stands elsewhere now
+            raise
+        except psycopg.Error as error:
+            if not last:
+                raise
+            raise IsolationError(
+                "what the test changed of the whole server can not be put back",
+                cause=str(error).strip(),
+                fix="change it back at the end of the test; start the server anew if other tests fail now",
+            ) from error
 
     def _put_back(self, mine: set[str], told: Ends, ours: set[int]) -> list[str]:
         notes: list[str] = []
