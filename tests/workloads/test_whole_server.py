@@ -137,6 +137,8 @@ class Worker:
     def move(self, move: Move) -> None:
         """As far as it can be done now."""
         if move.what == "test" or (move.what == "push" and (self.busy or len(self.baselines) > LAYERS)):
+            if not self.busy and not self.bench.copy.ready():
+                self.bench.copy.mark()
             self.work(move.statements)
             self.busy = True
         elif move.what == "push":

@@ -48,10 +48,9 @@ from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and rec
 
 REMOVED = """(pg_lsn, pg_lsn, oid[]) as
 select distinct on (start_lsn) xid::text::bigint, relfilenode::bigint,
-  format('(%s,%s)', relblocknumber, substring(description from '(?:^|old_| )off: ([0-9]+)')),
-  record_type like 'INSERT%'
+  format('(%s,%s)', relblocknumber, substring(description from '(?:^|old_| )off: ([0-9]+)'))
 from pg_get_wal_block_info($1, $2, false)
-where reldatabase = 0 and relfilenode = any($3) and resource_manager = 'Heap' and record_type ~ 'DELETE|UPDATE|INSERT'
+where reldatabase = 0 and relfilenode = any($3) and resource_manager = 'Heap' and record_type ~ 'DELETE|UPDATE'
 order by start_lsn, block_id desc
 """
 """Of an update that moves a row to another block, the second of its blocks is the one that the row was in."""
@@ -69,8 +68,6 @@ class Ends:
     """Database -> the transaction that dropped it."""
     removed: Mapping[tuple[int, str], int] = field(default_factory=dict)
     """Filenode of a catalog and place of a row, "(block,line)" -> the transaction that deleted or changed it."""
-    passing: Collection[tuple[int, int, int]] = ()
-    """Of rows that were written and removed again: filenode of the catalog, and either transaction."""
 
     def made_by(self, transactions: Collection[int]) -> set[int]:
         """The databases that any of these transactions created."""
@@ -117,19 +114,9 @@ def removed(reader: Link, since: str, until: str, told: Ends, catalogs: Collecti
     listed = ",".join(map(str, catalogs))
     part = f"({literal(since)}, {literal(until)}, '{{{listed}}}')"
     rows = reader.rows(f"EXECUTE removed{part}", {"removed": REMOVED})
-    by: dict[tuple[int, str], int] = {}
-    written: dict[tuple[int, str], int] = {}
-    passing = set()
-    for transaction, node, place, is_new in rows:
-        if transaction not in told.homes:
-            continue  # it was rolled back
-        if is_new:
-            written[node, place] = transaction
-            continue
-        by.setdefault((node, place), transaction)  # who came first: VACUUM may have given the place to another row
-        if (node, place) in written:
-            passing.add((node, written.pop((node, place)), transaction))
-    return replace(told, removed=by, passing=passing)
+    # Who came first: VACUUM may have given the place to another row by now. One that was rolled back has no home.
+    by = {(node, place): transaction for transaction, node, place in reversed(rows) if transaction in told.homes}
+    return replace(told, removed=by)
 
 
 def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:

@@ -92,8 +92,7 @@ class PostgresCopy:
             source.admin.run(source.remark)  # a test may have written over the comment by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
         before, shared, old = self._pending, self._shared, self._oid
-        # Asked now: a clone has the server throw its log away.
-        told = shared.ends(before, replaced=old) if shared is not None else None
+        told = shared.ends(before, replaced=old) if shared is not None else None  # now: a clone may end the log
         self._oid = source.clone(shared.entangled(before.shared) if shared is not None else bool(before.shared))
         try:
             if shared is not None:
@@ -265,6 +264,8 @@ class PostgresCopy:
         if looked.busy or self._pending.blocks or not self._same_server() or self._search.unlogged():
             return False
         self._began = (looked.clock, self._log.position)
+        if self._shared is not None and self._pending.shared:
+            self._shared.look_again(self._pending)
         return True
 
     def _glance(self, log: LogReader) -> Looked:
@@ -274,8 +275,7 @@ class PostgresCopy:
 
     def settle(self) -> tuple[Ended, ...]:
         """Give whoever is in a transaction a moment, then end him."""
-        own = [self._link.pid]
-        busy = self._fence.busy(own)
+        busy = self._fence.busy(own := [self._link.pid])
         return self._fence.settle(own, busy) if any(row[0] for row in busy) else ()
 
     def mark(self) -> None:

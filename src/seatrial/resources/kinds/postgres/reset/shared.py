@@ -94,6 +94,17 @@ class SharedState:
         """
         return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
+    def look_again(self, written: Written) -> None:
+        """A test begins: where rows stand by now that others have put back since the last one ended.
+
+        What came late of our own is still to be undone: then all stays as it is known.
+        """
+        touched = self._touched(written)
+        moved = [name for name in RESTORED if self._moved(name, touched)]
+        told = self.ends(written) if moved else None
+        if told is not None and told.of(self._database).isdisjoint(set().union(*touched.values())):
+            self._before |= self._snapshot(moved)
+
     def ends(self, written: Written, *, replaced: int = 0) -> Ends | None:
         """How the transactions ended that wrote to shared catalogs; None where the server has that no more.
 
@@ -257,20 +268,12 @@ class SharedState:
         return notes
 
     def _deleted(self, name: str, key: tuple[Any, ...], row: Row, told: Ends) -> bool:
-        """Whether a missing row was deleted by this copy's, and not by another worker's.
-
-        Another's test may have deleted it before, and that was put back: then ours deleted a row that others wrote.
-        """
+        """Whether a missing row was deleted by this copy's, and not by another worker's."""
         if row.values.get("setdatabase") == str(self._database):
             return True
-        if key not in self._first[name]:
-            return False
         nodes = [node for node, known in self._catalogs.items() if known == name]
         by = {told.removed[node, row.place] for node in nodes if (node, row.place) in told.removed}
-        again = ((made, gone) for node, made, gone in told.passing if node in nodes)
-        return not by.isdisjoint(self._writers) or (
-            bool(by) and any(gone in self._writers and made not in self._writers for made, gone in again)
-        )
+        return key in self._first[name] and not by.isdisjoint(self._writers)
 
     def _remove(self, name: str, row: Row) -> str:
         import psycopg
