@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.errors import NeedsClone
+from seatrial.isolation import restore
 
 from .lab import Bench, Lab
 from .test_random import CALM, SHARE
@@ -137,8 +137,8 @@ class Worker:
     def move(self, move: Move) -> None:
         """As far as it can be done now."""
         if move.what == "test" or (move.what == "push" and (self.busy or len(self.baselines) > LAYERS)):
-            if not self.busy and not self.bench.copy.ready():
-                self.bench.copy.mark()
+            if not self.busy:
+                restore.ready(self.bench.copy)
             self.work(move.statements)
             self.busy = True
         elif move.what == "push":
@@ -159,10 +159,7 @@ class Worker:
 
     def check_in(self) -> None:
         """The test is over."""
-        try:
-            self.bench.copy.undo()
-        except NeedsClone:
-            self.bench.copy.renew()
+        restore.undo(self.bench.copy)
         self.busy = False
         self.compare()
 
@@ -174,7 +171,6 @@ class Worker:
 
     def compare(self) -> None:
         """See that it has its own again, whatever the other does."""
-        self.bench.copy.mark()
         now, then = self.state(), self.baselines[-1]
         assert now == then, ([row for row in now if row not in then], [row for row in then if row not in now])
 

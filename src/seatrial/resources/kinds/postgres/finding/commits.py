@@ -40,10 +40,11 @@ where r.resource_manager = 'Transaction' and r.record_type like 'COMMIT%' and r.
 """Prepared: planning it takes longer than running it."""
 
 
-CREATED = """(pg_lsn, pg_lsn) as
+DATABASES = """(pg_lsn, pg_lsn) as
 select xid::text::bigint, substring(description from '/([0-9]+)$')::bigint, record_type like 'CREATE%'
 from pg_get_wal_records_info($1, $2) where resource_manager = 'Database' and record_type ~ '^(CREATE|DROP)'
 """
+"""Who made which, and who dropped which."""
 
 
 REMOVED = """(pg_lsn, pg_lsn, oid[]) as
@@ -95,7 +96,7 @@ def ends(reader: Link, since: str, until: str) -> Ends:
     """
     part = f"({literal(since)}, {literal(until)})"
     committed, databases = reader.run(
-        f"EXECUTE commits{part}; EXECUTE created{part}", {"commits": COMMITS, "created": CREATED}
+        f"EXECUTE commits{part}; EXECUTE databases{part}", {"commits": COMMITS, "databases": DATABASES}
     )
     homes: dict[int, int] = {}
     for transaction, description, offset, raw, following in committed.rows:
