@@ -14,6 +14,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "seatrial", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
+# Thousands of generated workloads, where it is seconds by default.
+settings.register_profile("nightly", max_examples=5_000, suppress_health_check=list(HealthCheck), deadline=None)
 settings.load_profile("seatrial")
 
 # A shell that runs us in the background has these ignored, by us and by all that we start: both are tested here.
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
+
+BY_NIGHT = Path(__file__).with_name("by_night.txt")
 
 PLUGINS = {"PYTEST_PLUGINS": "seatrial.pytest_plugin"}
 """What pytest loads in a made-up project: the dozen plugins of our own environment cost each start some seconds."""
@@ -102,6 +107,13 @@ class Project:
         """Run our command line there."""
         return self.run(sys.executable, "-m", "seatrial", *arguments, **environ)
 
+    def end_servers(self) -> None:
+        """End its servers, also those that were to stay up."""
+        from seatrial.resources.supervisor import client
+
+        for status in client.instances(self.folder, store=Path(self.environ["SEATRIAL_CACHE"])):
+            client.down(status.instance)
+
     def servers(self) -> list[dict[str, Any]]:
         """What `seatrial status` tells of this project: those of others are in the same cache."""
         told = json.loads(self.seatrial("status", "--json").text)
@@ -144,8 +156,20 @@ def project(tmp_path: Path, clean_environ: dict[str, str]) -> Project:
     return Project(tmp_path, clean_environ)
 
 
+def by_night() -> dict[str, list[str]]:
+    """By test, the patterns of the ids of parameters that are left to the night."""
+    lines = [line.split() for line in BY_NIGHT.read_text().splitlines() if line and not line.startswith("#")]
+    return {f"tests/{test}": patterns or ["*"] for test, *patterns in lines}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest begin first: where one is the last, all other workers wait for it."""
+    """Mark what is left to the night; the longest begin first: where one is the last, all other workers wait for it."""
+    patterns = by_night()
+    for item in items:
+        test, _, parameters = item.nodeid.partition("[")
+        if any(fnmatchcase(parameters.removesuffix("]"), pattern) for pattern in patterns.get(test, ())):
+            item.add_marker(pytest.mark.nightly)
     items.sort(key=lambda item: not item.nodeid.startswith("tests/workloads/"))
 
 

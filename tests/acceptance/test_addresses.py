@@ -71,7 +71,7 @@ def foreign(service):
             connection.execute("create table precious (id int); insert into precious values (1)")
         yield url
     finally:
-        elsewhere.seatrial("down")
+        elsewhere.end_servers()
 
 
 def test_with_a_url_our_databases_are_made_beside_the_one_it_names_which_stays_as_it_is(service, foreign):

@@ -158,7 +158,7 @@ def hidden(project):
         }
     )
     yield project
-    project.seatrial("down")
+    project.end_servers()
 
 
 def test_what_the_role_of_a_url_may_not_read_is_named_once_and_not_vouched_for(hidden):

@@ -28,7 +28,7 @@ def shop(project):
         }
     )
     yield project
-    project.seatrial("down")
+    project.end_servers()
 
 
 def test_a_schema_that_creates_a_role_can_be_edited_between_two_runs(shop) -> None:

@@ -169,7 +169,7 @@ def test_four_workers_share_one_postgresql_and_the_next_run_attaches_to_it(proje
         second = project.pytest(audit=False, SEATRIAL_IDLE="60")
         assert second.counts() == {"passed": 8}, second.text
     finally:
-        project.seatrial("down")
+        project.end_servers()
     seen = sorted(path.name.split("-")[1:] for path in project.folder.glob("seen-*"))
     assert [worker for worker, _ in seen] == ["alone", "gw0", "gw1", "gw2", "gw3"]
     assert len({server for _, server in seen}) == 1

@@ -50,8 +50,7 @@ def shop(project):
             }
         )
 
-    yield shop
-    project.seatrial("down")
+    return shop
 
 
 LEFT = """

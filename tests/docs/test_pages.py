@@ -69,7 +69,7 @@ def test_every_block_of_the_page_does_what_it_shows(page, project):
             run(block)
     finally:
         if "seatrial up" in page.read_text():
-            project.seatrial("down")  # also where the page failed before it came to that
+            project.end_servers()  # also where the page failed before it came to that
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -52,7 +52,7 @@ def warm(project):
     table = f'[resources.service]\nkind = "command"\ncommand = "{command}"\nreset = "nothing"\nseed = "seeds:load"\n'
     project.write({"program.py": PROGRAM, "seatrial.toml": table})
     yield project
-    project.seatrial("down")
+    project.end_servers()
 
 
 def seeded(project, *words, stop="pass"):
