@@ -29,6 +29,8 @@ INDEX   := https://pypi.org/simple
 PINNED  := pyproject.toml uv.lock
 # Each target's output in one piece, where make can do that.
 WHOLE    = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# What thousands of examples are generated for by night.
+GENERATED = tests/workloads/test_random.py tests/workloads/test_whole_server.py $(wildcard tests/*/test_broken_off.py)
 SECTION  = @printf '\n== %s\n' "$(1)"
 
 export UV_PYTHON_DOWNLOADS := never
@@ -105,7 +107,7 @@ client-tests: .venv/.dev
 
 # One of its tests has seven thousand examples: that it takes long does not mean that it hangs.
 nightly: .venv/.dev
-	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests/workloads/test_random.py tests/workloads/test_whole_server.py --hypothesis-profile=nightly $(ARGS)
+	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 $(GENERATED) --hypothesis-profile=nightly $(ARGS)
 	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests -m nightly $(ARGS)
 	sh tools/test-on-newest --all $(WORKERS) $(ARGS)
 	@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client && cd $(CLIENT) && SEATRIAL_NIGHTLY=1 npm test -- tests/nightly; \

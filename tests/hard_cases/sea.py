@@ -145,7 +145,7 @@ class Sea:
         test.paths = {event.resource: event for event in test.seen(events.CheckedIn)}
         self.undone += [test.paths[name].path for name in needs if name in test.paths]
         for name in needs:
-            self._compare(name, leaves or {})
+            self.compare(name, leaves)
 
     @contextmanager
     def layer(self, name: str, resource: str, write: Callable[[], object]) -> Iterator[None]:
@@ -161,7 +161,7 @@ class Sea:
         finally:
             self.harness.lift(owner, name)
             self._audits[resource] = below
-        self._compare(resource, {})
+        self.compare(resource)
 
     def close(self) -> None:
         """The run is over."""
@@ -195,7 +195,9 @@ class Sea:
             audit = Audit(partial(self.admin, name), server=partial(self.admin, name, of_server=True), roles=None)
             self._audits[name] = audit, audit.baseline()
 
-    def _compare(self, resource: str, leaves: Mapping[str, str]) -> None:
+    def compare(self, resource: str, leaves: Mapping[str, str] | None = None) -> None:
+        """See that the copy is at its baseline, but for what `leaves` names."""
+        leaves = leaves or {}
         audit, baseline = self._audits[resource]
         found = [one for one in audit.differences(baseline) if MARKER not in str(one)]
         unexpected = [one for one in found if not _is_named(one, leaves)]

@@ -360,7 +360,7 @@ class TimedOut(BaseException):
 @pytest.mark.parametrize(
     "step",
     [
-        "harness.managed.end_sessions",
+        "harness.borders.ending.Ending.end",
         "isolation.restore.undo",
         "sessions.pools.Pools.restore",
         "sessions.pools.Pools.gather",

@@ -1,4 +1,4 @@
-"""A server for workloads, and how many examples they are tried with."""
+"""A server for workloads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from seatrial.resources import registry
 from seatrial.resources.protocol import Requirements
 
 from .lab import Lab
-
-# 200 examples in all by default, 10,000 with `pytest tests/workloads --hypothesis-profile=nightly`.
-settings.register_profile("nightly", max_examples=5_000, suppress_health_check=list(HealthCheck), deadline=None)
 
 
 @contextmanager

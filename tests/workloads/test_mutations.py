@@ -20,11 +20,11 @@ from seatrial.resources.kinds.postgres.finding.meaning import Meaning
 from seatrial.resources.kinds.postgres.finding.search import Search
 from seatrial.resources.kinds.postgres.reset import at_once, undo
 from seatrial.resources.kinds.postgres.reset.at_once import AtOnce
-from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy
+from seatrial.resources.kinds.postgres.reset.clone import Clone
 from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.order import in_order
-from seatrial.resources.kinds.postgres.reset.shared import SharedState
 from seatrial.resources.kinds.postgres.reset.undo import Script, Undo
+from seatrial.resources.kinds.postgres.shared.state import SharedState
 
 from .lab import Bench, Lab
 
@@ -377,7 +377,7 @@ def test_an_undo_that_is_hindered_says_so_itself(
 
 def test_the_audit_catches_an_undo_that_reads_the_log_only_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is busy when the log is read may write after it: it is read once more when he is done."""
-    monkeypatch.setattr(PostgresCopy, "_read_on", lambda self, log: True)
+    monkeypatch.setattr(Clone, "_read_on", lambda self, log: True)
     slow = b"do $$ begin perform pg_sleep(0.1); insert into empty (v) values ('late'); end $$"
     running = "select 1 from pg_stat_activity where pid = %s and state = 'active'"
     with bench.connect() as writer, bench.lab.connect("postgres") as admin:
@@ -404,7 +404,7 @@ def test_the_audit_catches_an_undo_that_event_triggers_hear(machine_lab: Lab, mo
         with bench.connect() as connection:
             connection.execute(work)
         assert not bench.back().differences
-        monkeypatch.setattr(bench.copy._undo, "_heard", False)
+        monkeypatch.setattr(bench.copy._clone._undo, "_heard", False)
         with bench.connect() as connection:
             connection.execute(work)
         assert "rows" in undone(bench)

@@ -12,6 +12,7 @@ from .lab import Bench, Lab
 from .schemas import Reference, Schema, Table, schemas
 from .steps import Players, Step, works, works_on_rows, works_with_ddl
 
+# 200 examples in all by default, 10,000 with `--hypothesis-profile=nightly`.
 SHARE = settings.default.max_examples if settings.default else 100
 """Examples of the profile: two of these are split over five tests, since a new schema costs more than work."""
 ON_RICH, ON_PLAIN, WITH_DDL, ON_ANY, BY_A_LESSER_ROLE = (SHARE * share // 10 for share in (8, 5, 3, 3, 1))

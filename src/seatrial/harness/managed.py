@@ -11,7 +11,7 @@ from seatrial.core import wait
 from seatrial.core.importing import uncollected
 from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpent
 from seatrial.harness.borders.choosing import Choosing
-from seatrial.harness.borders.ending import all_or_none, end_sessions
+from seatrial.harness.borders.ending import Ending, end_idle
 from seatrial.harness.borders.telling import Emitter
 from seatrial.harness.borders.wider import Wider
 from seatrial.harness.plan import Plan
@@ -23,7 +23,6 @@ from seatrial.resources.protocol import (
     Store,
     SupportsEnd,
     SupportsKeep,
-    SupportsRecycle,
     SupportsTidy,
     SupportsVacant,
     Undone,
@@ -48,6 +47,7 @@ class Managed:
         self._key = ""
         self._strategies: Mapping[str, Strategy] = {}
         self._sessions: Sessions | None = None
+        self._ending = Ending(plan.name)
         self._lease: Lease | None = None
         self._log_mark = 0
         self._last_test = ""
@@ -134,6 +134,7 @@ class Managed:
 
     def begin(self, test: str, isolation: str, reason: str) -> None:
         """A test gets the copy, at its baseline."""
+        self.break_off()  # where the test before never came to its check-in
         if not self.plan.server.alive():
             self._recover()
         self._wider.refuse_lost()
@@ -143,6 +144,7 @@ class Managed:
             isolation, reason = "reset", _NOT_JOINABLE
         strategy = self._strategies[isolation]
         try:
+            self._ending.start_over(self._copy, self.sessions)
             self._lease = strategy.checkout(test, reason)
         except ServerLost:
             self._recover()
@@ -174,8 +176,8 @@ class Managed:
         keep = keep and not self._emitter.not_kept(lease, failed=failed)
         if self._audit is not None:
             self._at_work = restore.at_work(lease.copy)
-        with all_or_none(self.sessions):
-            complaints = end_sessions(self.sessions, self.plan.name, told)
+        with self._ending.all_or_none(self.sessions):
+            complaints = self._ending.end(self.sessions, told)
             held, self._held = self._held, frozenset(self.plan.held())
             if held:
                 self._emitter.disturbed(lease, held)
@@ -192,12 +194,10 @@ class Managed:
         return told
 
     def break_off(self) -> None:
-        """The check-in of another resource was broken off: what was written to ours is undone before the next test."""
+        """The check-in was broken off before it came to ours: what was written is undone before the next test."""
         if self._lease is not None:
             self._lease = None
-            with all_or_none(self.sessions):
-                end_sessions(self.sessions, self.plan.name, [])
-            self.sessions.invalidate()
+            self._ending.give_up(self.sessions)
 
     def audit(self, test: str) -> list[SeatrialError]:
         """Compare the whole copy with its baseline, where that is asked for; returns what the test must be told."""
@@ -337,8 +337,8 @@ class Managed:
         """What is due between two tests, and counts for neither."""
         if isinstance(self._copy, SupportsTidy):
             self._copy.tidy()
-        if self.plan.recycle and isinstance(self._copy, SupportsRecycle) and self._copy.end_idle(()):
-            self.sessions.invalidate()
+        if self.plan.recycle:
+            end_idle(self._copy, self.sessions)
 
     def _set_aside(self, lease: Lease) -> Undone:
         """Keep the copy under a name of its own, for a look at it."""

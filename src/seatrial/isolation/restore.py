@@ -98,5 +98,5 @@ def late(copy: Copy) -> Undone | None:
         undone = undo(copy)
         ended = (*ended, *undone.ended)
         if undone.path != "nothing":  # else a catalog's pages were touched, as by a connection that ends
-            return replace(undone, tables=tables, ended=ended)
+            return replace(undone, tables=tuple(filter(None, tables)), ended=ended)
     return Undone(path="nothing", ended=ended) if ended else None

@@ -198,7 +198,7 @@ class SupportsReset(Protocol):
         ...
 
     def late_writes(self) -> tuple[str, ...]:
-        """The tables that were written to since the last `undo`. Empty if finding out would be expensive, too."""
+        """Tables written to since the last `undo`; "" for one that was broken off. Empty if it is expensive, too."""
         ...
 
 

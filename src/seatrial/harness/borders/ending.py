@@ -7,48 +7,86 @@ from contextlib import contextmanager
 
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, SeatrialError
+from seatrial.resources.protocol import Copy, SupportsRecycle
 from seatrial.sessions.protocol import Sessions
 
 
-def end_sessions(sessions: Sessions, resource: str, told: list[SeatrialError]) -> tuple[str, ...]:
-    """End them, whatever they raise; returns complaints, which are in `told` as well. They are not gathered yet."""
-    try:
-        complaints = sessions.end(gather=False)
-    except SeatrialError as error:
-        told.append(error)
-        return ()
-    except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
-        told.append(
-            IsolationError(
-                f"a connection of the test's broke: {redact(str(error)).splitlines()[0]}",
-                cause="the server was restarted, or somebody ended the connection",
-                fix="see the server's log; the next test starts with new connections",
-            )
-        )
-        sessions.invalidate()
-        return ()
-    told.extend(
-        IsolationError(
-            complaint,
-            cause="in rollback mode the whole test is one transaction, and the test or its app left it",
-            fix=f'mark the test with @pytest.mark.seatrial({resource}="reset")',
-        )
-        for complaint in complaints
-    )
-    return complaints
+class Ending:
+    """How tests come to their ends on one resource, which is named in what they are told.
 
-
-@contextmanager
-def all_or_none(sessions: Sessions) -> Iterator[None]:
-    """Connections on their way back into their first state are there at the end, whoever has gathered them before.
-
-    Where what is done is broken off, as by a time-out of the test's, every connection is taken for stale: some may be
-    on their way, and locked till they are gathered; some have not begun.
+    Where one is broken off, as by a time-out of the test's, nobody knows what its connections hold: every one is taken
+    for stale, and those of before are ended when the next test begins, for one that nobody uses may have a lock.
     """
-    try:
-        yield
-        sessions.gather()
-    except BaseException:
-        sessions.gather()
+
+    def __init__(self, resource: str) -> None:
+        self._resource = resource
+        self._broken_off = False
+
+    def end(self, sessions: Sessions, told: list[SeatrialError]) -> tuple[str, ...]:
+        """End the sessions, whatever they raise; returns complaints, which are in `told` as well.
+
+        They are not gathered yet.
+        """
+        try:
+            complaints = sessions.end(gather=False)
+        except SeatrialError as error:
+            told.append(error)
+            return ()
+        except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
+            told.append(
+                IsolationError(
+                    f"a connection of the test's broke: {redact(str(error)).splitlines()[0]}",
+                    cause="the server was restarted, or somebody ended the connection",
+                    fix="see the server's log; the next test starts with new connections",
+                )
+            )
+            sessions.invalidate()
+            return ()
+        told.extend(
+            IsolationError(
+                complaint,
+                cause="in rollback mode the whole test is one transaction, and the test or its app left it",
+                fix=f'mark the test with @pytest.mark.seatrial({self._resource}="reset")',
+            )
+            for complaint in complaints
+        )
+        return complaints
+
+    @contextmanager
+    def all_or_none(self, sessions: Sessions) -> Iterator[None]:
+        """Connections on their way back into their first state are there at the end, whoever has gathered them before.
+
+        Where that is broken off some may be on their way, and locked till they are gathered; some have not begun.
+        """
+        self._broken_off = True
+        try:
+            yield
+            sessions.gather()
+        except BaseException:
+            sessions.gather()
+            sessions.invalidate()
+            raise
+        self._broken_off = False
+
+    def give_up(self, sessions: Sessions) -> None:
+        """The test never comes to its end."""
+        with self.all_or_none(sessions):
+            self.end(sessions, [])
         sessions.invalidate()
-        raise
+        self._broken_off = True
+
+    def start_over(self, copy: Copy | None, sessions: Sessions) -> None:
+        """A test begins: where the one before was broken off it has new connections, and nobody has any other.
+
+        Raises:
+            ServerLost: the server is gone.
+        """
+        if self._broken_off:
+            end_idle(copy, sessions)
+            self._broken_off = False
+
+
+def end_idle(copy: Copy | None, sessions: Sessions) -> None:
+    """End all connections to a copy, where its server can do that."""
+    if isinstance(copy, SupportsRecycle) and copy.end_idle(()):
+        sessions.invalidate()

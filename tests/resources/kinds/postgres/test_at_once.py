@@ -100,7 +100,7 @@ def test_tables_that_are_truncated_in_each_test_take_no_more_to_know_of_each_tim
     for _ in range(3):
         learnt.write("truncate child", *WORK)
         assert learnt.undo().path == "log"
-        known.append(len(learnt.copy._at_once._known))
+        known.append(len(learnt.copy._clone._at_once._known))
     assert known == known[:1] * 3
     learnt.write(*WORK)
     assert learnt.copy.undo_at_once().rows == 4
@@ -206,7 +206,10 @@ def test_what_was_read_is_not_lost_where_a_time_out_breaks_off(
     with pytest.raises(TimedOut):
         getattr(learnt.copy, step)()
     assert not learnt.copy.ready()
-    assert learnt.undo().path == "log"
+    if step == "undo":
+        learnt.needs_clone()
+    else:
+        assert learnt.undo().path == "log"
 
 
 def test_what_breaks_off_while_the_server_works_leaves_no_answer_to_the_next_question(learnt: Bench) -> None:
@@ -245,7 +248,7 @@ def test_an_undo_that_is_refused_changes_nothing_and_is_left_to_the_plan(
     learnt: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt.write(*WORK)
-    prepared = learnt.copy._at_once._prepared
+    prepared = learnt.copy._clone._at_once._prepared
     name = next(name for name in prepared if name.startswith("undo_"))
     monkeypatch.setitem(prepared, name, "AS SELECT 1 / 0")
     assert learnt.copy.undo_at_once() is None

@@ -249,8 +249,10 @@ def test_the_log_is_read_the_same_way_where_only_a_commit_flushes_it(embedded_st
     """As on PostgreSQL 16, whose pg_logical_emit_message can't flush."""
     one = bench_on(embedded_store, SEEDED)
     copy = one.copy
-    copy._log = LogReader(copy._source.reader, copy._oid, copy._log.position, near=None, flushes=False)
-    copy._at_once = None
+    copy._clone._log = LogReader(
+        copy._source.reader, copy._clone.oid, copy._clone._log.position, near=None, flushes=False
+    )
+    copy._clone._at_once = None
     for _ in range(2):
         one.write("insert into t (v) values ('x')", "delete from t where id < 5")
         assert one.undo().path == "log"
@@ -305,7 +307,7 @@ def test_clones_that_were_made_in_the_background_are_the_baseline_and_nothing_is
 
 def test_a_copy_that_lay_idle_while_the_log_went_on_asks_for_a_clone(embedded_store, bench_on) -> None:
     one = bench_on(embedded_store, SEEDED)
-    one.copy._log.position = "0/100028"  # in a segment that the server has removed long ago
+    one.copy._clone._log.position = "0/100028"  # in a segment that the server has removed long ago
     assert one.copy.late_writes() == ("the log of before is gone",)
     with pytest.raises(NeedsClone, match="could not be undone in place"):
         one.copy.undo()

@@ -39,7 +39,7 @@ def layers_on(store):
     return [one.name for one in store._databases.ours() if one.marker.what == "layer" and one.marker.run == store.run]
 
 
-@pytest.mark.parametrize("step", ["_take_bearings", "late_writes"])
+@pytest.mark.parametrize("step", ["copy.PostgresCopy._fresh", "clone.Clone.written"])
 def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(seeded, store, monkeypatch, step):
     """As by the time-out of a test."""
     before = seeded.before
@@ -49,7 +49,7 @@ def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(seeded, store, mon
         monkeypatch.undo()
         raise TimeoutError
 
-    monkeypatch.setattr(seeded.copy, step, interrupt)
+    monkeypatch.setattr(f"seatrial.resources.kinds.postgres.reset.{step}", interrupt)
     with pytest.raises(TimeoutError):
         seeded.copy.push()
     seeded.copy.undo()

@@ -59,7 +59,7 @@ def test_each_piece_of_the_log_ends_with_a_whole_record_while_others_write(
     with another_server("wal_writer_delay=1ms", "wal_buffers=64kB") as endpoint, opened(endpoint, spec) as store:
         one = bench_on(store, "create table t (id int)")
         flushes = flushes and store.abilities.flushes
-        log = LogReader(store._reader, one.copy._oid, one.copy._log.position, near=None, flushes=flushes)
+        log = LogReader(store._reader, one.copy._clone.oid, one.copy._clone._log.position, near=None, flushes=flushes)
         log.taken(log.read()[0])
         positions = [log.position]
         with writers(lambda: psycopg.connect(endpoint.admin.url(), autocommit=True), 2):

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from seatrial.errors import IsolationError, NeedsClone
+from seatrial.isolation import restore
 from seatrial.resources.kinds.postgres import Postgres
-from seatrial.resources.kinds.postgres.reset import shared
-from seatrial.resources.kinds.postgres.reset.shared import SharedState
+from seatrial.resources.kinds.postgres.shared import state as shared
+from seatrial.resources.kinds.postgres.shared.state import SharedState
 
 TABLE = "create table t (id int)"
 
@@ -325,14 +326,14 @@ def test_a_role_that_another_worker_drops_at_this_moment_is_not_made_again(pair,
     mine.undo()  # it knows the other's role from here on
     mine.undo()  # and has read that its own was dropped
     mine.write("create role made_here")
-    read = SharedState._read
+    rows = SharedState._rows
 
-    def late(self: SharedState, name: str) -> object:
+    def late(self: SharedState, name: str, told: object) -> object:
         monkeypatch.undo()
         other.undo()
-        return read(self, name)
+        return rows(self, name, told)
 
-    monkeypatch.setattr(SharedState, "_read", late)
+    monkeypatch.setattr(SharedState, "_rows", late)
     mine.undo()
     assert roles(mine) == before
 
@@ -418,3 +419,65 @@ def test_where_only_a_scan_can_tell_a_subscription_takes_a_clone_and_is_gone(old
             with one.connect() as app:
                 assert app.execute("select count(*) from pg_subscription").fetchone() == (0,)
         store.drop(one.name)
+
+
+class TimedOut(BaseException):
+    """As pytest's plugins raise it in the midst of anything."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("work", [(), ("alter table t add column more int",)], ids=["in place", "by a clone"])
+def test_roles_are_put_back_before_the_next_test_where_a_time_out_breaks_that_off(
+    pair, monkeypatch, moment, work
+) -> None:
+    mine, other = pair
+    other.write("create role of_the_other")
+    before = state(mine)
+    mine.write("create role made_here", "drop role second", "alter role first createdb", *work)
+    rows = SharedState._rows
+
+    def break_off(self: SharedState, name: str, told: object) -> None:
+        if name == "pg_authid":
+            monkeypatch.undo()
+            if moment == "after":
+                rows(self, name, told)
+            raise TimedOut
+        rows(self, name, told)
+
+    monkeypatch.setattr(SharedState, "_rows", break_off)
+    with pytest.raises(TimedOut):
+        restore.undo(mine.copy)
+    restore.ready(mine.copy)
+    assert state(mine) == before
+    mine.write("insert into t values (1)", "alter role first createrole")
+    mine.undo()
+    assert state(mine) == before
+    other.undo()
+
+
+def test_a_role_that_is_written_late_is_put_back_before_the_next_test(pair) -> None:
+    mine, other = pair
+    before = state(mine)
+    restore.ready(mine.copy)
+    restore.undo(mine.copy)
+    mine.write("create role late", "alter role first createdb")
+    other.write("create role of_the_other")
+    late = restore.ready(mine.copy)
+    assert late is not None
+    assert late.tables == ("pg_authid",)
+    assert any("late" in note for note in late.notes)
+    other.undo()
+    assert restore.ready(mine.copy) is None
+    assert state(mine) == before
+
+
+def test_a_role_that_a_test_makes_from_within_a_database_of_a_layer_is_dropped(pair) -> None:
+    mine, _ = pair
+    before = roles(mine)
+    mine.write("create database of_the_layer")
+    mine.copy.push()
+    with psycopg.connect(replace(mine.copy.address, database="of_the_layer").url(), autocommit=True) as tenant:
+        tenant.execute("create role of_the_tenant")
+    mine.undo()
+    assert roles(mine) == before
+    mine.copy.pop()

@@ -53,6 +53,7 @@ class MySQLCopy:
         self._below: list[Baseline] = []
         self._since = self._now()
         self._doubtful = False
+        """Whether nobody knows what it holds: an undo has failed half-way, or was broken off, or a clone was."""
 
     def client(self, *, is_async: bool = False) -> Connection:
         """A connection of PyMySQL's."""
@@ -82,17 +83,23 @@ class MySQLCopy:
         import pymysql
 
         ended = self.settle()
+        if self._doubtful:
+            raise NeedsClone("an earlier undo failed half-way", fix="nothing: the test after it gets a fresh clone")
+        self._doubtful = True
         try:
-            return self._undo(ended)
+            undone = self._undo(ended)
         except pymysql.err.MySQLError as error:
-            self._doubtful = True
             raise NeedsClone(
                 f"the server refuses what would bring the copy back: {error.args[-1]}",
                 fix="nothing: the test after it gets a fresh clone",
             ) from error
+        self._doubtful = False
+        return undone
 
     def late_writes(self) -> tuple[str, ...]:
         """Tables that the log says were written to since; empty where it can't be read."""
+        if self._doubtful:
+            return ("",)
         if self._source.log is None or self._since is None:
             return ()
         told = self._source.log.read(self._name, self._since)
@@ -100,6 +107,7 @@ class MySQLCopy:
 
     def renew(self) -> None:
         """A fresh database by the same name. Every open connection to it is ended."""
+        self._doubtful = True
         fence.end_all(self._link, self._name)
         self._source.make(self._baseline)
         self._since, self._doubtful = self._now(), False
@@ -129,8 +137,6 @@ class MySQLCopy:
 
     def _undo(self, ended: tuple[Ended, ...]) -> Undone:
         log, plan = self._source.log, self._baseline.plan
-        if self._doubtful:
-            raise NeedsClone("an earlier undo failed half-way", fix="nothing: the test after it gets a fresh clone")
         told = log.read(self._name, self._since) if log is not None and self._since is not None else None
         written = told.tables - plan.sequences.keys() if told is not None else frozenset[str]()
         changed = told.changed if told is not None else written

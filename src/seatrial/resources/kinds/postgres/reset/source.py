@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.catalog import Catalog
     from seatrial.resources.kinds.postgres.finding.log import Written
-    from seatrial.resources.kinds.postgres.reset.shared import SharedState
+    from seatrial.resources.kinds.postgres.shared.state import SharedState
     from seatrial.resources.protocol import Address, Endpoint
 
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.commits import ends
+from seatrial.resources.kinds.postgres.shared.commits import ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,36 +6,22 @@ in which database a transaction ran.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.commits import Ends, ends, removed
 from seatrial.resources.kinds.postgres.finding.scan import PROPERTIES
+from seatrial.resources.kinds.postgres.shared.commits import Ends, ends, removed
+from seatrial.resources.kinds.postgres.shared.rows import PARTS, RESTORED, called, delete, read, substitute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.log import Written
+    from seatrial.resources.kinds.postgres.shared.rows import Row, Rows
 
-RESTORED: Mapping[str, tuple[str, ...]] = {
-    "pg_authid": ("oid",),
-    "pg_auth_members": ("roleid", "member", "grantor"),
-    "pg_db_role_setting": ("setdatabase", "setrole"),
-    "pg_shdescription": ("classoid", "objoid"),
-    "pg_shdepend": ("dbid", "classid", "objid", "objsubid", "refclassid", "refobjid", "deptype"),
-}
-"""Shared catalogs whose rows are put back, with what identifies a row."""
-PARTS: Mapping[str, str] = {
-    "pg_shdescription": "where classoid = 'pg_authid'::regclass",
-    "pg_shdepend": """where dbid = 0
-        and (classid = 'pg_auth_members'::regclass or (classid = 'pg_database'::regclass and objid = {database}))""",
-}
-"""Of these, some rows: the comments of roles (those of databases are markers, of which ours is written again), and on
-which roles memberships and our database depend, without which DROP ROLE may not know that it is refused."""
 GONE_WITH_DATABASE = "pg_subscription"
 """A shared catalog whose rows belong to one database, and are dropped with it."""
 ORIGINS = "pg_replication_origin"
@@ -48,44 +34,44 @@ LOCKED = "5s"
 """How long a role that somebody in another database has a lock on may keep its test from its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A row of a shared catalog."""
+@dataclass(slots=True)
+class Ours:
+    """What one copy, with all its layers, has had of a server that others use as well."""
 
-    values: dict[str, Any]
-    """By column; JSON holds an oid as text."""
-    writer: int
-    """The transaction that wrote it."""
-    place: str
-    """"(block,line)", as the log has it."""
+    clones: set[int] = field(default_factory=set)
+    """The databases that it was."""
+    made: set[int] = field(default_factory=set)
+    """Databases that its tests and layers created."""
+    writers: set[int] = field(default_factory=set)
+    """Transactions that wrote to shared catalogs: of its tests and layers, and those that put back what these did. What
+    they wrote may have been right on a layer, with which it goes."""
 
-
-Rows = dict[tuple[Any, ...], Row]
+    def of(self, told: Ends) -> set[int]:
+        """Which transactions are its own."""
+        return told.of(*self.clones, *self.made)
 
 
 class SharedState:
-    """What the server had besides databases, as it was when the copy was fresh.
+    """What the server had besides databases, as it was when a baseline was made; it outlasts each clone of that.
 
     Args:
         admin: our connection to the maintenance database, as a superuser.
         reader: our connection to a database that has pg_walinspect.
-        database: the oid of the copy.
-        remark: the statement that writes the copy's marker again, where a test may have set a comment of its own.
-        writers: the transactions of this copy's that wrote here: of tests and layers until now, and those that put back
-            what these did. More are added. What they wrote may have been right on a layer, with which it goes.
+        database: the oid of the clone.
+        remark: the statement that writes the clone's marker again, where a test may have set a comment of its own.
+        ours: what the copy has had of the server until now; more is added.
     """
 
-    def __init__(self, admin: Link, reader: Link, database: int, remark: str, writers: set[int]) -> None:
+    def __init__(self, admin: Link, reader: Link, database: int, remark: str, ours: Ours) -> None:
         self._remark = remark
         self._admin = admin
         self._reader = reader
-        self._database = database
-        self._writers = writers
+        self._ours = ours
         self._catalogs: dict[int, str] = dict(admin.rows(FILES))
-        self._before = self._snapshot(RESTORED)
+        self._before: dict[str, Rows] = {}
+        self._stand(database)
         self._first = {name: frozenset(rows) for name, rows in self._before.items()}
-        """What was there when the copy was fresh: what came later is other tests', and goes when they end."""
-        self._database_before = self._own()
+        """What was there when the baseline was made: what came later is other tests', and goes when they end."""
 
     def entangled(self, written: Iterable[int]) -> bool:
         """Whether a database may be in the way of putting these catalogs back, as where a role owns something in it.
@@ -94,22 +80,33 @@ class SharedState:
         """
         return any(self._catalogs.get(node) not in OF_DATABASES for node in written)
 
-    def look_again(self, written: Written) -> None:
+    def look_again(self, written: Written) -> bool:
         """A test begins: where rows stand by now that others have put back since the last one ended.
 
-        What came late of our own is still to be undone: then all stays as it is known.
+        False where any of it was written late by this copy's: that is undone first, and all stays as it is known.
         """
         touched = self._touched(written)
         moved = [name for name in RESTORED if self._moved(name, touched)]
         told = self.ends(written) if moved else None
-        if told is not None and told.of(self._database).isdisjoint(set().union(*touched.values())):
-            self._before |= self._snapshot(moved)
+        if told is not None:
+            if self._mine(touched, told):
+                return False
+            self._before |= read(self._admin, moved, self._database)
+        return True
 
-    def ends(self, written: Written, *, replaced: int = 0) -> Ends | None:
-        """How the transactions ended that wrote to shared catalogs; None where the server has that no more.
+    def late(self, written: Written) -> tuple[str, ...]:
+        """The catalogs that this copy's wrote to; not those that making a database writes to, as clones do."""
+        told = self.ends(written) if self.entangled(written.shared) else None
+        return () if told is None else tuple(sorted(self._mine(self._touched(written), told) - {*OF_DATABASES}))
 
-        `replaced` is the database that they ran in, where it is going to be replaced.
-        """
+    def remember(self, written: Written) -> None:
+        """A layer is laid: tests on it may write to roles from within databases that it has created."""
+        told = self.ends(written)
+        if told is not None:
+            self._ours.made |= told.made_by(self._ours.of(told))
+
+    def ends(self, written: Written) -> Ends | None:
+        """How the transactions ended that wrote to shared catalogs; None where the server has that no more."""
         import psycopg
 
         touched = self._touched(written)
@@ -118,43 +115,56 @@ class SharedState:
         part = (self._reader, written.since, written.until)
         try:
             told = ends(*part)
-            ours = told.of(self._database, replaced or self._database)
-            if any(ids & ours for ids in touched.values()):
+            if self._mine(touched, told):
                 told = removed(*part, told, [node for node, name in self._catalogs.items() if name in RESTORED])
         except psycopg.Error:
             return None
         return told
 
-    def restore(self, written: Written, told: Ends | None, *, replaced: int = 0) -> list[str]:
+    def restore(self, written: Written, told: Ends) -> list[str]:
         """Put back what this copy's test changed; returns notes about it.
 
         Args:
             written: what the log says.
-            told: what `ends` said of it; None only where the database is replaced.
-            replaced: the database that it was changed in, where that is gone: one cloned on a layer is another.
+            told: what `ends` said of it.
 
         Raises:
             IsolationError: it can't be put back while others use the server.
             NeedsClone: it is gone with the database.
-            psycopg.Error: the server refused; where the database is replaced, that is an `IsolationError`.
+            psycopg.Error: the server refused.
         """
+        return self._restore(written, told, last=False)
+
+    def restore_after(self, written: Written, told: Ends | None, clone: int) -> None:
+        """The same, where the database was replaced by `clone`: whatever was in the way there is gone with it.
+
+        Raises:
+            IsolationError: it can't be put back while others use the server, or the server refused.
+        """
+        self._forget_database()
+        try:
+            self._restore(written, told, last=True)
+        except IsolationError:
+            self._stand(clone)  # what does not stay was put back; what stays is told once
+            raise
+        self._stand(clone)
+
+    def _restore(self, written: Written, told: Ends | None, *, last: bool) -> list[str]:
+        """`last`: no clone comes after this, with which it could be tried again."""
         touched = self._touched(written)
         if not touched:
             return []
         if told is None:
             return self._unknown(touched)
-        ours = told.of(self._database, replaced or self._database)
-        mine = {name for name, ids in touched.items() if ids & ours}
-        self._writers.update(*(ids & ours for ids in touched.values()))
-        notes: list[str] = []
-        if replaced:
-            self._forget_database()
-        if mine:
-            notes = self._put_back_or_tell(mine, told, ours, last=bool(replaced))
-        self._before |= self._snapshot([name for name in RESTORED if mine or self._moved(name, touched)])
+        mine, ours = self._mine(touched, told), self._ours.of(told)
+        self._ours.writers.update(*(ids & ours for ids in touched.values()))
+        self._ours.made |= told.made_by(ours)
+        notes = self._put_back_or_tell(mine, told, last=last) if mine else []
+        names = [name for name in RESTORED if mine or self._moved(name, touched)]
+        self._before |= read(self._admin, names, self._database)
         if "pg_database" in mine:
-            self._refuse_strangers(told, ours, replaced)
-        if GONE_WITH_DATABASE in mine and not replaced:
+            self._refuse_strangers(told)
+        if GONE_WITH_DATABASE in mine and not last:
             raise NeedsClone("the test has made a subscription")
         beyond = sorted(mine - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
         if beyond:
@@ -164,6 +174,17 @@ class SharedState:
                 fix="give this test a server of its own: a resource with another `version` or `at`, used by it alone",
             )
         return notes
+
+    def _stand(self, clone: int) -> None:
+        """The copy is this database, fresh from its template: what there is now is right."""
+        self._database = clone
+        self._before |= read(self._admin, RESTORED, clone)
+        self._database_before = self._own()
+
+    def _mine(self, touched: dict[str, set[int]], told: Ends) -> set[str]:
+        """The catalogs that this copy's wrote to."""
+        ours = self._ours.of(told)
+        return {name for name, ids in touched.items() if ids & ours}
 
     def _forget_database(self) -> None:
         """It is gone, and what it had here with it: the clone has the same from its template."""
@@ -201,14 +222,13 @@ class SharedState:
             )
         return []
 
-    def _put_back_or_tell(self, mine: set[str], told: Ends, ours: set[int], *, last: bool) -> list[str]:
-        """`last`: no clone comes after this, with which it could be tried again."""
+    def _put_back_or_tell(self, mine: set[str], told: Ends, *, last: bool) -> list[str]:
         import psycopg
 
         try:
-            return self._put_back(mine, told, ours)
+            return self._put_back(mine, told)
         except IsolationError:
-            self._before |= self._snapshot(RESTORED)  # what does not stay was put back, and stands elsewhere now
+            self._before |= read(self._admin, RESTORED, self._database)  # what could be put back stands elsewhere now
             raise
         except psycopg.Error as error:
             if not last:
@@ -219,8 +239,9 @@ class SharedState:
                 fix="change it back at the end of the test; start the server anew if other tests fail now",
             ) from error
 
-    def _put_back(self, mine: set[str], told: Ends, ours: set[int]) -> list[str]:
+    def _put_back(self, mine: set[str], told: Ends) -> list[str]:
         notes: list[str] = []
+        ours = self._ours.of(told)
         if "pg_database" in mine:
             notes += self._databases(told.made_by(ours))
         if "pg_shdescription" in mine:
@@ -243,10 +264,10 @@ class SharedState:
         """
         import psycopg
 
-        now, before = self._read(name), self._before[name]
-        new = [row for key, row in now.items() if key not in before and row.writer in self._writers]
+        now, before = read(self._admin, [name], self._database)[name], self._before[name]
+        new = [row for key, row in now.items() if key not in before and row.writer in self._ours.writers]
         there = [(now[key], row) for key, row in before.items() if key in now]
-        changed = [row for is_now, row in there if is_now.writer in self._writers and is_now.values != row.values]
+        changed = [row for is_now, row in there if is_now.writer in self._ours.writers and is_now.values != row.values]
         missing = {key: row for key, row in before.items() if key not in now}
         gone = [row for key, row in missing.items() if self._deleted(name, key, row, told)]
         notes, stays = [], None
@@ -258,11 +279,11 @@ class SharedState:
         if changed or gone:
             back = [*changed, *gone]
             try:
-                self._write(_replace(name, changed, back))
+                self._write(substitute(name, changed, back))
             except psycopg.Error:
                 if stays is None:  # else that is why: it has the name of another
                     raise
-            notes += [f"{_what(name)} that the test changed was put back"] * len(back)
+            notes += [f"{called(name)} that the test changed was put back"] * len(back)
         if stays is not None:
             raise stays
         return notes
@@ -273,14 +294,14 @@ class SharedState:
             return True
         nodes = [node for node, known in self._catalogs.items() if known == name]
         by = {told.removed[node, row.place] for node in nodes if (node, row.place) in told.removed}
-        return key in self._first[name] and not by.isdisjoint(self._writers)
+        return key in self._first[name] and not by.isdisjoint(self._ours.writers)
 
     def _remove(self, name: str, row: Row) -> str:
         import psycopg
 
         if name != "pg_authid":
-            self._write(_delete(name, row))
-            return f"{_what(name)} that the test made was removed"
+            self._write(delete(name, row))
+            return f"{called(name)} that the test made was removed"
         role = row.values["rolname"]
         try:
             self._write(
@@ -296,7 +317,7 @@ class SharedState:
 
     def _write(self, statement: str) -> None:
         """Run it in a transaction that is known for this copy's when what it wrote is met again."""
-        self._writers.update(*self._admin.rows(f"{statement}; SELECT pg_current_xact_id()::xid::text::bigint"))
+        self._ours.writers.update(*self._admin.rows(f"{statement}; SELECT pg_current_xact_id()::xid::text::bigint"))
 
     def _databases(self, made: Collection[int]) -> list[str]:
         notes = []
@@ -315,21 +336,18 @@ class SharedState:
             self._admin.run(f"select pg_replication_origin_drop({literal(name)})")
         return [f'the replication origin "{name}" that the test created was dropped' for name in made]
 
-    def _strangers(self, mine: set[int]) -> list[str]:
-        """Databases that the test has changed, once those that it made are gone."""
-        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
-        return [name for name, xmin, oid in rows if xmin in mine and oid != self._database]
-
-    def _refuse_strangers(self, told: Ends, ours: set[int], replaced: int) -> None:
+    def _refuse_strangers(self, told: Ends) -> None:
         """Tell of databases that the test has changed or dropped, and had not made."""
-        dropped = told.dropped_by(ours) - {self._database, replaced}
+        ours = self._ours.of(told)
+        dropped = told.dropped_by(ours) - self._ours.clones
         if dropped:
             raise IsolationError(
                 f"the test dropped a database that it had not created (oid {', '.join(map(str, sorted(dropped)))})",
                 cause="it may have been anybody's, or a wider fixture's; nothing can bring it back",
                 fix="drop only databases that the test itself creates",
             )
-        strangers = self._strangers(ours)
+        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
+        strangers = [name for name, xmin, oid in rows if xmin in ours and oid not in self._ours.clones]
         if strangers:
             names = ", ".join(strangers)
             raise IsolationError(
@@ -354,43 +372,3 @@ class SharedState:
 
     def _own(self) -> list[tuple[Any, ...]]:
         return self._admin.rows(f"select {PROPERTIES} from pg_database where oid = {self._database}")
-
-    def _read(self, name: str) -> Rows:
-        return self._snapshot([name])[name]
-
-    def _snapshot(self, names: Collection[str]) -> dict[str, Rows]:
-        if not names:
-            return {}
-        statement = "select to_jsonb(c), xmin::text::bigint, ctid::text from {} c {}"
-        parts = {name: part.format(database=self._database) for name, part in PARTS.items()}
-        results = self._admin.run("; ".join(statement.format(name, parts.get(name, "")) for name in names))
-        return {
-            name: {
-                tuple(values[column] for column in RESTORED[name]): Row(values=values, writer=writer, place=place)
-                for values, writer, place in result.rows
-            }
-            for name, result in zip(names, results, strict=True)
-        }
-
-
-def _delete(name: str, *rows: Row) -> str:
-    each = (" and ".join(f"{key} = {literal(str(row.values[key]))}" for key in RESTORED[name]) for row in rows)
-    return f"DELETE FROM {name} WHERE {' or '.join(each) or 'false'}"
-
-
-def _replace(name: str, old: Iterable[Row], new: Iterable[Row]) -> str:
-    """Rows with the keys of `old` are gone before the first of `new` is written: the sum over them waits for all."""
-    values = literal(json.dumps([row.values for row in new]))
-    return f"""WITH gone AS ({_delete(name, *old)} RETURNING 1)
-        INSERT INTO {name} SELECT r.* FROM jsonb_populate_recordset(null::{name}, {values}) r,
-        (SELECT count(*) FROM gone) g"""
-
-
-def _what(name: str) -> str:
-    return {
-        "pg_authid": "a role",
-        "pg_auth_members": "a role's membership",
-        "pg_db_role_setting": "a setting of a role or database",
-        "pg_shdescription": "a role's comment",
-        "pg_shdepend": "a dependency on a role",
-    }[name]
