@@ -8,6 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from seatrial.core import wait
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.isolation import restore
 from seatrial.resources.kinds.postgres import Postgres
@@ -481,3 +482,45 @@ def test_a_role_that_a_test_makes_from_within_a_database_of_a_layer_is_dropped(p
     mine.undo()
     assert roles(mine) == before
     mine.copy.pop()
+
+
+SUBSCRIBE = "create subscription passing connection 'host=nowhere' publication p with (connect = false)"
+
+
+@pytest.mark.parametrize("work", [(), ("create table new (id int)",)], ids=["alone", "with a table"])
+def test_what_drops_the_subscriptions_of_a_clone_of_before_is_not_the_next_tests(pair, work) -> None:
+    """It runs in that database: in the background, or before the next test begins."""
+    mine, _ = pair
+    mine.copy.renew()
+    for _ in range(2):
+        mine.write(SUBSCRIBE, *work)
+        assert restore.undo(mine.copy).path == "clone"
+        with mine.connect() as app:
+            until = wait.now() + 10
+            while app.execute("select 1 from pg_subscription").fetchall() and wait.now() < until:
+                wait.pause(0.01)
+        assert restore.ready(mine.copy) is None
+        mine.write("insert into t values (1)")
+        assert restore.undo(mine.copy).path == "log"
+
+
+def test_a_subscription_is_gone_before_the_next_test_where_a_time_out_has_come_before_the_clone(pair) -> None:
+    mine, _ = pair
+    restore.ready(mine.copy)
+    mine.write(SUBSCRIBE)
+    with pytest.raises(NeedsClone):
+        mine.copy.undo()
+    restore.ready(mine.copy)
+    with mine.connect() as app:
+        here = "select count(*) from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())"
+        assert app.execute(here).fetchone() == (0,)
+
+
+def test_a_database_is_dropped_after_a_vacuum_that_has_given_their_catalog_another_file_and_a_clone(pair) -> None:
+    mine, _ = pair
+    there = databases(mine)
+    mine.write("vacuum full pg_database")
+    mine.copy.renew()
+    mine.write("create database made_by_a_test")
+    mine.undo()
+    assert databases(mine) == there

@@ -111,11 +111,12 @@ class Clone:
         """
         try:
             return self._undo_in_place()
+        except NeedsClone:  # and goes on asking for it: a time-out of the test's may break the clone off
+            self._ended = True
+            raise
         except IsolationError:
             raise
-        except (
-            BaseException
-        ):  # of whatever sort: where a time-out of the test's has broken it off, nobody knows how far
+        except BaseException:  # of whatever sort: where a time-out has broken it off, nobody knows how far
             self._ended = True
             raise
 

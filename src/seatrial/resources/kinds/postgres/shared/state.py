@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 GONE_WITH_DATABASE = "pg_subscription"
 """A shared catalog whose rows belong to one database, and are dropped with it."""
 ORIGINS = "pg_replication_origin"
+OF_SUBSCRIPTIONS = (GONE_WITH_DATABASE, ORIGINS)
+"""What making and dropping a subscription writes to."""
 OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
 """What making, marking, renaming and dropping a database writes to."""
 
@@ -67,7 +69,7 @@ class SharedState:
         self._admin = admin
         self._reader = reader
         self._ours = ours
-        self._catalogs: dict[int, str] = dict(admin.rows(FILES))
+        self._catalogs: dict[int, str] = {}
         self._before: dict[str, Rows] = {}
         self._stand(database)
         self._first = {name: frozenset(rows) for name, rows in self._before.items()}
@@ -178,13 +180,17 @@ class SharedState:
     def _stand(self, clone: int) -> None:
         """The copy is this database, fresh from its template: what there is now is right."""
         self._database = clone
+        self._catalogs |= dict(self._admin.rows(FILES))
         self._before |= read(self._admin, RESTORED, clone)
         self._database_before = self._own()
 
     def _mine(self, touched: dict[str, set[int]], told: Ends) -> set[str]:
-        """The catalogs that this copy's wrote to."""
-        ours = self._ours.of(told)
-        return {name for name, ids in touched.items() if ids & ours}
+        """The catalogs that this copy's wrote to.
+
+        Subscriptions go with their database: those of a clone of before are dropped from within it, in the background.
+        """
+        ours, here = self._ours.of(told), told.of(self._database, *self._ours.made)
+        return {name for name, ids in touched.items() if ids & (here if name in OF_SUBSCRIPTIONS else ours)}
 
     def _forget_database(self) -> None:
         """It is gone, and what it had here with it: the clone has the same from its template."""
