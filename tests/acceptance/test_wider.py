@@ -476,3 +476,39 @@ def test_a_wider_fixture_that_gets_its_parameter_for_one_test_is_that_tests_own(
     assert "all of them equal to the baseline" in outcome.text
     assert "after its end" not in outcome.text
     assert "first requested while" not in outcome.text
+
+
+BROKEN_OFF = """
+import pytest
+from seatrial.harness.harness import Harness
+
+@pytest.fixture(scope="class")
+def first(put):
+    put("first")
+
+@pytest.fixture(scope="class")
+def second(put):
+    put("second")
+
+class TestFirst:
+    def test_whose_end_is_broken_off(self, first, put):
+        put("of a test")
+        whole = Harness.{where}
+        def broken_off(self):
+            Harness.{where} = whole
+            pytest.fail("Timeout")
+        Harness.{where} = broken_off
+
+class TestSecond:
+    def test_it(self, second, rows):
+        assert rows() == ["second", "seed"]
+
+def test_after(rows):
+    assert rows() == ["seed"]
+"""
+
+
+@pytest.mark.parametrize("where", ["end_app", "_end_watch"])
+def test_layers_are_lifted_and_laid_where_a_time_out_has_kept_a_test_from_its_check_in(shop, where):
+    outcome = shop("postgres", BROKEN_OFF.format(where=where)).pytest("-p", "no:randomly", audit=True)
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text

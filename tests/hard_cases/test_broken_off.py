@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuse import UNRAISABLE, BrokenOff, Fuse
 
+from seatrial.harness.borders.choosing import Choosing
+
 from .apps import DRIVERS, JOINABLE
 
 WORK = {
@@ -71,3 +73,19 @@ def test_the_next_test_starts_from_the_baseline(sea, app_of, driver, isolation, 
         thread.start()
         thread.join(20)
         assert found == [before], short.where
+
+
+def test_no_connection_to_the_old_clone_is_lent_where_the_check_in_is_broken_off_when_the_new_one_is_there(
+    sea, app_of, monkeypatch
+):
+    app = app_of("sqlalchemy")
+
+    def break_off(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise BrokenOff
+
+    with suppress(BrokenOff), sea.one_test("reset", app.resource):
+        app.commit(WORK["a table"])
+        monkeypatch.setattr(Choosing, "learn", break_off)
+    with sea.one_test("reset", app.resource):
+        app.commit(WORK["an insert"])

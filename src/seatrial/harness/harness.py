@@ -269,15 +269,15 @@ class Harness:
             keep: keep the copies of this test, whatever else is kept.
             recover: start a server again that has died meanwhile: there are tests to follow.
         """
-        test, self._test = self._test, None
-        told = self._end_watch()
-        failed = self._failed or (test is not None and test.failed)
-        self._failed = False
-        keep = keep or (self._keep and (failed or (last and not self._kept)))
         leased = [managed for managed in self.resources.values() if managed.leased]
-        with ExitStack() as rest:  # where one is broken off, as by a time-out of the test's
+        with ExitStack() as rest:  # where one is broken off, or what comes before, as by a time-out of the test's
             for managed in leased:
                 rest.callback(managed.break_off)
+            test, self._test = self._test, None
+            told = self._end_watch()
+            failed = self._failed or (test is not None and test.failed)
+            self._failed = False
+            keep = keep or (self._keep and (failed or (last and not self._kept)))
             for managed in leased:
                 told.extend(managed.end(keep=keep, failed=failed, recover=recover))
                 self._kept = self._kept or keep

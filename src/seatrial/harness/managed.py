@@ -182,9 +182,10 @@ class Managed:
             if held:
                 self._emitter.disturbed(lease, held)
             undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
+            if undone.path == "clone" or undone.ended:
+                self.sessions.gather()
+                self.sessions.invalidate()
         undone = self._choosing.learn(lease, undone, told, (time.perf_counter() - before) * 1000, failed=failed)
-        if undone.path == "clone" or undone.ended:
-            self.sessions.invalidate()
         self._emitter.ended(lease.test, undone.ended)
         milliseconds = (time.perf_counter() - before) * 1000
         self._emitter.checked_in(lease, undone, milliseconds, complaints)

@@ -302,7 +302,14 @@ class SeatrialPlugin:
             self.harness.end_app()
         except SeatrialError as error:
             told.append(error)
-        return [*told, *(self.harness.pause() if self._carried else self.harness.end(last=self._last))]
+        except BaseException as error:  # a time-out of the test's, say: wider fixtures are torn down before the next
+            for complaint in self._give_back():
+                error.add_note(str(complaint))
+            raise
+        return [*told, *self._give_back()]
+
+    def _give_back(self) -> list[SeatrialError]:
+        return self.harness.pause() if self._carried else self.harness.end(last=self._last)
 
     @property
     def _clients(self) -> set[str]:
