@@ -172,6 +172,9 @@ class Link:
         except pymysql.err.OperationalError as error:
             self._drop()
             raise self._lost(error) from error
+        except BaseException:  # nobody uses one that is half set up
+            self._drop()
+            raise
 
     def _end_orphan(self) -> None:
         """What the connection before was still at work on ends now, and its locks are free."""
