@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
@@ -39,33 +40,46 @@ WAYS = [
 EACH = (settings.default.max_examples if settings.default else 100) // 33
 
 
-def broken_off(sea, app, isolation: str, work: list[str], fuse: Fuse) -> None:
-    """A test whose check-in the fuse breaks off."""
-    end = sea.harness.end
+DATA = [one for one in WORK if one not in ("a setting", "a lock", "a temporary table")]
+"""What is looked for when a test begins, too; the rest is a connection's, and put back at the end of the test."""
 
-    def check_in():
-        del sea.harness.end
+
+def at(border: str, sea, fuse: Fuse) -> None:
+    """Have the fuse break off the next call of this method of the harness."""
+    usual = getattr(sea.harness, border)
+
+    def call(*arguments):
+        delattr(sea.harness, border)
         with fuse:
-            return end()
+            return usual(*arguments)
 
+    setattr(sea.harness, border, call)
+
+
+def check_in(sea, app, isolation: str, work: list[str], fuse: Fuse) -> None:
+    """A test whose check-in the fuse breaks off."""
     with suppress(BrokenOff), sea.one_test(isolation, app.resource):
         app.commit(*(WORK[one] for one in work))
-        sea.harness.end = check_in
+        at("end", sea, fuse)
 
 
-@pytest.mark.filterwarnings(UNRAISABLE)
-@pytest.mark.parametrize(("driver", "isolation"), WAYS, ids=[" in ".join(way) for way in WAYS])
-@settings(max_examples=EACH, suppress_health_check=list(HealthCheck), deadline=None)
-@given(work=st.lists(st.sampled_from(sorted(WORK)), min_size=1, max_size=3, unique=True), share=st.floats(0, 1))
-def test_the_next_test_starts_from_the_baseline(sea, app_of, driver, isolation, work, share):
-    app_of("sqlalchemy")  # its resource is the first to be checked in
-    app = app_of(driver)
+def check_out(sea, app, isolation: str, work: list[str], fuse: Fuse) -> None:
+    """A test whose check-out the fuse breaks off, where something was written late."""
+    app.commit(*(WORK[one] for one in work))
+    at("begin", sea, fuse)
+    with suppress(BrokenOff), sea.one_test(isolation, app.resource):
+        pass
+
+
+def begins_at_the_baseline(sea, app, isolation: str, broken, work: list[str], share: float) -> None:
     whole = Fuse()
-    broken_off(sea, app, isolation, work, whole)
+    with sea.one_test(isolation, app.resource):
+        pass
+    broken(sea, app, isolation, work, whole)
     with sea.one_test(isolation, app.resource):
         before = app.commit(STATE)
     short = Fuse(at=1 + int(share * whole.moments))
-    broken_off(sea, app, isolation, work, short)
+    broken(sea, app, isolation, work, short)
     found = []
     with sea.one_test(isolation, app.resource):
         sea.compare(app.resource)
@@ -73,6 +87,29 @@ def test_the_next_test_starts_from_the_baseline(sea, app_of, driver, isolation, 
         thread.start()
         thread.join(20)
         assert found == [before], short.where
+
+
+def some(work: Iterable[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(sorted(work)), min_size=1, max_size=3, unique=True)
+
+
+@pytest.mark.filterwarnings(UNRAISABLE)
+@pytest.mark.parametrize(("driver", "isolation"), WAYS, ids=[" in ".join(way) for way in WAYS])
+@settings(max_examples=EACH, suppress_health_check=list(HealthCheck), deadline=None)
+@given(work=some(WORK), share=st.floats(0, 1))
+def test_the_test_after_a_check_in_that_was_broken_off_starts_from_the_baseline(
+    sea, app_of, driver, isolation, work, share
+):
+    app_of("sqlalchemy")  # its resource is the first to be checked in
+    begins_at_the_baseline(sea, app_of(driver), isolation, check_in, work, share)
+
+
+@pytest.mark.filterwarnings(UNRAISABLE)
+@pytest.mark.parametrize("isolation", ["reset", "rollback"])
+@settings(max_examples=EACH, suppress_health_check=list(HealthCheck), deadline=None)
+@given(work=some(DATA), share=st.floats(0, 1))
+def test_the_test_after_a_check_out_that_was_broken_off_starts_from_the_baseline(sea, app_of, isolation, work, share):
+    begins_at_the_baseline(sea, app_of("sqlalchemy"), isolation, check_out, work, share)
 
 
 def test_no_connection_to_the_old_clone_is_lent_where_the_check_in_is_broken_off_when_the_new_one_is_there(

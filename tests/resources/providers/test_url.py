@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seatrial.errors import ConfigError, ProviderError
-from seatrial.resources.kinds.mysql import mariadb
+from seatrial.resources.kinds.mysql import MySQL, mariadb
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Redis
 from seatrial.resources.kinds.s3 import S3
@@ -101,6 +101,21 @@ def test_a_wish_for_encryption_is_refused_where_it_would_be_lost(tmp_path, monke
         reserved(tmp_path, "sslmode=verify-full&sslrootcert=/etc/ca.pem")
     monkeypatch.setenv("PGSSLROOTCERT", "/etc/ca.pem")
     assert reserved(tmp_path, "sslmode=verify-full&sslrootcert=/etc/ca.pem").endpoint.admin.host == "h"
+
+
+@pytest.mark.parametrize("asked", ["ssl_ca=/etc/ca.pem", "ssl-mode=REQUIRED", "useSSL=true", "tls=skip-verify"])
+def test_a_wish_for_encryption_of_mysql_s_is_refused(tmp_path, asked):
+    for kind in (MySQL(), mariadb()):
+
+        def reserve(parameters, kind=kind):
+            url = f"mysql://u:hunter22@h/?{parameters}"
+            return Url().reserve(kind.spec(Requirements(project=tmp_path, url=url)))
+
+        with pytest.raises(ConfigError) as caught:
+            reserve(f"charset=utf8mb4&{asked}")
+        assert asked in caught.value.what
+        assert "hunter22" not in str(caught.value)
+        assert reserve("charset=utf8mb4&ssl_disabled=true&useSSL=false&ssl-mode=PREFERRED").endpoint.admin.host == "h"
 
 
 @pytest.mark.parametrize("value", ["require", "true", "1", "no-verify"])

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from seatrial.errors import ConfigError
 from seatrial.resources.kinds.mysql.connection import OWNER, SCHEME, SYSTEM
+from seatrial.resources.kinds.mysql.places import encryption
 from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell
 from seatrial.resources.sharing import budget
 
@@ -84,6 +85,7 @@ class MySQL:
             url_needs=("host", "user"),
             url_form="mysql://USER:PASSWORD@HOST:PORT",
             url_schemes=_SCHEMES,
+            url_check=encryption.refuse_lost,
             # On a server of our own there is no budget, and so nothing that makes one differ from another.
             data=requirements.options if requirements.url else {},
         )

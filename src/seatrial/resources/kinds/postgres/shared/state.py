@@ -71,9 +71,10 @@ class SharedState:
         self._ours = ours
         self._catalogs: dict[int, str] = {}
         self._before: dict[str, Rows] = {}
+        self._first: dict[str, set[tuple[Any, ...]]] = {}
+        """What was there when the baseline was made, and what a clone has of its own: what came later is other tests',
+        and goes when they end."""
         self._stand(database)
-        self._first = {name: frozenset(rows) for name, rows in self._before.items()}
-        """What was there when the baseline was made: what came later is other tests', and goes when they end."""
 
     def entangled(self, written: Iterable[int]) -> bool:
         """Whether a database may be in the way of putting these catalogs back, as where a role owns something in it.
@@ -183,6 +184,9 @@ class SharedState:
         self._catalogs |= dict(self._admin.rows(FILES))
         self._before |= read(self._admin, RESTORED, clone)
         self._database_before = self._own()
+        for name, rows in self._before.items():
+            own = {key for key, row in rows.items() if _is_about(row, clone)}
+            self._first.setdefault(name, set(rows)).update(own)
 
     def _mine(self, touched: dict[str, set[int]], told: Ends) -> set[str]:
         """The catalogs that this copy's wrote to.
@@ -194,9 +198,8 @@ class SharedState:
 
     def _forget_database(self) -> None:
         """It is gone, and what it had here with it: the clone has the same from its template."""
-        for name, column in (("pg_db_role_setting", "setdatabase"), ("pg_shdepend", "objid")):
-            rows = self._before[name]
-            self._before[name] = {key: row for key, row in rows.items() if row.values[column] != str(self._database)}
+        for name, rows in self._before.items():
+            self._before[name] = {key: row for key, row in rows.items() if not _is_about(row, self._database)}
 
     def _moved(self, name: str, touched: Collection[str]) -> bool:
         """Whether rows of a catalog that others wrote to may stand elsewhere now: then they are read anew.
@@ -378,3 +381,8 @@ class SharedState:
 
     def _own(self) -> list[tuple[Any, ...]]:
         return self._admin.rows(f"select {PROPERTIES} from pg_database where oid = {self._database}")
+
+
+def _is_about(row: Row, database: int) -> bool:
+    """Whether it is a setting of this database, or what that depends on: it goes with it."""
+    return str(database) in (row.values.get("setdatabase"), row.values.get("objid"))
