@@ -166,9 +166,11 @@ class Link:
             self._connection = crowded.connect(lambda: connect(self._endpoint), self._endpoint, _is_full)
             for statement in self._setup:
                 _execute(self._connection, statement)
-            self._end_orphan()
+            orphan, self._orphan = self._orphan, 0
+            if orphan:
+                self._end(orphan)
             if self.lasting:
-                self._take_again()
+                self._take_again(broken_off=bool(orphan))
         except pymysql.err.OperationalError as error:
             self._drop()
             raise self._lost(error) from error
@@ -176,14 +178,14 @@ class Link:
             self._drop()
             raise
 
-    def _end_orphan(self) -> None:
+    def _end(self, orphan: int) -> None:
         """What the connection before was still at work on ends now, and its locks are free."""
-        orphan, self._orphan = self._orphan, 0
-        if orphan and self._connection is not None:
-            with contextlib.suppress(library().err.MySQLError):  # it has ended by itself
-                _execute(self._connection, f"KILL {orphan}")
+        assert self._connection is not None
+        with contextlib.suppress(library().err.MySQLError):  # it has ended by itself
+            _execute(self._connection, f"KILL {orphan}")
 
-    def _take_again(self) -> None:
+    def _take_again(self, *, broken_off: bool) -> None:
+        """`broken_off`: its database may be gone, for we were about to make it anew."""
         import pymysql
 
         assert self._connection is not None
@@ -196,6 +198,8 @@ class Link:
             try:
                 _execute(self._connection, f"USE {identifier(database)}")
             except pymysql.err.OperationalError as error:
+                if broken_off:
+                    return
                 raise self._taken() from error
             self._database = database
 
