@@ -144,13 +144,14 @@ class Managed:
             isolation, reason = "reset", _NOT_JOINABLE
         strategy = self._strategies[isolation]
         try:
-            self._ending.start_over(self._copy, self.sessions)
+            self._ending.begin(self._copy, self.sessions)
             self._lease = strategy.checkout(test, reason)
         except ServerLost:
             self._recover()
             self._wider.refuse_lost()
             self._lease = self._strategies[isolation].checkout(test, reason)
         self._late(self._lease.late)
+        self._ending.begun()
         self._last_test = test
         self._log_mark = self.plan.server.log_size()
         self.sessions.begin(joined=self._lease.joined)

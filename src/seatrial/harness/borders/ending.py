@@ -1,4 +1,4 @@
-"""The end of a test's own sessions: what they complain of, and what breaks, as errors that the test is told."""
+"""The borders of a test's own sessions: what they complain of, what breaks, and what is broken off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seatrial.sessions.protocol import Sessions
 
 
 class Ending:
-    """How tests come to their ends on one resource, which is named in what they are told.
+    """How tests come to their ends on one resource, which is named in what they are told; and begin after that.
 
     Where one is broken off, as by a time-out of the test's, nobody knows what its connections hold: every one is taken
     for stale, and those of before are ended when the next test begins, for one that nobody uses may have a lock.
@@ -75,15 +75,22 @@ class Ending:
         sessions.invalidate()
         self._broken_off = True
 
-    def start_over(self, copy: Copy | None, sessions: Sessions) -> None:
+    def begin(self, copy: Copy | None, sessions: Sessions) -> None:
         """A test begins: where the one before was broken off it has new connections, and nobody has any other.
+
+        Until `begun` it may be broken off itself.
 
         Raises:
             ServerLost: the server is gone.
         """
         if self._broken_off:
+            sessions.invalidate()
             end_idle(copy, sessions)
-            self._broken_off = False
+        self._broken_off = True
+
+    def begun(self) -> None:
+        """The test has its copy, and its connections lead there."""
+        self._broken_off = False
 
 
 def end_idle(copy: Copy | None, sessions: Sessions) -> None:

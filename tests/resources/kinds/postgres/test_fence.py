@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -167,6 +168,19 @@ def test_idle_connections_are_ended_where_they_are_to_be_recycled(bench) -> None
     assert mine.execute("select 1").fetchone() == (1,)
     mine.close()
     theirs.close()
+
+
+def test_an_idle_connection_that_our_role_may_not_end_keeps_none_of_the_others(reads, embedded, bench_on) -> None:
+    one = bench_on(reads, TABLE)
+    with psycopg.connect(
+        replace(embedded.admin, database=one.copy.address.database).url(), autocommit=True
+    ) as somebody:
+        somebody.execute("select 1")
+        theirs = one.connect()
+        theirs.execute("select 1")
+        assert [ended.pid for ended in one.copy.end_idle([])] == [theirs.info.backend_pid]
+        assert somebody.execute("select 1").fetchone() == (1,)
+        theirs.close()
 
 
 def test_a_commit_inside_a_rollback_test_is_known(bench) -> None:

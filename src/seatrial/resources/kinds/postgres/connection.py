@@ -351,15 +351,18 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+MAY_END = """(current_setting('is_superuser') = 'on' or not r.rolsuper
+  and (pg_has_role(r.oid, 'usage') or pg_has_role('pg_signal_backend', 'usage')))"""
+"""Whether our role may end the connections of the role `r`."""
+
+
 def end_others(link: Link, database: str) -> bool:
     """End whoever is connected to a database; whether anybody is there whom our role may not end.
 
     That may be a worker of the server's that cleans up, and will be gone soon.
     """
     ended = link.rows(
-        f"""select case when current_setting('is_superuser') = 'on' or not r.rolsuper
-          and (pg_has_role(r.oid, 'usage') or pg_has_role('pg_signal_backend', 'usage'))
-          then pg_terminate_backend(a.pid) end
+        f"""select case when {MAY_END} then pg_terminate_backend(a.pid) end
         from pg_stat_activity a left join pg_roles r on r.oid = a.usesysid
         where a.datname = {literal(database)} and a.pid <> pg_backend_pid()"""
     )

@@ -111,10 +111,8 @@ class Clone:
         """
         try:
             return self._undo_in_place()
-        except NeedsClone:  # and goes on asking for it: a time-out of the test's may break the clone off
-            self._ended = True
-            raise
-        except IsolationError:
+        except IsolationError as error:
+            self._ended = isinstance(error, NeedsClone)  # and goes on asking for it: the clone may be broken off
             raise
         except BaseException:  # of whatever sort: where a time-out has broken it off, nobody knows how far
             self._ended = True

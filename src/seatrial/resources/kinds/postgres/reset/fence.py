@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
-from seatrial.resources.kinds.postgres.connection import literal
+from seatrial.resources.kinds.postgres.connection import MAY_END, literal
 from seatrial.resources.protocol import Ended
 
 if TYPE_CHECKING:
@@ -156,8 +156,16 @@ class Fence:
         return tuple(_ended(row) for row in rows)
 
     def idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
-        """End every other connection to the database, idle ones too."""
-        ended = self.used(own)
+        """End every other connection to the database that our role may end, idle ones too."""
+        found = self.used(own)
+        if not found:
+            return ()
+        listed = ",".join(str(one.pid) for one in found)
+        may = self._admin.rows(
+            f"""select a.pid from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
+            where a.pid = any('{{{listed}}}') and {MAY_END}"""
+        )
+        ended = tuple([one for one in found if (one.pid,) in may])
         if ended:
             self.end([one.pid for one in ended])
         return ended
