@@ -144,14 +144,14 @@ class Managed:
             isolation, reason = "reset", _NOT_JOINABLE
         strategy = self._strategies[isolation]
         try:
-            self._ending.begin(self._copy, self.sessions)
+            self._ending.start_over(self._copy, self.sessions)
             self._lease = strategy.checkout(test, reason)
         except ServerLost:
             self._recover()
             self._wider.refuse_lost()
             self._lease = self._strategies[isolation].checkout(test, reason)
         self._late(self._lease.late)
-        self._ending.begun()
+        self._ending.started()
         self._last_test = test
         self._log_mark = self.plan.server.log_size()
         self.sessions.begin(joined=self._lease.joined)
@@ -169,15 +169,15 @@ class Managed:
             failed: whether the test has failed.
             recover: whether a server that has died is started again.
         """
-        lease, self._lease = self._lease, None
+        lease, before = self._lease, time.perf_counter()
         if lease is None:
             return []
-        before = time.perf_counter()
         told: list[SeatrialError] = []
-        keep = keep and not self._emitter.not_kept(lease, failed=failed)
-        if self._audit is not None:
-            self._at_work = restore.at_work(lease.copy)
         with self._ending.all_or_none(self.sessions):
+            self._lease = None
+            keep = keep and not self._emitter.not_kept(lease, failed=failed)
+            if self._audit is not None:
+                self._at_work = restore.at_work(lease.copy)
             complaints = self._ending.end(self.sessions, told)
             held, self._held = self._held, frozenset(self.plan.held())
             if held:

@@ -12,7 +12,7 @@ from seatrial.sessions.protocol import Sessions
 
 
 class Ending:
-    """How tests come to their ends on one resource, which is named in what they are told; and begin after that.
+    """How tests come to their ends on one resource, which is named in what they are told; and start over after that.
 
     Where one is broken off, as by a time-out of the test's, nobody knows what its connections hold: every one is taken
     for stale, and those of before are ended when the next test begins, for one that nobody uses may have a lock.
@@ -21,12 +21,15 @@ class Ending:
     def __init__(self, resource: str) -> None:
         self._resource = resource
         self._broken_off = False
+        self._ended = True
+        """Whether the sessions of the test that ends have been told."""
 
     def end(self, sessions: Sessions, told: list[SeatrialError]) -> tuple[str, ...]:
         """End the sessions, whatever they raise; returns complaints, which are in `told` as well.
 
         They are not gathered yet.
         """
+        self._ended = True
         try:
             complaints = sessions.end(gather=False)
         except SeatrialError as error:
@@ -58,11 +61,13 @@ class Ending:
 
         Where that is broken off some may be on their way, and locked till they are gathered; some have not begun.
         """
-        self._broken_off = True
+        self._broken_off, self._ended = True, False
         try:
             yield
             sessions.gather()
         except BaseException:
+            if not self._ended:
+                self.end(sessions, [])
             sessions.gather()
             sessions.invalidate()
             raise
@@ -75,10 +80,10 @@ class Ending:
         sessions.invalidate()
         self._broken_off = True
 
-    def begin(self, copy: Copy | None, sessions: Sessions) -> None:
+    def start_over(self, copy: Copy | None, sessions: Sessions) -> None:
         """A test begins: where the one before was broken off it has new connections, and nobody has any other.
 
-        Until `begun` it may be broken off itself.
+        Until `started` it may be broken off itself.
 
         Raises:
             ServerLost: the server is gone.
@@ -88,7 +93,7 @@ class Ending:
             end_idle(copy, sessions)
         self._broken_off = True
 
-    def begun(self) -> None:
+    def started(self) -> None:
         """The test has its copy, and its connections lead there."""
         self._broken_off = False
 

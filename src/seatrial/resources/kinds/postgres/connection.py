@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import select
-from contextlib import suppress
+import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from seatrial.errors import IsolationError, ServerLost
 from seatrial.resources.sharing import crowded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import psycopg
 
@@ -275,6 +276,20 @@ def _ask(
     return results
 
 
+@contextmanager
+def closed_if_broken_off() -> Iterator[None]:
+    """For psycopg's `connect`: broken off, as by a time-out, its connection would live on in the traceback's frames.
+
+    The server then waits a minute for its login, and whoever drops a database waits for the server.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            traceback.clear_frames(error.__traceback__)
+        raise
+
+
 def connect(
     endpoint: Endpoint, address: Address, settings: Mapping[str, str] | None = None, application: str = ""
 ) -> psycopg.Connection[tuple[Any, ...]]:
@@ -283,18 +298,19 @@ def connect(
 
     host = str(endpoint.socket_folder) if endpoint.socket_folder else address.host
     options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in (settings or {}).items())
-    return psycopg.connect(
-        host=host,
-        port=address.port,
-        user=address.user,
-        password=address.password,
-        dbname=address.database,
-        application_name=application or None,
-        options=options or None,
-        autocommit=bool(application),
-        connect_timeout=10,
-        prepare_threshold=None if application else 5,
-    )
+    with closed_if_broken_off():
+        return psycopg.connect(
+            host=host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            dbname=address.database,
+            application_name=application or None,
+            options=options or None,
+            autocommit=bool(application),
+            connect_timeout=10,
+            prepare_threshold=None if application else 5,
+        )
 
 
 def _connect_patiently(

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.first_state import FORGET, IDLE, FirstState, finish
+from seatrial.resources.kinds.postgres.connection import closed_if_broken_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ def plain(address: Address) -> Any:
     """A psycopg connection as the app would have it."""
     import psycopg
 
-    return psycopg.connect(address.url())
+    with closed_if_broken_off():
+        return psycopg.connect(address.url())
 
 
 class PsycopgConnection:
