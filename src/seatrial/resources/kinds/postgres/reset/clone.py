@@ -55,7 +55,7 @@ class Clone:
         self._shared = shared
         self._looked: Looked | None = None
         """What `undo_at_once` has left to `undo`; it is pending."""
-        self._began = ("-infinity", "")
+        self._began = ("-infinity", start)
         able = source.abilities
         self._fence = Fence(
             source.admin, oid, patience=source.patience, prepared=able.prepared, sees=able.sees, slots=able.slots
