@@ -109,10 +109,7 @@ class Project:
 
     def end_servers(self) -> None:
         """End its servers, also those that were to stay up."""
-        from seatrial.resources.supervisor import client
-
-        for status in client.instances(self.folder, store=Path(self.environ["SEATRIAL_CACHE"])):
-            client.down(status.instance)
+        down(Path(self.environ["SEATRIAL_CACHE"]), self.folder)
 
     def servers(self) -> list[dict[str, Any]]:
         """What `seatrial status` tells of this project: those of others are in the same cache."""
@@ -120,13 +117,19 @@ class Project:
         return [server for server in told if server["project"] == str(self.folder)]
 
 
+def down(store: Path, project: Path | None = None) -> None:
+    """End the servers of a cache, or those of one project in it; also those that were to stay up."""
+    from seatrial.resources.supervisor import client
+
+    for status in client.instances(project, store=store):
+        client.down(status.instance)
+
+
 def end_servers(store: Path) -> None:
     """End every server of a cache, and leave nothing of it in the folders outside."""
     from seatrial.core import folders
-    from seatrial.resources.supervisor import client
 
-    for status in client.instances(store=store):
-        client.down(status.instance)
+    down(store)
     for root in folders.running(store):
         shutil.rmtree(root, ignore_errors=True)
 

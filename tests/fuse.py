@@ -8,8 +8,14 @@ import traceback
 from types import FrameType
 from typing import Self
 
+from hypothesis import settings
+
 UNRAISABLE = "ignore::pytest.PytestUnraisableExceptionWarning"
 """Where it breaks off in a destructor Python says so, and goes on."""
+
+
+EACH = (settings.default.max_examples if settings.default else 100) // 33
+"""Examples for each of many kinds and drivers."""
 
 
 class BrokenOff(BaseException):
@@ -28,6 +34,10 @@ class Fuse:
         self.where: list[str] = []
         """Where it broke off: the innermost call first."""
         self._at = at
+
+    def part(self, share: float) -> Fuse:
+        """One that breaks off after this share, 0 to 1, of what this one has counted."""
+        return Fuse(at=1 + int(share * self.moments))
 
     def __enter__(self) -> Self:
         sys.setprofile(self._moment)

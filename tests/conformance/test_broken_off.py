@@ -10,7 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fuse import UNRAISABLE, BrokenOff, Fuse
+from tests.fuse import EACH, UNRAISABLE, BrokenOff, Fuse
 
 from seatrial.isolation import restore
 from seatrial.resources.kinds.s3.connection import resource
@@ -20,7 +20,6 @@ from seatrial.testing.sample import running
 
 from .samples import BOTO, SAMPLES, mysql_do, on_nats, postgres_do, sqlite_do
 
-EACH = (settings.default.max_examples if settings.default else 100) // 33
 STATEMENTS = ("update t set v = 'y'", "delete from t", "create table other (id int)", "alter table t add column w int")
 
 
@@ -75,7 +74,7 @@ def test_the_next_test_starts_from_the_baseline(copy_of, name, data, how, share)
         how(copy)
     restore.ready(copy)
     write(copy.address)
-    short = Fuse(at=1 + int(share * whole.moments))
+    short = whole.part(share)
     with suppress(BrokenOff), short:
         how(copy)
     for _ in range(2):

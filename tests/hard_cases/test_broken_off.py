@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fuse import UNRAISABLE, BrokenOff, Fuse
+from tests.fuse import EACH, UNRAISABLE, BrokenOff, Fuse
 
 from seatrial.harness.borders.choosing import Choosing
 
@@ -36,8 +36,6 @@ WAYS = [
     for isolation in ("reset", "rollback")
     if isolation == "reset" or driver in JOINABLE
 ]
-
-EACH = (settings.default.max_examples if settings.default else 100) // 33
 
 
 DATA = [one for one in WORK if one not in ("a setting", "a lock", "a temporary table")]
@@ -78,7 +76,7 @@ def begins_at_the_baseline(sea, app, isolation: str, broken, work: list[str], sh
     broken(sea, app, isolation, work, whole)
     with sea.one_test(isolation, app.resource):
         before = app.commit(STATE)
-    short = Fuse(at=1 + int(share * whole.moments))
+    short = whole.part(share)
     broken(sea, app, isolation, work, short)
     found = []
     with sea.one_test(isolation, app.resource):

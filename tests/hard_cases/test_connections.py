@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from tests.fuse import BrokenOff
 
 from seatrial import events
 
@@ -353,10 +354,6 @@ def test_a_test_is_told_that_a_connection_which_the_one_before_still_holds_wrote
     assert next_one.seen(events.Disturbed) == []
 
 
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
-
-
 @pytest.mark.parametrize(
     "step",
     [
@@ -379,9 +376,9 @@ def test_a_check_in_that_a_time_out_breaks_off_leaves_no_connection_as_it_was(ap
 
     def interrupt(*arguments, **options):
         usual(*arguments, **options)
-        raise TimedOut
+        raise BrokenOff
 
-    with suppress(TimedOut), sea.one_test("reset", app.resource):
+    with suppress(BrokenOff), sea.one_test("reset", app.resource):
         app.commit("set work_mem = '1234kB'", "select pg_advisory_lock(4711)", ORDER)
         monkeypatch.setattr(place, interrupt)
     monkeypatch.undo()

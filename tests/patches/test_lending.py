@@ -14,6 +14,7 @@ import psycopg
 import psycopg_pool
 import pytest
 from sqlalchemy import create_engine
+from tests.fuse import BrokenOff
 from tests.sessions.conftest import RealCopy
 
 from seatrial.patches.applied import Applied
@@ -255,21 +256,17 @@ def test_only_what_nobody_can_use_till_then_is_said_to_be_on_its_way(copy: RealC
     engine.dispose()
 
 
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
-
-
 @contextlib.contextmanager
 def interrupted() -> Iterator[None]:
     """What runs longer than a moment is broken off."""
 
     def interrupt(*_: object) -> None:
-        raise TimedOut
+        raise BrokenOff
 
     usual = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
-        with pytest.raises(TimedOut):
+        with pytest.raises(BrokenOff):
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -317,14 +314,14 @@ def test_what_a_time_out_breaks_off_before_the_server_has_it_is_not_taken_for_do
         def encode(self, *args: Any) -> bytes:
             self.times = getattr(self, "times", 0) + 1
             if self.times == 1:
-                raise TimedOut
+                raise BrokenOff
             return super().encode(*args)
 
     with psycopg.connect(copy.address.url()) as connection:
         connection.execute("SET work_mem = '1234kB'")
         connection.commit()
         script = Script(connection, Breaks("RESET work_mem"))
-        with pytest.raises(TimedOut):
+        with pytest.raises(BrokenOff):
             script.send()
         assert finish(script, connection.close)
         assert connection.execute("SELECT current_setting('work_mem')").fetchone() != ("1234kB",)

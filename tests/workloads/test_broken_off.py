@@ -86,7 +86,7 @@ def test_a_check_in_that_is_broken_off_at_any_moment_leaves_no_trace(
     before = state(bench)
     whole = Fuse()
     check_in(bench, statements, whole)
-    short = Fuse(at=1 + int(share * whole.moments))
+    short = whole.part(share)
     check_in(bench, statements, short)
     try:
         restore.ready(bench.copy)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.fuse import BrokenOff
 
 from seatrial.resources.kinds.mysql import connection
 from seatrial.resources.kinds.mysql.connection import Link, connect
-
-
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
 
 
 def test_a_connection_that_is_broken_off_while_it_is_opened_again_is_not_gone_on_with(server, monkeypatch) -> None:
@@ -22,11 +19,11 @@ def test_a_connection_that_is_broken_off_while_it_is_opened_again_is_not_gone_on
     def break_off(which: object, statement: str) -> object:
         if statement == setting:
             monkeypatch.undo()
-            raise TimedOut
+            raise BrokenOff
         return execute(which, statement)
 
     monkeypatch.setattr(connection, "_execute", break_off)
-    with pytest.raises(TimedOut):
+    with pytest.raises(BrokenOff):
         link.rows("SELECT 1")
     assert link.rows("SELECT @@foreign_key_checks") == [(0,)]
     link.close()

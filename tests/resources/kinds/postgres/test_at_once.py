@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from tests.fuse import BrokenOff
 
 from seatrial.resources.kinds.postgres.connection import Link
 from seatrial.resources.kinds.postgres.finding.log import Written
@@ -189,21 +190,17 @@ def test_others_are_whatever_is_done_meanwhile(learnt: Bench) -> None:
     assert learnt.undo().path == "log"
 
 
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
-
-
 @pytest.mark.parametrize("step", ["undo_at_once", "undo", "late_writes", "ready"])
 def test_what_was_read_is_not_lost_where_a_time_out_breaks_off(
     learnt: Bench, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def break_off(*_: object) -> None:
         monkeypatch.undo()
-        raise TimedOut
+        raise BrokenOff
 
     learnt.write(*WORK, "delete from seeded")
     monkeypatch.setattr(Written, "add", break_off)
-    with pytest.raises(TimedOut):
+    with pytest.raises(BrokenOff):
         getattr(learnt.copy, step)()
     assert not learnt.copy.ready()
     if step == "undo":
@@ -215,11 +212,11 @@ def test_what_was_read_is_not_lost_where_a_time_out_breaks_off(
 def test_what_breaks_off_while_the_server_works_leaves_no_answer_to_the_next_question(learnt: Bench) -> None:
     class Broken(Back):
         def send(self) -> None:
-            raise TimedOut
+            raise BrokenOff
 
     with learnt.connect() as connection:
         learnt.write(*WORK)
-        with pytest.raises(TimedOut):
+        with pytest.raises(BrokenOff):
             learnt.copy.undo_at_once(Broken(connection))
     learnt.copy.late_writes()
     learnt.copy.undo()

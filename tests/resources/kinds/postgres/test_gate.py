@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from tests.fuse import BrokenOff
 
 from seatrial.errors import NeedsClone
 from seatrial.resources.kinds.postgres import Postgres
@@ -317,18 +318,14 @@ def test_a_copy_that_lay_idle_while_the_log_went_on_asks_for_a_clone(embedded_st
     embedded_store.drop(one.name)
 
 
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
-
-
 def test_a_connection_of_ours_that_is_interrupted_is_of_use_again(store) -> None:
     def interrupt(*_: object) -> None:
-        raise TimedOut
+        raise BrokenOff
 
     usual = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
-        with pytest.raises(TimedOut):
+        with pytest.raises(BrokenOff):
             store._admin.rows("select pg_sleep(60)")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

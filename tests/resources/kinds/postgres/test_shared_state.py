@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.fuse import BrokenOff
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError, NeedsClone
@@ -429,10 +430,6 @@ def test_where_only_a_scan_can_tell_a_subscription_takes_a_clone_and_is_gone(old
         store.drop(one.name)
 
 
-class TimedOut(BaseException):
-    """As pytest's plugins raise it in the midst of anything."""
-
-
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("work", [(), ("alter table t add column more int",)], ids=["in place", "by a clone"])
 def test_roles_are_put_back_before_the_next_test_where_a_time_out_breaks_that_off(
@@ -449,11 +446,11 @@ def test_roles_are_put_back_before_the_next_test_where_a_time_out_breaks_that_of
             monkeypatch.undo()
             if moment == "after":
                 rows(self, name, told)
-            raise TimedOut
+            raise BrokenOff
         rows(self, name, told)
 
     monkeypatch.setattr(SharedState, "_rows", break_off)
-    with pytest.raises(TimedOut):
+    with pytest.raises(BrokenOff):
         restore.undo(mine.copy)
     restore.ready(mine.copy)
     assert state(mine) == before

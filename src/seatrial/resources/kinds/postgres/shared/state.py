@@ -163,8 +163,9 @@ class SharedState:
         self._ours.writers.update(*(ids & ours for ids in touched.values()))
         self._ours.made |= told.made_by(ours)
         notes = self._put_back_or_tell(mine, told, last=last) if mine else []
-        names = [name for name in RESTORED if mine or self._moved(name, touched)]
-        self._before |= read(self._admin, names, self._database)
+        if not last:  # else all is read when the clone stands
+            names = [name for name in RESTORED if mine or self._moved(name, touched)]
+            self._before |= read(self._admin, names, self._database)
         if "pg_database" in mine:
             self._refuse_strangers(told)
         if GONE_WITH_DATABASE in mine and not last:
