@@ -30,7 +30,8 @@ PINNED  := pyproject.toml uv.lock
 # Each target's output in one piece, where make can do that.
 WHOLE    = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # What thousands of examples are generated for by night.
-GENERATED = tests/workloads/test_random.py tests/workloads/test_whole_server.py $(wildcard tests/*/test_broken_off.py)
+GENERATED = tests/workloads/test_random.py tests/workloads/test_whole_server.py tests/hard_cases/test_like_reset.py \
+	$(wildcard tests/*/test_broken_off.py)
 SECTION  = @printf '\n== %s\n' "$(1)"
 
 export UV_PYTHON_DOWNLOADS := never

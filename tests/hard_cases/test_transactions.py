@@ -126,6 +126,43 @@ def test_nested_transactions_and_expected_errors_poison_neither_the_test_nor_the
             assert way.app.commit("select count(*) from orders where id > 5") == [(2,)]
 
 
+def test_a_transaction_that_has_failed_and_is_still_open_is_no_affair_of_other_connections(way):
+    with way.one_test():
+        held = way.app.hold()
+        held.run(ORDER)
+        with pytest.raises(Exception, match="division by zero"):
+            held.run("select 1 / 0")
+        assert way.app.commit("select count(*) from orders") == [(5,)]
+        assert way.app.commit(ORDER) == [(7,)]
+        with pytest.raises(Exception, match="transaction is aborted"):
+            held.run("select 1")
+        assert way.app.commit("select count(*) from orders") == [(6,)]
+        held.rollback()
+        assert way.app.commit("select count(*) from orders") == [(6,)]
+
+
+@pytest.mark.parametrize("driver", ["sqlalchemy", *JOINED_ON_THE_WIRE])  # tasks wait for each other's transactions
+@pytest.mark.parametrize("isolation", ["reset", "rollback"])
+def test_a_failed_transaction_can_go_back_to_its_savepoint_after_others_were_at_work(app_of, sea, driver, isolation):
+    app = app_of(driver)
+    with sea.one_test(isolation, app.resource) as test:
+        held = app.hold()
+        held.run(ORDER)
+        held.run("savepoint here")
+        held.run("delete from orders where id = 6")
+        with pytest.raises(Exception, match="division by zero"):
+            held.run("select 1 / 0")
+        assert app.commit("select id from product where id = 1") == [(1,)]
+        with pytest.raises(Exception, match="transaction is aborted"):
+            held.run("release here")
+        assert app.commit("select id from product where id = 2") == [(2,)]
+        held.run("rollback to here")
+        held.run(ORDER)
+        held.commit()
+        assert app.commit("select id from orders where id > 5 order by id") == [(6,), (7,)]
+    assert test.told == []
+
+
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_isolation_level_set_by_the_app_is_real(committing, level):
     with committing.one_test():

@@ -290,6 +290,65 @@ def test_prepared_statements_of_two_connections_do_not_meet(sessions: Any, url: 
     assert sessions.end() == ()
 
 
+def test_what_sql_prepares_is_its_connections_and_goes_with_it(sessions: Any, url: str) -> None:
+    for number in (1, 2):
+        with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
+            one.execute(f"PREPARE mine AS SELECT {number}")
+            other.execute('/* so is this */ prepare "Mine" (int) as select $1; prepare mine as select 0')
+            for _ in range(2):
+                assert one.execute("EXECUTE mine").fetchone() == (number,)
+                assert other.execute('EXECUTE "Mine"(7)').fetchone() == (7,)
+            other.execute("DEALLOCATE PREPARE mine")
+            with pytest.raises(psycopg.errors.InvalidSqlStatementName, match='"mine" does not exist'):
+                other.execute("EXECUTE mine")
+    assert sessions.end() == ()
+    sessions.begin(joined=True)
+    with (
+        psycopg.connect(url) as connection,
+        pytest.raises(psycopg.errors.InvalidSqlStatementName, match='"mine" does not exist'),
+    ):
+        connection.execute("EXECUTE mine")
+    assert sessions.end() == ()
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SAVEPOINT a",
+        "RELEASE a",
+        "ROLLBACK TO a",
+        "COMMIT AND CHAIN",
+        "LOCK TABLE users",
+        "DECLARE c CURSOR FOR SELECT 1",
+    ],
+)
+def test_what_is_for_transaction_blocks_is_refused_outside_of_one(
+    sessions: Any, url: str, statement: str, prepare: bool
+) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.NoActiveSqlTransaction, match="can only be used in transaction blocks"):
+            connection.execute(statement, prepare=prepare)
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert sessions.end() == ()
+
+
+def test_what_is_not_for_transaction_blocks_is_refused_in_one(sessions: Any, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("BEGIN")
+        with pytest.raises(psycopg.errors.ActiveSqlTransaction, match="DISCARD ALL cannot run inside"):
+            connection.execute("DISCARD ALL")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            connection.execute("BEGIN")
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN READ ONLY")
+        connection.execute("BEGIN")
+        connection.execute("COMMIT")
+        connection.execute("INSERT INTO users (email) VALUES ('after')")
+    assert emails(sessions) == ["after"]
+    assert sessions.end() == ()
+
+
 def test_copy_pipelines_cursors_and_many_rows_pass_the_wire(sessions: Any, url: str) -> None:
     with psycopg.connect(url) as connection:
         with connection.cursor() as cursor, cursor.copy("COPY users (email) FROM STDIN") as copy:

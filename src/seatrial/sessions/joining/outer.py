@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError
 from seatrial.sessions.connections.own import backend
 from seatrial.sessions.joining.constraints import Constraints
+from seatrial.sessions.joining.statements import Savepoint, savepoint
+from seatrial.sessions.joining.transaction import Open
 from seatrial.sessions.joining.turns import Turns
 
 T = TypeVar("T")
@@ -31,21 +32,9 @@ LOST = ("3B001", "25P01")
 """No such savepoint; no transaction: the outer transaction is not there any more."""
 FAILED = "25P02"
 """The transaction has failed: all but a rollback is refused."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Open:
-    """A transaction of one joined connection: a savepoint in the stack."""
-
-    owner: object
-    by_test: bool
-    flow: object
-    name: str
-    wrote: bool = False
-    abandoned: bool = False
-    """Whether its connection was given up without a word (a cancelled task): it is undone at the next turn."""
-    holds: bool = False
-    """Whether a commit of another connection lies inside it, and would be undone with it."""
+FAIL = "ROLLBACK TO SAVEPOINT seatrial_nowhere"
+"""Makes a transaction fail: there is no such savepoint."""
+PROBE = "seatrial_probe"
 
 
 class Outer:
@@ -79,6 +68,10 @@ class Outer:
         self._nests_after = nests_after
         self._real: Any = None
         self._stack: list[Open] = []
+        self._aside: list[Open] = []
+        """Failed transactions of which nothing is left."""
+        self._failing: object = None
+        """Whose statement failed last: the one transaction of the test may have failed with it."""
         self._complaints: list[str] = []
         self._lost = False
         self._over = False
@@ -131,11 +124,29 @@ class Outer:
             nests = self._nests_after is not None and wait.now() > since + self._nests_after
             if self._over:
                 raise over()  # the real connection may be the next test's by now
-            if not self._lost and not self._enter(owner, by_test=by_test, wrote=wrote, nests=nests):
+            if self._lost:
+                return True, call()
+            self._recover(owner)
+            if not self._enter(owner, by_test=by_test, wrote=wrote, nests=nests):
                 return False, None
-            return True, call()
+            named = savepoint(statement) if isinstance(statement, str) else None
+            self._fail_again(owner, named)
+            self._failing = None
+            try:
+                result = call()
+            except Exception:
+                self.failed(owner)
+                raise
+            mine = self._of(owner)
+            if mine is not None and named is not None and self._failing is None:
+                mine.note(named)
+            return True, result
 
         return self._wait_for(turn)  # type: ignore[return-value]  # None only before its turn
+
+    def failed(self, owner: object) -> None:
+        """The server has refused the owner's statement: for a call that does not raise then."""
+        self._failing = owner
 
     def commit(self, owner: object) -> None:
         """The owner's transaction is kept. Deferred constraints are checked, as at a real commit."""
@@ -217,11 +228,14 @@ class Outer:
 
     def _leave(self, owner: object, *, keep: bool) -> bool:
         """Whether the owner's transaction could be ended now. True as well where it has none."""
+        self._aside = [other for other in self._aside if other.owner is not owner]
         mine = self._of(owner)
         if mine is None or self._lost or self._over:
             if mine is not None:
                 self._stack.remove(mine)
             return True
+        self._recover(owner)
+        keep = keep and not mine.failed
         if self._stack[-1] is not mine:
             self._drop_readers_above(mine)
         if self._stack[-1] is not mine:
@@ -229,6 +243,8 @@ class Outer:
             if any(other.flow == flow for other in self._stack[self._stack.index(mine) + 1 :]):
                 raise _crossing("a transaction ended before one that was opened later, and has written, did")
             return False
+        if self._failing is owner:
+            self._failing = None
         try:
             if keep:
                 self._stack.pop()
@@ -270,6 +286,51 @@ class Outer:
         if mine.holds:
             whose = "the test's session" if mine.by_test else "a session of the app"
             self.complain(f"{whose} rolled back, and with it went what another session had committed meanwhile")
+
+    def _recover(self, owner: object) -> None:
+        """Where another's transaction has failed, and the one of the test with it: go back to where it had not.
+
+        On connections of their own the others would not notice. Nothing is lost that could still be committed: a
+        transaction that has failed can but go back to a savepoint of its own, and the innermost one stays.
+        """
+        failing = self._failing
+        if failing is None or failing is owner or not self._stack:
+            return
+        self._failing = None
+        top, whose = self._stack[-1], self._of(failing)
+        if whose is None or not self._has_failed():
+            return
+        whose.failed = True
+        if top is whose and not top.inner:
+            self._undo(top)
+            self._aside.append(top)
+        else:
+            self._run(f"ROLLBACK TO SAVEPOINT {top.inner[-1] if top is whose else top.name}")
+
+    def _has_failed(self) -> bool:
+        try:
+            self._run(f"SAVEPOINT {PROBE}")
+        except Exception as error:
+            if sqlstate(error) != FAILED:
+                raise
+            return True
+        self._run(f"RELEASE SAVEPOINT {PROBE}")
+        return False
+
+    def _fail_again(self, owner: object, named: Savepoint | None) -> None:
+        """Let the owner's transaction be as it was before `_recover`, unless it goes back to a savepoint now."""
+        mine = self._of(owner)
+        aside = next((other for other in self._aside if other.owner is owner), None)
+        if aside is None and (mine is None or not mine.failed):
+            return
+        if aside is not None:
+            self._aside.remove(aside)
+        elif mine is not None:
+            mine.failed = False
+            if named is not None and named.back and named.name in mine.inner:
+                return
+        with suppress(Exception):
+            self._run(FAIL)
 
     def _forget(self, mine: Open) -> None:
         if mine in self._stack:

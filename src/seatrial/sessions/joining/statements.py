@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 BEGIN, COMMIT, ROLLBACK = "begin", "commit", "rollback"
 DEALLOCATE, DISCARD, REFUSED = "deallocate", "discard", "refused"
+NESTED = "nested"
 
 _TOKEN = re.compile(
     r"""
@@ -17,7 +18,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_BLANK = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+BLANK = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+"""What may stand before the first word of a statement."""
 _ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
 _LEVEL = re.compile(r"\bisolation\s+level\s+(serializable|repeatable\s+read)\b", re.IGNORECASE)
 _READ_ONLY = re.compile(r"\bread\s+only\b", re.IGNORECASE)
@@ -33,10 +35,28 @@ _ONLY_READS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_TO_SAVEPOINT = re.compile(r"\w+(\s+(work|transaction))?\s+to\b", re.IGNORECASE)
+_SAVEPOINT = re.compile(
+    r"""
+      (?: (?P<made>savepoint)
+        | release (?:\s+savepoint)?
+        | (?P<back>rollback) (?:\s+(?:work|transaction))? \s+to (?:\s+savepoint)?
+      )
+      \s* (?P<name> "(?:[^"]|"")+" | [^\W\d][\w$]* )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_IN_BLOCKS = re.compile(r"(?P<lock>lock\b)|declare\b(?!.*\bwith\s+hold\b)", re.IGNORECASE | re.DOTALL)
+_ALL = re.compile(r"\w+\s+(prepare\s+)?all\b", re.IGNORECASE)
+_TRANSACTION = re.compile(r"start\s+tr", re.IGNORECASE)
 _CONTROLS = MappingProxyType({
     "begin": BEGIN, "start": BEGIN, "commit": COMMIT, "end": COMMIT, "rollback": ROLLBACK, "abort": ROLLBACK,
     "deallocate": DEALLOCATE, "discard": DISCARD, "prepare": REFUSED, "set": REFUSED, "listen": REFUSED,
+    "savepoint": NESTED, "release": NESTED,
 })  # fmt: skip
+_NAMES = MappingProxyType(
+    {"start": "START TRANSACTION", "release": "RELEASE SAVEPOINT", "savepoint": "SAVEPOINT", "discard": "DISCARD ALL"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,8 @@ class Control:
     does: str
     """One of the names above."""
     text: str
+    name: str = ""
+    """What the server calls it when it is done: "START TRANSACTION", "RELEASE SAVEPOINT"."""
     chain: bool = False
     """Whether a new transaction begins at once."""
     read_only: bool = False
@@ -58,29 +80,60 @@ class Control:
         return f"{self.reason} is not to be had in rollback mode: all is one transaction"
 
 
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """A savepoint that a statement makes, releases or goes back to."""
+
+    name: str
+    """As SQL, in quotes where it was in quotes."""
+    made: bool
+    back: bool
+
+
 def control(text: str) -> Control | None:
     """What a single statement means for its transaction; None where it is sent on as it is."""
-    bare = text[_BLANK.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing at least
-    word = re.match(r"[A-Za-z]+", bare)
-    does = _CONTROLS.get(word[0].lower()) if word else None
+    bare = text[BLANK.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing at least
+    found = re.match(r"[A-Za-z]+", bare)
+    word = found[0].lower() if found else ""
+    does = _CONTROLS.get(word)
     if does is None:
         return None
     reason = _refusal(bare)
     if reason:
         return Control(REFUSED, text, reason=reason)
-    if does == REFUSED or (does == ROLLBACK and re.match(r"\w+(\s+(work|transaction))?\s+to\b", bare, re.IGNORECASE)):
+    if does == REFUSED:
         return None
-    if does == DISCARD and not re.match(r"discard\s+all\b", bare, re.IGNORECASE):
+    if does == ROLLBACK and _TO_SAVEPOINT.match(bare):
+        return Control(NESTED, text, "ROLLBACK TO SAVEPOINT")
+    if (does == DISCARD and not _ALL.match(bare)) or (word == "start" and not _TRANSACTION.match(bare)):
         return None
-    if does == BEGIN and word and word[0].lower() == "start" and not re.match(r"start\s+tr", bare, re.IGNORECASE):
+    chain = does in (COMMIT, ROLLBACK) and bool(_CHAIN.search(bare))
+    name = f"{_NAMES.get(word, does.upper())}{' ALL' if does == DEALLOCATE and _ALL.match(bare) else ''}"
+    return Control(does, bare, name, chain=chain, read_only=bool(_READ_ONLY.search(bare)))
+
+
+def savepoint(text: str) -> Savepoint | None:
+    """The savepoint that a statement is about; None where it is about none."""
+    found = _SAVEPOINT.match(text, BLANK.match(text).end())  # type: ignore[union-attr]  # as above
+    if found is None:
         return None
-    return Control(does, bare, chain=bool(_CHAIN.search(bare)), read_only=bool(_READ_ONLY.search(bare)))
+    name = found["name"] if found["name"].startswith('"') else found["name"].lower()
+    return Savepoint(name, made=bool(found["made"]), back=bool(found["back"]))
+
+
+def only_in_blocks(text: str) -> str:
+    """What the server calls a statement that it takes in a transaction block only; empty for all others.
+
+    Those about the transaction itself are not among them.
+    """
+    found = _IN_BLOCKS.match(text, BLANK.match(text).end())  # type: ignore[union-attr]  # as above
+    return "" if found is None else "LOCK TABLE" if found["lock"] else "DECLARE CURSOR"
 
 
 def split(script: str) -> list[str]:
     """The statements of a script that a driver sends in one piece, without those that say nothing."""
     parts = [script] if ";" not in script or _ATOMIC.search(script) else _cut(script)
-    return [part for part in parts if _BLANK.match(part).end() < len(part)]  # type: ignore[union-attr]  # as above
+    return [part for part in parts if BLANK.match(part).end() < len(part)]  # type: ignore[union-attr]  # as above
 
 
 def _refusal(bare: str) -> str:

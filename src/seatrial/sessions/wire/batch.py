@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seatrial.sessions.joining.statements import Control, control
-from seatrial.sessions.wire import messages
+from seatrial.sessions.wire import messages, prepared
 from seatrial.sessions.wire.messages import first_string, make
 
 MOST = 64
 """Messages that are sent in one go: a server that can't write its answers does not read either."""
+ABOUT_PREPARED = ("26000", "42P05")
+"""There is no prepared statement of this name; there is one already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Part:
     """What is done in one go: messages to the server, or a statement about the transaction."""
 
     data: bytes = b""
-    text: str = ""
+    texts: Sequence[str] = ()
     """The statements that are executed."""
     before: bytes = b""
     """A Parse of the unnamed statement, for the case that another client has taken its place."""
@@ -55,6 +57,7 @@ class Batch:
         self._prefix = f"s{number}_".encode()
         self._statements: dict[bytes, _Prepared] = {}
         self._portals: dict[bytes, _Prepared] = {}
+        self._by_sql: set[str] = set()
         self._waiting: list[tuple[bytes, bytes]] = []
         self.extended = False
         """Whether the last messages came from here."""
@@ -81,20 +84,42 @@ class Batch:
             yield _joined(steps)
         self.extended = False
 
-    def forget(self, name: str | None) -> bytes | None:
-        """Messages that close a statement (None: all of them); None where it is not one of ours."""
-        if name is not None and name.encode() not in self._statements:
-            return None
-        names = list(self._statements) if name is None else [name.encode()]
-        gone = [(self._statement(each), self._statements.pop(each)) for each in names]
-        return b"".join(make(b"C", b"S" + name + b"\0") for name, found in gone if found.control is None)
+    def own(self, text: str) -> str:
+        """The same statement, with the name on the shared connection of what it prepares, executes or deallocates."""
+        if prepared.prepares(text):
+            self._by_sql.add(prepared.name_of(text))
+        return prepared.renamed(text, self._prefix.decode())
+
+    def in_its_words(self, error: bytes) -> bytes:
+        """An error of the server's: about a prepared statement, it has the name that the client gave it."""
+        if messages.fields(error).get("C") not in ABOUT_PREPARED:
+            return error
+        return make(b"E", error[5:].replace(b'"' + self._prefix, b'"'))
+
+    def never_sent(self, name: str) -> bool:
+        """Whether the server does not know this prepared statement, since it is about the transaction."""
+        found = self._statements.get(name.encode())
+        return found is not None and found.control is not None
+
+    def forget(self, name: str) -> None:
+        """A statement was deallocated."""
+        self._statements.pop(name.encode(), None)
+        self._by_sql.discard(name)
+
+    def forget_all(self) -> bytes:
+        """Messages that close all of them: one that is not there is closed without an error."""
+        names = {name for name, found in self._statements.items() if found.control is None}
+        names |= {name.encode() for name in self._by_sql}
+        self._statements.clear()
+        self._by_sql.clear()
+        return b"".join(make(b"C", b"S" + self._statement(name) + b"\0") for name in sorted(names))
 
     def _statement(self, name: bytes) -> bytes:
-        """Its name on the shared connection; that of one that SQL has made (PREPARE) is as it is."""
-        return self._prefix + name if name and name in self._statements else name
+        """Its name on the shared connection."""
+        return self._prefix + name if name else name
 
     def _portal(self, name: bytes) -> bytes:
-        """As above; SQL makes them by DECLARE."""
+        """As above; what SQL makes by DECLARE is as it is."""
         return self._prefix + name if name and name in self._portals else name
 
     def _step(self, kind: bytes, body: bytes, *, parsed: bool) -> _Step:
@@ -112,8 +137,10 @@ class Batch:
 
     def _parse(self, body: bytes) -> _Step:
         name, rest = first_string(body)
-        text = first_string(rest)[0].decode(errors="replace")
-        found, sent = control(text), make(b"P", (self._prefix + name if name else b"") + b"\0" + rest)
+        encoded, rest = first_string(rest)
+        text = encoded.decode(errors="replace")
+        encoded = self.own(text).encode() if prepared.name_of(text) else encoded
+        found, sent = control(text), make(b"P", self._statement(name) + b"\0" + encoded + b"\0" + rest)
         self._statements[name] = _Prepared(text, sent, found)
         return _Step(answer=messages.PARSE_COMPLETE) if found else _Step(data=sent)
 
@@ -144,6 +171,6 @@ class Batch:
 def _joined(steps: Sequence[_Step]) -> Part:
     return Part(
         data=b"".join(step.data for step in steps),
-        text="; ".join(step.text for step in steps if step.text) or "SELECT",
+        texts=[step.text for step in steps if step.text],
         before=next((step.before for step in steps if step.before), b""),
     )

@@ -14,13 +14,15 @@ from seatrial.sessions.joining.statements import (
     COMMIT,
     DEALLOCATE,
     DISCARD,
+    NESTED,
     REFUSED,
     ROLLBACK,
     Control,
     control,
+    only_in_blocks,
     split,
 )
-from seatrial.sessions.wire import messages
+from seatrial.sessions.wire import messages, prepared
 from seatrial.sessions.wire.batch import Batch
 from seatrial.sessions.wire.messages import Stream
 from seatrial.sessions.wire.upstream import Round, ServerError, ServerGone, Upstream, ignore
@@ -30,6 +32,7 @@ READ_ONLY = "SET TRANSACTION READ ONLY"
 FORGET = "CLOSE ALL; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES"
 """DISCARD ALL, as far as it is about one client; its prepared statements are closed besides."""
 NOT_IN_A_TRANSACTION = "25001"
+ONLY_IN_A_BLOCK = "25P01"
 ENDS_IT = "2D000"
 """A procedure or a DO block commits or rolls back: the server allows it at the outermost level only."""
 
@@ -110,12 +113,16 @@ class Client:
         well = True
         if not statements:
             self._stream.send(messages.EMPTY_QUERY)
-        elif not any(controls):
-            well = self._attempt(script, messages.query(script))
+        elif not any(controls) and not any(map(prepared.name_of, statements)):
+            well = self._attempt(script, messages.query(script), alone=len(statements) == 1)
         else:
             for one, found in zip(statements, controls, strict=True):
-                well = well and (self._control(found) if found else self._attempt(one, messages.query(one)))
+                well = well and (self._control(found) if found else self._sent(one))
         self._finish(well)
+
+    def _sent(self, statement: str) -> bool:
+        own = self._batch.own(statement)
+        return self._attempt(own, messages.query(own))
 
     # --- the extended protocol ---
 
@@ -128,7 +135,8 @@ class Client:
             else:
                 if part.answer:
                     self._stream.send(part.answer)
-                well = not part.data or self._attempt(part.text, part.data + messages.SYNC, part.before)
+                text, alone = "; ".join(part.texts) or "SELECT", len(part.texts) == 1
+                well = not part.data or self._attempt(text, part.data + messages.SYNC, part.before, alone=alone)
             self._skipping = not well
         if not last:
             return
@@ -140,16 +148,21 @@ class Client:
 
     # --- what both come down to ---
 
-    def _attempt(self, text: str, data: bytes, before: bytes = b"", *, quiet: bool = False) -> bool:
+    def _attempt(
+        self, text: str, data: bytes, before: bytes = b"", *, alone: bool = False, quiet: bool = False
+    ) -> bool:
         """Send a statement on in its turn; whether it went well.
 
         Args:
             text: the statement.
             data: messages that end in one ReadyForQuery.
             before: sent first where the unnamed statement is another client's by now.
+            alone: whether it is one statement, and no part of a script.
             quiet: whether the client hears of it only if it fails.
         """
         outer = self._running.outer()
+        if alone and not self.in_block and (name := only_in_blocks(text)):
+            return self._needs_block(name)
 
         def call() -> Round:
             if self._running.outer() is not outer:
@@ -164,9 +177,12 @@ class Client:
                 upstream.forget_settings()
             self.sending = True
             try:
-                return upstream.exchange(data, self._send_error if quiet else self._stream.send, self._feed)
+                done = upstream.exchange(data, self._send_error if quiet else self._send, self._feed)
             finally:
                 self.sending = False
+            if done.error:
+                outer.failed(self._transaction)
+            return done
 
         try:
             outer.real()
@@ -213,32 +229,62 @@ class Client:
         if found.does == REFUSED:
             self._running.outer().complain(found.refusal)
             return self._attempt(found.text, messages.query(_raising(found.reason)))
-        tag = found.does.upper()
-        if found.does == BEGIN:
-            self.in_block = True
-            self._read_only = found.read_only
-            if found.read_only and not self._attempt(READ_ONLY, messages.query(READ_ONLY), quiet=True):
-                return False
-        elif found.does in (COMMIT, ROLLBACK):
-            failed = self._failed
-            well = self._end(keep=found.does == COMMIT)
-            if found.does == COMMIT and not well and not failed:
-                return False
-            tag = "ROLLBACK" if failed else tag
-            self.in_block = found.chain
-        elif found.does == DEALLOCATE:
-            name = found.text.split()[-1].strip('"')
-            closing = self._batch.forget(None if name.lower() == "all" else name)
-            if closing is None:
-                return self._attempt(found.text, messages.query(found.text))
-            self._silently(closing)
-        elif found.does == DISCARD:
-            tag = "DISCARD ALL"
-            self._silently(self._batch.forget(None) or b"")
-            if not self._attempt(FORGET, messages.query(FORGET), quiet=True):
-                return False
+        if not self.in_block and (found.chain or found.does == NESTED):
+            return self._needs_block(f"{found.name} AND CHAIN" if found.chain else found.name)
+        if found.does == NESTED or not self._can(found):
+            return self._attempt(found.text, messages.query(found.text))
+        does = {BEGIN: self._begin, DEALLOCATE: self._deallocate, DISCARD: self._discard}.get(
+            found.does, self._leave_block
+        )
+        return does(found)
+
+    def _begin(self, found: Control) -> bool:
+        self.in_block = True
+        self._read_only |= found.read_only
+        if found.read_only and not self._attempt(READ_ONLY, messages.query(READ_ONLY), quiet=True):
+            return False
+        return self._complete(found.name)
+
+    def _leave_block(self, found: Control) -> bool:
+        failed, keep = self._failed, found.does == COMMIT
+        well = self._end(keep=keep)
+        if keep and not well and not failed:
+            return False
+        self.in_block = found.chain
+        return self._complete("ROLLBACK" if failed else found.name)
+
+    def _deallocate(self, found: Control) -> bool:
+        name = prepared.name_of(found.text)
+        if name and not self._batch.never_sent(name):
+            well = self._attempt(found.text, messages.query(self._batch.own(found.text)))
+            if well:
+                self._batch.forget(name)
+            return well
+        if name:
+            self._batch.forget(name)
+        else:
+            self._silently(self._batch.forget_all())
+        return self._complete(found.name)
+
+    def _discard(self, found: Control) -> bool:
+        self._silently(self._batch.forget_all())
+        return self._attempt(FORGET, messages.query(FORGET), quiet=True) and self._complete(found.name)
+
+    def _complete(self, tag: str) -> bool:
         self._stream.send(messages.complete(tag))
         return True
+
+    def _can(self, found: Control) -> bool:
+        """Whether the server would do it now: if not, it is asked, and says why."""
+        if found.does in (COMMIT, ROLLBACK):
+            return True
+        return not self._failed and not (found.does == DISCARD and self.in_block)
+
+    def _needs_block(self, name: str) -> bool:
+        """As the server says it to who is in no transaction block; here it is in one, which is the test's."""
+        told = messages.error(f"{name} can only be used in transaction blocks", code=ONLY_IN_A_BLOCK)
+        self._stream.send(told)
+        return False
 
     def _silently(self, closing: bytes) -> None:
         if closing:
@@ -250,9 +296,12 @@ class Client:
                 by_test=self._by_test,
             )
 
+    def _send(self, message: bytes) -> None:
+        self._stream.send(self._batch.in_its_words(message) if message[:1] == b"E" else message)
+
     def _send_error(self, message: bytes) -> None:
         if message[:1] == b"E":
-            self._stream.send(message)
+            self._send(message)
 
     def _tell(self, error: IsolationError | ServerError) -> None:
         if isinstance(error, ServerError):
@@ -280,7 +329,7 @@ class Client:
         self._stream.close()
         try:
             self._running.outer().give_up(self._transaction)
-            self._running.upstream().discard(self._batch.forget(None) or b"")
+            self._running.upstream().discard(self._batch.forget_all())
         except IsolationError:
             return  # the test is over, and its end has undone all
 
