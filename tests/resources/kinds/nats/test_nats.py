@@ -143,6 +143,22 @@ def test_what_a_test_did_is_undone(copy, deed):
     assert copy.undo().path == "nothing"
 
 
+def test_streams_that_change_places_are_put_back(copy):
+    """Two can't listen to one subject, not even for a moment."""
+
+    async def trade(js):
+        await js.delete_stream("orders")
+        await js.add_stream(name="zeta", subjects=["orders.>"])
+        await js.delete_stream("quick")
+        await js.add_stream(name="orders", subjects=["quick"])
+
+    url = copy.client().value
+    before = run(url, everything)
+    run(url, trade)
+    copy.undo()
+    assert run(url, everything) == before
+
+
 def test_only_reading_is_nothing_to_undo(copy):
     async def read(js):
         assert (await (await js.key_value("settings")).get("colour")).value == b"green"

@@ -127,12 +127,16 @@ class NatsCopy:
         """Every stream, whatever it looks like."""
         self._restore(tuple({*look(self._wire), *self._template}))
 
+    def changed(self) -> bool:
+        """Whether any stream is not as in the baseline."""
+        return bool(self.late_writes())
+
     def push(self) -> None:
         """What it holds now is the baseline."""
+        layer = {name: take(self._wire, name) for name in look(self._wire)}
+        seen = look(self._wire)
         self._below.append(self._template)
-        now = look(self._wire)
-        self._template = {name: take(self._wire, name) for name in now}
-        self._seen = look(self._wire)
+        self._template, self._seen = layer, seen
 
     def pop(self) -> None:
         """What was there before the last `push` is the baseline again, and in the copy."""
@@ -148,11 +152,12 @@ class NatsCopy:
     def _restore(self, names: Sequence[str]) -> None:
         there = look(self._wire)
         try:
+            for name in names:  # all first: a test's stream may listen to the subjects of one that comes back
+                if name in there:
+                    self._wire.api(f"STREAM.DELETE.{name}")
             for name in names:
                 if name in self._template:
-                    put(self._wire, name, self._template[name], exists=name in there)
-                elif name in there:
-                    self._wire.api(f"STREAM.DELETE.{name}")
+                    put(self._wire, name, self._template[name])
         except Failure as error:
             raise IsolationError(
                 "JetStream refuses what would bring a stream back to its baseline",

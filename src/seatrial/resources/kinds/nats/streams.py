@@ -60,10 +60,8 @@ def take(wire: Wire, name: str) -> Taken:
     return Taken(config=told["config"], state=told["state"], chunks=tuple(chunks))
 
 
-def put(wire: Wire, name: str, taken: Taken, *, exists: bool) -> None:
-    """The stream as it was, in the place of what bears its name now."""
-    if exists:
-        wire.api(f"STREAM.DELETE.{name}")
+def put(wire: Wire, name: str, taken: Taken) -> None:
+    """The stream as it was. None bears its name, or listens to its subjects, now."""
     if not taken.chunks:
         _to_memory(wire, name, taken)
         return
