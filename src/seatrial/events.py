@@ -105,6 +105,7 @@ class LateWrite(Event):
     """Something was written after `test` had been undone. It was undone as well, before the next test began."""
 
     test: str
+    """Empty where there was none before."""
     tables: tuple[str, ...]
 
 

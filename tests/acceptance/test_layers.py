@@ -264,3 +264,174 @@ def test_async_fixtures_of_every_scope_and_loop_lay_layers_as_sync_ones_do(proje
     assert outcome.counts() == {"passed": 10}, outcome.text
     assert "db: audited after 10 tests, all of them equal to the baseline" in outcome.text
     assert "warning" not in outcome.text.lower(), outcome.text
+
+
+WAYS = """
+import asyncio
+from contextlib import suppress
+
+import nats
+
+
+def add_redis(client, name):
+    client.rpush("log", name)
+
+
+def seen_redis(client):
+    return [one.decode() for one in client.lrange("log", 0, -1)]
+
+
+def spoil_redis(client):
+    client.flushall()
+    client.select(3)
+    client.set("of a", "test")
+
+
+def add_s3(bucket, name):
+    bucket.put_object(Key=name, Body=b"x")
+
+
+def seen_s3(bucket):
+    return [one.key for one in bucket.objects.all()]
+
+
+def spoil_s3(bucket):
+    bucket.objects.all().delete()
+    bucket.put_object(Key="of a test", Body=b"x")
+
+
+def on(url, work):
+    async def connected():
+        connection = await nats.connect(url)
+        try:
+            return await work(connection.jetstream())
+        finally:
+            await connection.close()
+
+    return asyncio.run(connected())
+
+
+def add_nats(url, name):
+    async def work(js):
+        with suppress(nats.js.errors.BadRequestError):
+            await js.add_stream(name="log", subjects=["log"])
+        await js.publish("log", name.encode())
+
+    on(url, work)
+
+
+def seen_nats(url):
+    async def work(js):
+        with suppress(nats.js.errors.NotFoundError):
+            last = (await js.stream_info("log")).state.last_seq
+            return [(await js.get_msg("log", number)).data.decode() for number in range(1, last + 1)]
+        return []
+
+    return on(url, work)
+
+
+def spoil_nats(url):
+    async def work(js):
+        with suppress(nats.js.errors.NotFoundError):
+            await js.delete_stream("log")
+        await js.add_stream(name="other", subjects=["log"])
+        await js.publish("log", b"of a test")
+
+    on(url, work)
+
+
+add_valkey, seen_valkey, spoil_valkey = add_redis, seen_redis, spoil_redis
+"""
+WITHOUT_SQL = """
+import pytest
+import ways
+
+KIND = "{kind}"
+add, seen, spoil = (getattr(ways, f"{{way}}_{{KIND}}") for way in ("add", "seen", "spoil"))
+
+
+@pytest.fixture(scope="module")
+def world(store):
+    add(store, "1 module")
+    yield
+    add(store, "left by a tear-down")
+
+
+def test_before(store):
+    assert seen(store) == []
+    add(store, "of a test")
+
+
+class TestInAClass:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def in_class(cls, store, world):
+        add(store, "2 class")
+
+    @pytest.mark.parametrize("isolation", ["reset", pytest.param("clone", marks=pytest.mark.seatrial(store="clone"))])
+    def test_class(self, store, isolation):
+        assert seen(store) == ["1 module", "2 class"]
+        spoil(store)
+
+    def test_class_again(self, store):
+        assert seen(store) == ["1 module", "2 class"]
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_module_without_what_the_class_did(store, world, attempt):
+    assert seen(store) == ["1 module"]
+    spoil(store)
+"""
+WITHOUT_SQL_OUTSIDE = """
+from test_1_inside import seen
+
+
+def test_outside(store):
+    assert seen(store) == []
+"""
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey", "nats", "s3"])
+def test_what_a_wider_fixture_writes_to_a_kind_without_sql_is_there_in_each_of_its_tests_and_gone_after_it(
+    project, kind
+):
+    project.write(
+        {
+            "seatrial.toml": f"[resources.store]\nkind = '{kind}'\n",
+            "ways.py": WAYS,
+            "test_1_inside.py": WITHOUT_SQL.format(kind=kind),
+            "test_2_outside.py": WITHOUT_SQL_OUTSIDE,
+        }
+    )
+    outcome = project.pytest()
+    assert outcome.counts() == {"passed": 7}, outcome.text
+    assert "after its end" not in outcome.text
+
+
+SCRIPTS = """
+import pytest
+
+@pytest.fixture(scope="module")
+def count(store):
+    return store.script_load("return redis.call('incr', 'count')")
+
+def test_before(store):
+    store.script_load("return 'of a test'")
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_each_can_call_what_the_fixture_has_loaded(store, count, attempt):
+    assert store.evalsha(count, 0) == 1
+"""
+SCRIPTS_OUTSIDE = """
+import hashlib
+
+def test_outside(store):
+    text = b"return redis.call('incr', 'count')"
+    assert store.script_exists(hashlib.sha1(text).hexdigest()) == [False]
+"""
+
+
+def test_a_script_that_a_wider_fixture_loads_into_redis_can_be_called_in_each_of_its_tests(project):
+    project.write({"seatrial.toml": "[resources.store]\nkind = 'redis'\n", "test_1.py": SCRIPTS})
+    outcome = project.write({"test_2.py": SCRIPTS_OUTSIDE}).pytest()
+    assert outcome.counts() == {"passed": 4}, outcome.text

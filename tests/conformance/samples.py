@@ -13,6 +13,15 @@ import redis
 
 from seatrial.resources.kinds.mysql.connection import arguments
 from seatrial.resources.kinds.s3.connection import resource, session
+from seatrial.resources.protocol import (
+    SupportsClone,
+    SupportsFence,
+    SupportsKeep,
+    SupportsLayers,
+    SupportsReset,
+    SupportsRollback,
+    SupportsStay,
+)
 
 SCHEMA = "create table t (id integer primary key, v text); insert into t values (1, 'seeded')"
 
@@ -123,5 +132,15 @@ def s3_fill(target):
 
 
 SAMPLES["s3"] = {"fill": s3_fill, "write": s3_write, "read": s3_read}
+ALL = (SupportsReset, SupportsClone, SupportsLayers)
+"""What the documentation promises of every kind but `command`."""
+BESIDES = {
+    "postgres": (SupportsRollback, SupportsFence, SupportsKeep, SupportsStay),
+    "sqlite": (SupportsRollback, SupportsKeep),
+    "mariadb": (SupportsFence, SupportsKeep, SupportsStay),
+    "mysql": (SupportsFence, SupportsKeep, SupportsStay),
+}
+for name, sample in SAMPLES.items():
+    sample["capabilities"] = (*ALL, *BESIDES.get(name, ()))
 FROM_THE_MACHINE = ("mariadb", "mysql")
 """There is no wheel of them: where the machine has none, that is why their checks are skipped."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 
 import pytest
 
 from seatrial.resources import registry
 from seatrial.resources.kinds.nats.program import NatsProgram
+from seatrial.resources.kinds.sqlite.copy import SQLiteCopy
 from seatrial.resources.kinds.sqlite.kind import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import Undone
+from seatrial.resources.protocol import SupportsRecycle, Undone
 from seatrial.testing import Sample, checks
+from seatrial.testing.capabilities import a_capability_is_there_whole_or_not_at_all
 
 from .samples import SAMPLES
 
@@ -71,6 +74,21 @@ def test_a_kind_that_breaks_a_promise_is_found_out(how, cache, monkeypatch):
     [check] = [check for check in checks() if check.__name__ == name]
     with pytest.raises(AssertionError):
         check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))
+
+
+def test_a_kind_whose_copies_lack_one_method_of_a_capability_is_found_out(cache, monkeypatch):
+    """Redis and NATS had no layers for want of `changed`, and whatever was about layers was passed over."""
+    monkeypatch.delattr(SQLiteCopy, "changed")
+    with pytest.raises(AssertionError, match="SQLiteCopy has pop and push of SupportsLayers, and lacks changed"):
+        a_capability_is_there_whole_or_not_at_all(
+            Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"])
+        )
+
+
+def test_a_kind_that_lacks_a_capability_which_it_is_said_to_have_is_found_out(cache):
+    sample = Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"])
+    with pytest.raises(AssertionError, match="the sample says that it has SupportsRecycle"):
+        a_capability_is_there_whole_or_not_at_all(replace(sample, capabilities=(SupportsRecycle,)))
 
 
 def test_a_kind_that_makes_a_folder_for_whoever_asks_for_an_address_is_found_out(cache, monkeypatch):

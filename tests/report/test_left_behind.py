@@ -40,6 +40,13 @@ def test_a_disturbed_test_is_named_with_who_disturbed_it():
     assert "test_b: disturbed by a connection that an earlier test took from its pool" in told(disturbed)
 
 
+def test_what_was_written_before_the_first_test_is_charged_to_no_test():
+    late = events.LateWrite(resource="kv", test="", tables=("0:lamp", "0:oil"))
+    assert "kv: 0:lamp, 0:oil was written to before the first test, by no fixture; undone before the test. " in told(
+        late
+    )
+
+
 def test_audits_are_counted_over_all_workers():
     audits = [events.Audited(resource="db", test=f"test_{n}", equal=n != 2, milliseconds=10 * n) for n in (1, 2, 3)]
     assert "db: audited after 3 tests, 1 left a difference; median 20 ms" in told(*audits)

@@ -18,6 +18,11 @@ _WAIT: Mapping[bool, str] = {
 
 def left(event: Left) -> str:
     """One sentence or a few, that begin with the name of the test, or of the fixture."""
+    if isinstance(event, events.LateWrite) and not event.test:
+        return (
+            f"{', '.join(event.tables)} was written to before the first test, by no fixture; undone before the test. "
+            "What each test shall find belongs in the seed, or in a fixture of wider scope"
+        )
     if isinstance(event, events.LateWrite):
         late = f"{event.test}: wrote to {', '.join(event.tables)} after its end; undone before the next test"
         return f"{late}. To wait for it, {_WAIT[False]} the test ends"

@@ -19,6 +19,7 @@ from seatrial.resources.protocol import (
     Target,
     Undone,
 )
+from seatrial.testing.capabilities import a_capability_is_there_whole_or_not_at_all
 from seatrial.testing.readiness import ready_is_who_answers_a_real_query
 from seatrial.testing.sample import Bench, Sample, running
 
@@ -27,8 +28,12 @@ _ROUNDS = 3
 
 
 def checks() -> Sequence[Check]:
-    """All of them. One that is about a capability does nothing for a kind whose copies do not have it."""
+    """All of them. One that is about a capability does nothing for a kind whose copies do not have it.
+
+    That a capability is there, and not half of it, is a check of its own: see `Sample.capabilities`.
+    """
     return (
+        a_capability_is_there_whole_or_not_at_all,
         the_address_is_known_before_the_server_runs,
         an_address_leaves_nothing_behind,
         ready_is_who_answers_a_real_query,

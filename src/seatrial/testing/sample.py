@@ -30,6 +30,9 @@ class Sample:
     """Keys of the configuration, as a resource's table has them."""
     provider: str = ""
     """Where its server comes from; empty for the first provider that can."""
+    capabilities: tuple[type, ...] = ()
+    """What it is meant to have, such as `SupportsReset`: checks of one that it lacks would do nothing, without a word.
+    """
 
     @property
     def spec(self) -> ServerSpec:

@@ -49,6 +49,15 @@ class Emitter:
             self._emit(events.LateWrite(resource=self._resource, test=test, tables=late.tables))
         self.ended(test, late.ended)
 
+    def unlayered(self, who: str, tables: Sequence[str]) -> None:
+        """What a wider fixture wrote was undone, since the copy takes no layers."""
+        if tables:
+            text = (
+                f"{who} wrote to {', '.join(tables)}, and this kind of resource takes no layers: it was undone before "
+                "the tests. Write it in a fixture of function scope, or in the seed"
+            )
+            self._emit(events.Note(resource=self._resource, text=text))
+
     def ended(self, test: str, connections: Sequence[Ended], *, until: str = "the test ends") -> None:
         """The fence has ended these connections, which `test` should have ended before `until`."""
         for one in connections:

@@ -55,7 +55,7 @@ class Wider:
         ended = self._copy.settle() if isinstance(self._copy, SupportsFence) else ()
         self._emitter.ended(_fixture(name), ended, until="its set-up ends")
         laid = self._layers.lay(owner, name)
-        if laid or ended:
+        if laid or ended or self._unlayered(name):
             sessions.invalidate()
         if laid:
             self._emitter.unseen(self._layers.unseen)
@@ -129,6 +129,19 @@ class Wider:
             except IsolationError as error:
                 told.append(error)
         return told
+
+    def _unlayered(self, name: str) -> bool:
+        """On a copy that takes no layers, undo what the fixture wrote, and say so: the test before it is not to blame.
+
+        Returns whether connections to the copy have ended.
+        """
+        if self._copy is None or isinstance(self._copy, SupportsLayers):
+            return False
+        undone = restore.late(self._copy)
+        if undone is None:
+            return False
+        self._emitter.unlayered(_fixture(name), undone.tables)
+        return undone.path == "clone" or bool(undone.ended)
 
     def _sweep(self, name: str, sessions: Sessions, *, until: str) -> bool:
         """Undo what is part of no layer. Whether connections to the copy have ended."""

@@ -69,11 +69,25 @@ class RedisCopy:
             self._wire.ask("CLIENT", "KILL", "TYPE", sort, "SKIPME", "yes")
         self._restore(Changed())
 
+    def changed(self) -> bool:
+        """Whether anything was written since the baseline was reached: one round trip."""
+        return bool(self._changed())
+
     def push(self) -> None:
-        """What it holds now is the baseline. Nobody's connection is ended."""
-        self._below.append(self._restorer)
-        self._restorer = Restorer(self._wire, take(self._wire, self._restorer.baseline.scripts), self._marked)
-        self._counters = self._restorer.counters()
+        """What it holds now is the baseline. Nobody's connection is ended.
+
+        The server tells of no script that was loaded since: from then on, and till `pop`, none is taken away.
+        """
+        below = self._restorer
+        layer = Restorer(
+            self._wire,
+            take(self._wire, below.baseline.scripts),
+            self._marked,
+            keeps_scripts=below.keeps_scripts or self._changed().code,
+        )
+        counters = layer.counters()
+        self._below.append(below)
+        self._restorer, self._counters = layer, counters
 
     def pop(self) -> None:
         """What was there before the last `push` is the baseline again, and in the copy."""

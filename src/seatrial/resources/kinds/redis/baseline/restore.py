@@ -38,10 +38,14 @@ class Restorer:
         wire: our connection.
         baseline: what it shall hold.
         marked: the database in which our marker must stand again; None where none is needed.
+        keeps_scripts: whether scripts may be part of the baseline that it does not name: then none is taken away.
     """
 
-    def __init__(self, wire: Wire, baseline: Snapshot, marked: int | None = None) -> None:
+    def __init__(
+        self, wire: Wire, baseline: Snapshot, marked: int | None = None, *, keeps_scripts: bool = False
+    ) -> None:
         self.baseline = baseline
+        self.keeps_scripts = keeps_scripts
         self._wire = wire
         self._adopted = marked is not None
         commands = list(_keys(baseline, marked))
@@ -89,10 +93,12 @@ class Restorer:
         return tuple(f"put back: {_label(command)}" for command in commands)
 
     def _code(self) -> None:
-        commands: list[Command] = [("SCRIPT", "FLUSH"), *(("SCRIPT", "LOAD", text) for text in self.baseline.scripts)]
+        commands: list[Command] = [] if self.keeps_scripts else [("SCRIPT", "FLUSH")]
+        commands += [("SCRIPT", "LOAD", text) for text in self.baseline.scripts]
         if self.baseline.functions:
             commands += [("FUNCTION", "FLUSH"), ("FUNCTION", "RESTORE", self.baseline.functions)]
-        self._wire.ask_all(commands)
+        if commands:
+            self._wire.ask_all(commands)
         if self._adopted and not self.baseline.functions:
             with contextlib.suppress(ReplyError):  # Redis has functions from 7.0 on
                 self._wire.ask("FUNCTION", "FLUSH")
