@@ -43,6 +43,42 @@ def test_a_marker_that_names_what_does_not_exist_says_what_to_write(project, mar
     assert f"fix: {fix}" in outcome.text
 
 
+@pytest.mark.parametrize(
+    ("kind", "isolation", "more"),
+    [
+        ("redis", "rollback", ""),
+        ("nats", "rollback", ""),
+        ("s3", "rollback", ""),
+        ("mariadb", "rollback", ""),
+        ("command", "clone", "command = 'sleep {port}'\nreset = 'nothing'"),
+    ],
+)
+def test_an_isolation_that_a_kind_can_not_have_is_refused_before_anything_is_started(project, kind, isolation, more):
+    config = f'[tool.seatrial.resources.store]\nkind = "{kind}"\n{more}'
+    project.write({"pyproject.toml": config, "test_x.py": "def test_x(store): pass\n"})
+    outcome = project.pytest("-q", "--seatrial-set", f"store.isolation={isolation}")
+    assert outcome.status == 4, outcome.text
+    assert f'isolation = "{isolation}" is not possible with kind = "{kind}": ' in outcome.text
+    assert 'remove `isolation`, or write isolation = "reset"' in outcome.text
+
+
+def test_a_marker_that_asks_a_kind_for_an_isolation_that_it_can_not_have_says_so(project):
+    test = "import pytest\n\n@pytest.mark.seatrial(kv='rollback')\ndef test_x(kv): pass\n"
+    project.write({"pyproject.toml": '[tool.seatrial.resources.kv]\nkind = "redis"\n', "test_x.py": test})
+    outcome = project.pytest("-q")
+    assert outcome.counts() == {"error": 1}, outcome.text
+    assert '@pytest.mark.seatrial(kv="rollback") is not possible with that kind' in outcome.text
+    assert "why: it has no transaction that could enclose a test" in outcome.text
+
+
+def test_tests_that_were_to_run_in_rollback_and_could_not_are_told(project):
+    test = "def test_x(db): pass\n\ndef test_y(db): pass\n"
+    config = '[tool.seatrial.resources.db]\nkind = "sqlite"\nisolation = "rollback"\n'
+    outcome = project.write({"pyproject.toml": config, "test_x.py": test}).pytest("-q")
+    assert outcome.counts() == {"passed": 2}, outcome.text
+    assert outcome.text.count("db: tests that were to run in rollback run in reset: rollback needs sessions that") == 1
+
+
 def test_an_app_that_does_not_import_shows_its_own_traceback_shortened(service):
     service.write({"app/main.py": "from app.database import Base\nimport app.models\n\n1 / 0\n"})
     outcome = service.pytest("-q", "tests", "-k", "cascade")

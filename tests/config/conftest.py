@@ -16,6 +16,7 @@ KNOWN = Known(
     kinds={
         "postgres": KindFacts(env="DATABASE_URL", options={"connections": "60"}),
         "sqlite": KindFacts(env="DATABASE_URL", serverless=True),
+        "redis": KindFacts(env="REDIS_URL", sql=False, impossible={"rollback": "it has no transactions"}),
     },
     providers=("embedded", "binary", "container", "url"),
 )

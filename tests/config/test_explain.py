@@ -27,6 +27,10 @@ MISTAKES = {
     "no kind": ('[tool.seatrial.resources.db]\nschema = "x.sql"\n', ["[resources.db] has no kind"]),
     "misspelt provider": (db('provider = "embeded"'), ['no provider "embeded"', "write `embedded`"]),
     "misspelt isolation": (db('isolation = "rolback"'), ['no isolation "rolback"', "write `rollback`"]),
+    "isolation that the kind can't have": (
+        '[tool.seatrial.resources.kv]\nkind = "redis"\nisolation = "rollback"\n',
+        ['isolation = "rollback" is not possible with kind = "redis": it has no transactions', 'isolation = "reset"'],
+    ),
     "misspelt start": (db('start = "eager"'), ['no start "eager"', "lazy, early"]),
     "flag as text": (db('durable = "yes"'), ["durable must be true or false", 'the string "yes"', "durable = true"]),
     "text as number": (db("role = 3"), ["role must be a string", "the number 3", 'role = "app_user"']),

@@ -14,7 +14,7 @@ from seatrial.resources.kinds.nats.program import NatsProgram
 from seatrial.resources.kinds.sqlite.copy import SQLiteCopy
 from seatrial.resources.kinds.sqlite.kind import SQLite
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
-from seatrial.resources.protocol import SupportsRecycle, Undone
+from seatrial.resources.protocol import SupportsLimits, SupportsRecycle, SupportsRollback, Undone
 from seatrial.testing import Sample, checks
 from seatrial.testing.capabilities import a_capability_is_there_whole_or_not_at_all
 
@@ -32,6 +32,13 @@ def test_every_kind_of_ours_is_checked():
     ours = {point for point in registry.kinds() if registry.kind(point).__class__.__module__.startswith("seatrial.")}
     assert ours - {"command"} == set(SAMPLES)
     assert sys.modules["seatrial.testing"].__doc__
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_isolation_that_the_copies_can_not_have_is_refused_where_it_is_configured(name):
+    kind = registry.kind(name)
+    refused = set(kind.impossible) if isinstance(kind, SupportsLimits) else set()
+    assert refused == (set() if SupportsRollback in SAMPLES[name]["capabilities"] else {"rollback"})
 
 
 def broken(whole, **instead):

@@ -33,6 +33,13 @@ def within(resource: ResourceConfig, keys: Mapping[str, object], known: Known, f
             (*path, "provider"), 'provider = "url" needs a `url`', f"add `url`, or set {variable} in the environment"
         )
     facts = known.kinds.get(resource.kind)
+    if facts is not None and resource.isolation in facts.impossible:
+        findings.add(
+            (*path, "isolation"),
+            f'isolation = "{resource.isolation}" is not possible with kind = "{resource.kind}": '
+            f"{facts.impossible[resource.isolation]}",
+            'remove `isolation`, or write isolation = "reset"',
+        )
     for key in SERVER_KEYS if facts and facts.serverless else ():
         if key in keys:
             findings.add(

@@ -40,6 +40,8 @@ class KindFacts:
     """No server process: nothing to provide, and nobody to log in."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Keys of its own, each with an example of its value."""
+    impossible: Mapping[str, str] = field(default_factory=dict)
+    """Isolations that it can't have, each with the reason."""
     spec: Callable[..., object] | None = None
     """`Kind.spec`, which has the last word on what its kind can do; None where only the keys are checked."""
 

@@ -86,7 +86,7 @@ class _Installed(Mapping[str, KindFacts]):
         if name not in self._names:
             raise KeyError(name)
         from seatrial.resources import registry
-        from seatrial.resources.protocol import Serverless, SupportsOptions
+        from seatrial.resources.protocol import Serverless, SupportsLimits, SupportsOptions
 
         kind = registry.kind(name)
         return KindFacts(
@@ -94,6 +94,7 @@ class _Installed(Mapping[str, KindFacts]):
             sql=bool(kind.drivers),
             serverless=isinstance(kind, Serverless),
             options=kind.options if isinstance(kind, SupportsOptions) else {},
+            impossible=kind.impossible if isinstance(kind, SupportsLimits) else {},
             spec=kind.spec,
         )
 

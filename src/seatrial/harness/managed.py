@@ -32,7 +32,6 @@ from seatrial.sessions.protocol import Sessions
 _RESTARTS = 3
 _RESTART_SECONDS = 2.0
 """How long a server that refuses us may take to show that it is gone."""
-_NOT_JOINABLE = "rollback needs sessions that can join one transaction (SQLAlchemy); reset is as safe"
 
 
 class Managed:
@@ -52,7 +51,7 @@ class Managed:
         self._log_mark = 0
         self._last_test = ""
         self._emitter = Emitter(plan.name, emit)
-        self._choosing = Choosing(plan.name, plan.chooser)
+        self._choosing = Choosing(plan.name, plan.chooser, self._emitter)
         self._wider = Wider(self._emitter)
         self._audit = plan.audit() if plan.audit is not None else None
         self._at_work: Sequence[Ended] = ()
@@ -138,10 +137,7 @@ class Managed:
         if not self.plan.server.alive():
             self._recover()
         self._wider.refuse_lost()
-        joinable = self.sessions.joinable
-        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=joinable)
-        if isolation == "rollback" and not joinable:
-            isolation, reason = "reset", _NOT_JOINABLE
+        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=self.sessions.joinable)
         strategy = self._strategies[isolation]
         try:
             self._ending.start_over(self._copy, self.sessions)

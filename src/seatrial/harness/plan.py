@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seatrial.resources.protocol import Address, Copy, Kind, Migrator, Server, ServerSpec
+from seatrial.resources.protocol import Address, Copy, Kind, Migrator, Server, ServerSpec, SupportsLimits
 
 if TYPE_CHECKING:
     from seatrial.isolation.audit import Audit
@@ -48,6 +48,11 @@ class Plan:
     """The same for the worker's own copy: what is exported in this process."""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """And for a copy that only services in processes of their own use: it is exported there."""
+
+    @property
+    def impossible(self) -> Mapping[str, str]:
+        """The isolations that the kind can't have, each with the reason."""
+        return self.kind.impossible if isinstance(self.kind, SupportsLimits) else {}
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
@@ -10,11 +10,22 @@ from seatrial.config.explain import instead
 from seatrial.errors import ConfigError
 
 
-def isolations(item: pytest.Item, resources: Collection[str], valid: Collection[str]) -> dict[str, str]:
+def isolations(
+    item: pytest.Item,
+    resources: Collection[str],
+    valid: Collection[str],
+    impossible: Callable[[str], Mapping[str, str]],
+) -> dict[str, str]:
     """The isolation that `@pytest.mark.seatrial(NAME="clone")` asks for, by resource; the nearest marker wins.
 
+    Args:
+        item: the test.
+        resources: those that there are.
+        valid: the isolations that there are.
+        impossible: by resource, the isolations that it can't have, each with the reason.
+
     Raises:
-        ConfigError: an unknown resource or isolation, with the nearest that exists.
+        ConfigError: an unknown resource or isolation, with the nearest that exists; or one that is not possible.
     """
     asked: dict[str, str] = {}
     for marker in reversed(list(item.iter_markers("seatrial"))):
@@ -26,6 +37,12 @@ def isolations(item: pytest.Item, resources: Collection[str], valid: Collection[
         for name, value in marker.kwargs.items():
             _check(item, "resource", name, resources)
             _check(item, "isolation", value, valid)
+            if value in (not_possible := impossible(name)):
+                raise ConfigError(
+                    f'{item.nodeid}: @pytest.mark.seatrial({name}="{value}") is not possible with that kind',
+                    cause=not_possible[value],
+                    fix=f'remove the marker, or write @pytest.mark.seatrial({name}="reset")',
+                )
             asked[name] = value
     return asked
 

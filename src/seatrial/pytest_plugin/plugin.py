@@ -148,7 +148,12 @@ class SeatrialPlugin:
             if self._carried:
                 self.harness.carry_on(self._test)
             else:
-                asked = markers.isolations(item, tuple(self.harness.resources), ISOLATIONS)
+                asked = markers.isolations(
+                    item,
+                    tuple(self.harness.resources),
+                    ISOLATIONS,
+                    lambda name: self.harness.resources[name].plan.impossible,
+                )
                 self.harness.begin(self._test, asked, self._usage.needs(item))
             self._why = self.harness.why()
             fixtures = set(getattr(item, "fixturenames", ()))

@@ -102,6 +102,7 @@ __all__ = [
     "SupportsJoining",
     "SupportsKeep",
     "SupportsLayers",
+    "SupportsLimits",
     "SupportsOptions",
     "SupportsReady",
     "SupportsRecycle",
@@ -156,6 +157,14 @@ class SupportsOptions(Protocol):
 
     options: ClassVar[Mapping[str, str]]
     """The names of these keys, each with an example of a value. All values are texts, in `Requirements.options`."""
+
+
+@runtime_checkable
+class SupportsLimits(Protocol):
+    """A kind for which not every isolation is possible: one that is not is refused where it is configured."""
+
+    impossible: ClassVar[Mapping[str, str]]
+    """The isolations that its copies can't have, each with the reason: {"rollback": "it has no transactions"}."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from seatrial.testing.sample import Sample, running
 CAPABILITIES: Mapping[type, tuple[Any, ...]] = {
     protocol.Kind: (
         protocol.SupportsOptions,
+        protocol.SupportsLimits,
         protocol.SupportsAudit,
         protocol.SupportsShell,
         protocol.SupportsAdopt,

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from seatrial.errors import SeatrialError, ServerLost
+from seatrial.harness.borders.telling import Emitter
 from seatrial.isolation.choose import AUTO, Chooser
 from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import Undone
+
+_NOT_JOINABLE = "rollback needs sessions that can join one transaction (SQLAlchemy), and reset is as safe"
 
 
 class Choosing:
@@ -18,19 +21,30 @@ class Choosing:
     Args:
         resource: its name in the configuration.
         open_chooser: called at the first test whose isolation is "auto".
+        emitter: is told of an isolation that a test was to have, and could not.
     """
 
-    def __init__(self, resource: str, open_chooser: Callable[[], Chooser]) -> None:
+    def __init__(self, resource: str, open_chooser: Callable[[], Chooser], emitter: Emitter) -> None:
         self._resource = resource
+        self._emitter = emitter
+        self._told = False
         self._open = open_chooser
         self._chooser: Chooser | None = None
         self._chosen = False
 
     def choose(self, test: str, isolation: str, reason: str, *, joinable: bool) -> tuple[str, str]:
-        """The isolation that the test gets, and why; what it was told to have, unless that is "auto"."""
+        """The isolation that the test gets, and why; what it was told to have, unless that is "auto".
+
+        Where sessions can't join a `rollback`, it is `reset`.
+        """
         self._chosen = isolation == AUTO
         if not self._chosen:
-            return isolation, reason
+            if isolation != "rollback" or joinable:
+                return isolation, reason
+            if not self._told:
+                self._told = True
+                self._emitter.note(f"tests that were to run in rollback run in reset: {_NOT_JOINABLE}")
+            return "reset", _NOT_JOINABLE
         self._chooser = self._chooser or self._open()
         choice = self._chooser.choose(test, joinable=joinable)
         return choice.isolation, choice.reason

@@ -37,11 +37,15 @@ class Emitter:
             )
         )
 
+    def note(self, text: str) -> None:
+        """Something that the user should read."""
+        self._emit(events.Note(resource=self._resource, text=text))
+
     def unseen(self, names: Sequence[str]) -> None:
         """The audit has no right to read these, and can't vouch for them."""
         if names:
             text = f"the audit may not read {listed(names)}: what a test leaves there it can't tell"
-            self._emit(events.Note(resource=self._resource, text=text))
+            self.note(text)
 
     def late(self, test: str, late: Undone) -> None:
         """After its check-in `test` has written, or was still at work when the next test began."""
@@ -56,7 +60,7 @@ class Emitter:
                 f"{who} wrote to {', '.join(tables)}, and this kind of resource takes no layers: it was undone before "
                 "the tests. Write it in a fixture of function scope, or in the seed"
             )
-            self._emit(events.Note(resource=self._resource, text=text))
+            self.note(text)
 
     def ended(self, test: str, connections: Sequence[Ended], *, until: str = "the test ends") -> None:
         """The fence has ended these connections, which `test` should have ended before `until`."""
@@ -96,7 +100,7 @@ class Emitter:
             why = f"a rollback leaves nothing to look at; mark the test with {way}, and run it again"
         else:
             return False
-        self._emit(events.Note(resource=self._resource, text=f"{lease.test}: not kept: {why}"))
+        self.note(f"{lease.test}: not kept: {why}")
         return True
 
     def checked_in(self, lease: Lease, undone: Undone, milliseconds: float, complaints: Sequence[str]) -> None:

@@ -29,6 +29,12 @@ class Command:
     name: ClassVar[str] = "command"
     env: ClassVar[str] = "SERVICE_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "rollback": "nobody but the project knows what the program keeps, and how its `reset` brings that back",
+            "clone": "a program that Seatrial does not know can't be copied",
+        }
+    )
     options: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "command": "my-server --port {port} --data {data}",

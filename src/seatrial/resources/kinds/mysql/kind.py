@@ -55,6 +55,9 @@ class MySQL:
 
     env = "DATABASE_URL"
     options: ClassVar[Mapping[str, str]] = budget.OPTIONS
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"rollback": "the commits of MySQL's drivers can't be intercepted"}
+    )
 
     def __init__(self, brand: Brand = MYSQL) -> None:
         self._brand = brand

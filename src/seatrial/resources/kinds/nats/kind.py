@@ -33,6 +33,7 @@ class Nats:
     name: ClassVar[str] = "nats"
     env: ClassVar[str] = "NATS_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType({"rollback": "JetStream has no transactions"})
 
     def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted. Raises `ConfigError` for an address that is none, and for a `url`."""

@@ -61,6 +61,9 @@ class Redis:
     """Redis 6 and later, or a Valkey in its place. Implements `Kind`."""
 
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"rollback": "it has no transaction that could enclose a test"}
+    )
 
     def __init__(self, brand: _Brand = _REDIS) -> None:
         self._brand = brand

@@ -35,6 +35,7 @@ class S3:
     name: ClassVar[str] = "s3"
     env: ClassVar[str] = "S3_URL"
     drivers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType({"rollback": "S3 has no transactions"})
 
     def spec(self, requirements: Requirements) -> ServerSpec:
         """What server is wanted.
