@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.resources.protocol import NOBODY, Address, Client, Copy, Returning, SupportsJoining, SupportsReturning
 from seatrial.sessions.connections.own import backend
+from seatrial.sessions.connections.uncommitted import wrote
 from seatrial.sessions.detours import APP, TEST, Detours
 from seatrial.sessions.pools import Pools
 
@@ -25,6 +26,8 @@ class DriverSessions:
     Where the database speaks PostgreSQL's protocol, all connections of this process can join one transaction:
     those that exist are stale then, and new ones are led to a switchboard.
     """
+
+    awaited = False
 
     def __init__(
         self, copy: Copy, pools: Pools | None = None, detours: Detours | None = None, *, is_async: bool = False
@@ -54,9 +57,11 @@ class DriverSessions:
             self._switch()
         return self._connection.value
 
-    def settle(self, owner: object) -> None:
+    def settle(self, owner: object) -> bool:
         """End the transaction of a wider fixture; its row factory and the like hold for the tests inside."""
+        lost = False
         if self._connection is not None:
+            lost = wrote(self._connection.value)
             before = settings(self._connection.value)
             self._connection.settle()
             self._renew()
@@ -65,6 +70,7 @@ class DriverSessions:
             if changed:
                 self._settings.append((owner, changed))
                 apply(self._connection.value, changed)
+        return lost
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""

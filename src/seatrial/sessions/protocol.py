@@ -18,6 +18,9 @@ class Sessions(Returning, Protocol):
     joinable: bool
     """Whether `begin(joined=True)` is possible, which puts all sessions into one outer transaction (`rollback`)."""
 
+    awaited: bool
+    """Whether the session's methods are coroutines: `await db.commit()`."""
+
     def begin(self, *, joined: bool) -> None:
         """Called when a test starts. `joined`: its isolation is `rollback`."""
         ...
@@ -29,8 +32,11 @@ class Sessions(Returning, Protocol):
         """
         ...
 
-    def settle(self, owner: object) -> None:
-        """Called after `owner`, a fixture of wider scope, was set up. Ends its transaction; objects it loaded stay."""
+    def settle(self, owner: object) -> bool:
+        """Called after `owner`, a fixture of wider scope, was set up. Ends its transaction; objects it loaded stay.
+
+        Returns whether it had written something by the session that it has not committed, and that is lost now.
+        """
         ...
 
     def leave(self, owner: object) -> None:

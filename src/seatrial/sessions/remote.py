@@ -15,6 +15,8 @@ class RemoteSessions:
     makes sure that nothing was committed.
     """
 
+    awaited = False
+
     def __init__(self, copy: Copy) -> None:
         self.joinable = isinstance(copy, SupportsRollback)
         self._copy = copy
@@ -27,9 +29,10 @@ class RemoteSessions:
         """A plain connection, for whoever asks in this process all the same."""
         return self._copy.client().value
 
-    def settle(self, owner: object) -> None:
+    def settle(self, owner: object) -> bool:
         """There are no fixtures here."""
         del owner
+        return False
 
     def leave(self, owner: object) -> None:
         """There are no fixtures here."""

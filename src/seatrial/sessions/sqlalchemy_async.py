@@ -15,6 +15,7 @@ from seatrial.sessions.connections.kept import Kept
 from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.connections.on_loop import OnLoop
 from seatrial.sessions.connections.own import backend
+from seatrial.sessions.connections.uncommitted import pending, wrote_async
 from seatrial.sessions.dependencies.make import make_anew, make_session
 from seatrial.sessions.dependencies.probe import actual_session, engines_of, sync_session
 from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_cannot_join
@@ -39,6 +40,7 @@ class AsyncSessions:
     """
 
     joinable = True
+    awaited = True
 
     def __init__(
         self,
@@ -90,12 +92,16 @@ class AsyncSessions:
             self._session = test.session = make_session(self._style, self._engine(test))
         return self._session
 
-    def settle(self, owner: object) -> None:
+    def settle(self, owner: object) -> bool:
         """End the transaction of a wider fixture, and keep the objects that it committed or loaded."""
-        if self._session is None or self._test is None or self._test.life.loop is None:
-            return
-        self._test.before_close = lambda session: self._keep(session, owner)
-        self.end()
+        if self._session is None or self._test is None:
+            return False
+        test, lost = self._test, pending(self._session.sync_session)
+        if test.life.loop is not None:
+            test.before_close = lambda session: self._keep(session, owner)
+        if lost or test.life.loop is not None:
+            self.end()
+        return lost or test.lost
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""
@@ -241,6 +247,8 @@ class _Test:
         self.session: Any = None
         self.before_close: Callable[[Any], Awaitable[None]] | None = None
         self.life = OnLoop(self._close)
+        self.lost = False
+        """Whether a wider fixture had written something that it did not commit."""
         self.outer: Outer | None = None
         self._records: dict[int, Any] = {}
         self._complaints: tuple[str, ...] = ()
@@ -284,9 +292,16 @@ class _Test:
                 self._complaints = await greenlet.run_sync(lambda _: outer.finish())
         if self.session is not None:
             if self.before_close is not None:
+                self.lost = await self._wrote()
                 await self.before_close(self.session)
             await self.session.close()
         await AsyncEngine(self.engine).dispose()
+
+    async def _wrote(self) -> bool:
+        for record in self._records.values():
+            if record.in_use and await wrote_async(record.driver_connection):
+                return True
+        return False
 
     def _terminate(self) -> None:
         """The loop is gone, or busy with us: drop the connections without speaking to the server."""

@@ -11,6 +11,7 @@ from seatrial.sessions.connections.engines import engine_for, is_on, twin
 from seatrial.sessions.connections.kept import Kept
 from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.connections.own import Own
+from seatrial.sessions.connections.uncommitted import pending
 from seatrial.sessions.dependencies.make import make_anew, make_session
 from seatrial.sessions.dependencies.probe import actual_session, engines_of
 from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_cannot_join
@@ -34,6 +35,7 @@ class SyncSessions:
     """
 
     joinable = True
+    awaited = False
 
     def __init__(
         self,
@@ -88,14 +90,17 @@ class SyncSessions:
             self._session = make_session(self._style, self._engine())
         return self._session
 
-    def settle(self, owner: object) -> None:
+    def settle(self, owner: object) -> bool:
         """End the transaction of a wider fixture, and keep the objects that it committed or loaded."""
+        lost = False
         if self._session is not None:
+            lost = pending(self._session) or (self._own is not None and self._own.wrote())
             found = self._kept.find(self._session, owner)
             self._session.rollback()
             self._kept.add(found, self._session)
             self._make_anew()
         self._tidy()
+        return lost
 
     def leave(self, owner: object) -> None:
         """Forget what a wider fixture left."""

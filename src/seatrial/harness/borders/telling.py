@@ -53,6 +53,14 @@ class Emitter:
             self._emit(events.LateWrite(resource=self._resource, test=test, tables=late.tables))
         self.ended(test, late.ended)
 
+    def uncommitted(self, who: str, *, awaited: bool) -> None:
+        """What a wider fixture wrote by its own session is lost, since it did not commit."""
+        commit = f"{'await ' if awaited else ''}{self._resource}.commit()"
+        self.note(
+            f"{who}: what `{self._resource}` had not committed when its set-up ended was rolled back, so no test "
+            f"sees it. To keep it, end the set-up with `{commit}`"
+        )
+
     def unlayered(self, who: str, tables: Sequence[str]) -> None:
         """What a wider fixture wrote was undone, since the copy takes no layers."""
         if tables:

@@ -51,7 +51,8 @@ class Wider:
     def lay(self, owner: object, name: str, sessions: Sessions) -> bool:
         """Between two tests: what the fixture wrote is the baseline of the tests inside it. Whether it wrote."""
         assert self._layers is not None, "a fixture is set up after the copy"
-        sessions.settle(owner)
+        if sessions.settle(owner):
+            self._emitter.uncommitted(_fixture(name), awaited=sessions.awaited)
         ended = self._copy.settle() if isinstance(self._copy, SupportsFence) else ()
         self._emitter.ended(_fixture(name), ended, until="its set-up ends")
         laid = self._layers.lay(owner, name)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from seatrial.resources.first_state import OWN, FirstState, Script, finish
+from seatrial.sessions.connections.uncommitted import wrote
 
 
 class Own:
@@ -73,6 +74,10 @@ class Own:
             for record in self._records.values()
             if record.dbapi_connection is not None and (pid := backend(record.driver_connection))
         ]
+
+    def wrote(self) -> bool:
+        """Whether a connection that is in use has written something that it has not committed."""
+        return any(record.in_use and wrote(record.driver_connection) for record in self._records.values())
 
     def invalidate(self) -> None:
         """The connections are stale; the next use opens new ones."""
