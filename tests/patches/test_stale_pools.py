@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,6 +21,7 @@ from tests.sessions.conftest import RealCopy
 from seatrial.patches.applied import Applied
 from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.stale_pools import stale_asyncpg, stale_sqlalchemy
+from seatrial.resources.servers import Address
 from seatrial.sessions.pools import Pools
 
 PID = "SELECT pg_backend_pid()"
@@ -71,6 +75,42 @@ def test_an_async_engine(copy: RealCopy, pools: Pools, driver: str) -> None:
             swap(copy, pools)
         runner.run(test())
         runner.run(engine.dispose())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sqlite3", "aiosqlite"])
+def test_an_engine_on_a_file_of_sqlite_that_another_has_replaced(tmp_path: Path, pools: Pools, is_async: bool) -> None:
+    address = Address(scheme="sqlite", database=str(tmp_path / "copy.db"))
+
+    def replace(content: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "new.db")) as fresh:
+            fresh.executescript(f"CREATE TABLE holds (what text); INSERT INTO holds VALUES ('{content}')")
+        (tmp_path / "new.db").replace(address.database)
+        pools.invalidate(address)
+
+    async def with_async() -> None:
+        engine = create_async_engine(address.url("aiosqlite"))
+        held = await engine.connect()
+        assert await held.scalar(text("SELECT what FROM holds")) == "before"
+        replace("after")
+        await held.close()
+        for _ in range(2):
+            async with engine.connect() as connection:
+                assert await connection.scalar(text("SELECT what FROM holds")) == "after"
+        await engine.dispose()
+
+    replace("before")
+    if is_async:
+        asyncio.run(with_async())
+        return
+    engine = create_engine(address.url())
+    held = engine.connect()
+    assert held.scalar(text("SELECT what FROM holds")) == "before"
+    replace("after")
+    held.close()
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT what FROM holds")) == "after"
+    engine.dispose()
 
 
 def test_pools_of_other_databases_keep_their_connections(copy: RealCopy, server: Any, pools: Pools) -> None:

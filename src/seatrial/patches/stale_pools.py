@@ -19,7 +19,7 @@ STAMP = "seatrial_stamp"
 LENT = "seatrial_lent"
 SPOILT = "seatrial_spoilt"
 ASKED = "seatrial_asked"
-"""Where SQLAlchemy told a driver to connect: those of MySQL do not tell it themselves."""
+"""Where SQLAlchemy told a driver to connect: those of MySQL and SQLite do not tell it themselves."""
 EXPIRED = -1
 """A generation that no asyncpg pool has: its holder then opens a new connection by itself."""
 
@@ -62,7 +62,8 @@ class _Listeners:
             self._records.pop().close()
 
     def on_asking(self, dialect: Any, record: Any, arguments: Any, named: Any) -> None:
-        del dialect, arguments
+        if dialect.name == "sqlite" and record is not None and arguments:
+            record.info[ASKED] = ("", 0, str(arguments[0]))
         host, port, database = named.get("host"), named.get("port"), named.get("database") or named.get("db")
         if record is not None and host and port and database:
             record.info[ASKED] = (str(host), int(port), str(database))
@@ -71,7 +72,7 @@ class _Listeners:
         driver = getattr(record, "driver_connection", None) or connection
         where: tuple[str, int, str] | None = address_of(driver) or record.info.get(ASKED)
         if where is not None:
-            if driver is connection:  # one of an async driver is closed on its own loop alone
+            if driver is connection and where[1]:  # one of an async driver is closed on its own loop; a file's may stay
                 self._records.add(record)
             record.info[STAMP] = self._generations.stamp(*where, self._generations.moment())
 
