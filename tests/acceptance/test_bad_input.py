@@ -95,6 +95,16 @@ def test_an_app_path_that_does_not_exist_names_the_nearest(service):
     assert 'write "app.main:app"' in outcome.text
 
 
+def test_an_override_that_is_no_function_says_what_it_should_name(service):
+    outcome = service.pytest("-q", "tests", "-k", "cascade", SEATRIAL_DB_OVERRIDE="app.database:engine")
+    assert outcome.status == 1
+    assert 'override = "app.database:engine" can\'t be called: it is of the type Engine' in outcome.text
+    assert "why: `override` names a dependency of the app: a function" in outcome.text
+    assert "fix: name that function" in outcome.text
+    assert "Traceback" not in outcome.text
+    assert "bug of Seatrial" not in outcome.text
+
+
 def test_a_schema_without_tables_asks_whether_the_models_are_imported(service):
     service.write({"app/models.py": "", "app/main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n"})
     outcome = service.pytest("-q", "tests", "-k", "cascade")

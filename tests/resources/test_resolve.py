@@ -88,6 +88,21 @@ def test_where_nobody_can_there_is_a_way_that_exists_for_this_kind(kind, fix):
     assert caught.value.fix == f"{fix}, or set `url` to a server that runs"
 
 
+@pytest.mark.parametrize(
+    ("wish", "keys"),
+    [({"version": "<15"}, "`version`"), ({"extensions": ("nonext",)}, "`version` or fewer `extensions`")],
+)
+def test_what_is_installed_and_does_not_fit_is_not_advised(wish, keys):
+    spec = Postgres().spec(Requirements(project=Path("/project"), **wish))
+    with pytest.raises(ProviderError) as caught:
+        resolve(spec, [Answering("embedded", "it is version 18, and <15 is wanted")])
+    way = "or set `url` to a server that runs"
+    assert caught.value.fix == f"do what one of them says above, or ask for another {keys}, {way}"
+    with pytest.raises(ProviderError) as caught:
+        resolve(spec, [Answering("embedded", f"it is not installed: {spec.remedy}")])
+    assert caught.value.fix.startswith("pip install 'seatrial[postgres]', or")
+
+
 def test_by_default_the_installed_providers_are_asked():
     with pytest.raises(ProviderError) as caught:
         resolve(ServerSpec(kind="nothing", project=Path("/project")))

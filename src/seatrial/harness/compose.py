@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial import events
 from seatrial.config.model import used_elsewhere
+from seatrial.errors import ConfigError
 from seatrial.harness.asked.checks import Checks, Description
 from seatrial.harness.asked.watch import Watch
 from seatrial.harness.changes import fast_hashing, patches_of
@@ -272,6 +273,13 @@ def _dependency(config: Config, resource: ResourceConfig) -> Callable[..., Any]:
     from seatrial.core.importing import import_object
 
     found: Callable[..., Any] = import_object(resource.override, config.root)
+    if not callable(found):
+        raise ConfigError(
+            f'override = "{resource.override}" can\'t be called: it is of the type {type(found).__name__}',
+            cause="`override` names a dependency of the app: a function that yields or returns a session",
+            fix="name that function; where the app has none, remove `override`: its engines and pools lead to the "
+            "test's database by the exported URL",
+        )
     return found
 
 

@@ -12,6 +12,8 @@ from seatrial.resources.protocol import Provider, ServerSpec
 
 _URL = "url"
 """The provider that is never asked by itself."""
+_WHEEL = "embedded"
+"""The provider that says, as a reason, what to install."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +53,18 @@ def resolve(spec: ServerSpec, providers: Sequence[Provider] | None = None, *, na
     raise ProviderError(
         f"no provider can serve {spec.kind}" + (f" {spec.version}" if spec.version else ""),
         cause="\n       ".join(f"{name}: {refusal}" for name, refusal in reasons.items()),
-        fix=_fix(spec, name),
+        fix=_fix(spec, name, reasons),
     )
 
 
-def _fix(spec: ServerSpec, name: str) -> str:
+def _fix(spec: ServerSpec, name: str, reasons: Mapping[str, str]) -> str:
     if name:
         return f'do what "{name}" says above, or remove `provider`: all others are asked then'
-    return f"{spec.remedy}, or set `url` to a server that runs" if spec.url_form else spec.remedy
+    fix = spec.remedy
+    if spec.wheels and fix not in reasons.get(_WHEEL, fix):  # what it installs is here and does not fit, or never can be
+        asked = " or fewer `extensions`" if spec.extensions else ""
+        fix = f"do what one of them says above, or ask for another `version`{asked}"
+    return f"{fix}, or set `url` to a server that runs" if spec.url_form else fix
 
 
 def _asked(spec: ServerSpec, names: Sequence[str], name: str) -> tuple[Iterator[str], str]:

