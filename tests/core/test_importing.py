@@ -140,3 +140,15 @@ def test_a_password_in_the_app_s_error_is_hidden(project):
     with pytest.raises(AppError) as caught:
         import_object("leaky:app", root)
     assert "hunter22" not in str(caught.value)
+
+
+def test_a_variable_that_the_environment_lacks_is_led_to_the_key_that_exports_it(project, monkeypatch):
+    root = project(reads="import os\nurl = os.environ['PARCEL_DB']", keyed="{}['lower']", set_one="{}['PARCEL_DB']")
+    with pytest.raises(AppError) as caught:
+        import_object("reads:url", root)
+    assert caught.value.fix.startswith('if PARCEL_DB is the address of a resource, write env = "PARCEL_DB"')
+    monkeypatch.setenv("PARCEL_DB", "sqlite://")
+    for other in ("keyed:url", "set_one:url"):
+        with pytest.raises(AppError) as caught:
+            import_object(other, root)
+        assert caught.value.fix.startswith("mend the error above")

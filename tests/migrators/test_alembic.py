@@ -102,7 +102,17 @@ def test_a_failing_migration_shows_alembics_own_error(project: Bench) -> None:
     with pytest.raises(TemplateError, match=r"the migrations of alembic\.ini failed") as error:
         project.build(project.step("alembic.ini"))
     assert "nowhere" in error.value.cause
-    assert "alembic -c alembic.ini upgrade heads" in error.value.fix
+    assert "versions/4.py" in error.value.cause, "the project's own lines are shown, and no library's"
+    assert "site-packages" not in error.value.cause
+    assert "seatrial run" not in error.value.fix, "that prepares the template first, and would fail as this did"
+
+
+def test_a_variable_that_env_py_misses_is_led_to_env(project: Bench) -> None:
+    project.write({"alembic/env.py": "import os\nos.environ['NOT_EXPORTED']"})
+    with pytest.raises(TemplateError) as error:
+        project.build(project.step("alembic.ini"))
+    assert "alembic/env.py" in error.value.cause
+    assert 'if NOT_EXPORTED is the address of a resource, write env = "NOT_EXPORTED"' in error.value.fix
 
 
 def test_a_missing_revision_is_told_in_a_line(project: Bench) -> None:

@@ -52,17 +52,27 @@ def test_inputs_that_match_nothing_are_told(sqlite: Bench) -> None:
         sqlite.step("python migrate.py").hash()
 
 
-def test_both_ends_of_its_output_are_in_the_error(sqlite: Bench) -> None:
+def test_all_of_its_output_is_in_the_error_or_both_ends_of_a_long_one(sqlite: Bench) -> None:
+    sqlite.write({"fail.py": "print(*range(60), sep='\\n')\nraise SystemExit(1)"})
+    with pytest.raises(TemplateError) as error:
+        sqlite.build(sqlite.step("python fail.py"))
+    assert error.value.cause == "\n".join(map(str, range(60)))
     sqlite.write(
-        {"fail.py": "import sys\nprint(*range(100), sep='\\n')\nsys.exit('it broke: postgres://u:secret@h/d')"}
+        {"fail.py": "import sys\nprint(*range(200), sep='\\n')\nsys.exit('it broke: postgres://u:secret@h/d')"}
     )
     with pytest.raises(TemplateError, match="failed with status 1") as error:
         sqlite.build(sqlite.step("python fail.py"))
-    assert "99\nit broke: postgres://u:***@h/d" in error.value.cause
+    assert "199\nit broke: postgres://u:***@h/d" in error.value.cause
     assert error.value.cause.startswith("0\n1\n2\n")  # where Node says what went wrong
-    assert "\n...\n" in error.value.cause
-    assert "\n50\n" not in error.value.cause
-    assert error.value.fix == "to see it alone: seatrial run -- python fail.py"
+    assert "\n49\n... (101 lines)\n151\n" in error.value.cause
+    assert error.value.fix == "mend the command, or what it runs"
+
+
+def test_a_variable_that_it_misses_is_led_to_env(sqlite: Bench) -> None:
+    sqlite.write({"fail.py": "import os\nos.environ['NOT_EXPORTED']"})
+    with pytest.raises(TemplateError) as error:
+        sqlite.build(sqlite.step("python fail.py"))
+    assert 'write env = "NOT_EXPORTED" in its table' in error.value.fix
 
 
 def test_a_program_of_the_projects_node_modules_is_found(sqlite: Bench) -> None:

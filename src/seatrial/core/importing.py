@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import re
 import sys
 import sysconfig
@@ -86,6 +87,17 @@ def shortened(error: BaseException, root: Path | None = None) -> str:
     return redact("".join([*lines, *traceback.format_exception_only(error)]).rstrip())
 
 
+def export_it(told: str) -> str:
+    """What to type where the error at the end of `told` is a variable that the environment lacks; empty otherwise."""
+    found = re.search(r"(?:^|\n)KeyError: '([A-Z_][A-Z0-9_]*)'\s*$", told)
+    if found is None or found[1] in os.environ:
+        return ""
+    return (
+        f'if {found[1]} is the address of a resource, write env = "{found[1]}" in its table, and it is set before '
+        "anything is imported; otherwise set it in the environment of the tests"
+    )
+
+
 def _module(name: str, reference: str, root: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -120,10 +132,11 @@ def _attribute(owner: Any, name: str, reference: str) -> Any:
 
 
 def _own_error(what: str, error: BaseException, root: Path) -> AppError:
-    fix = "mend the error above; `python -c 'import ...'` in the project's root shows all of it"
+    cause = shortened(error, root)
+    fix = export_it(cause) or "mend the error above; `python -c 'import ...'` in the project's root shows all of it"
     if isinstance(error, ModuleNotFoundError):
         fix = f"install what brings the module {error.name}, in the environment that runs the tests: {sys.prefix}"
-    return AppError(what, cause=shortened(error, root), fix=fix)
+    return AppError(what, cause=cause, fix=fix)
 
 
 def _belongs(filename: str, root: Path) -> bool:

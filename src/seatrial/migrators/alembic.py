@@ -11,16 +11,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from seatrial.core.redact import redact
+from seatrial.core.importing import export_it
 from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
+from seatrial.migrators.command import printed
 from seatrial.migrators.source.modules import Modules, imported
 from seatrial.resources.protocol import Target
 
 URL = "SEATRIAL_ALEMBIC_URL"
 """How the child is told the address: a password on a command line can be read by everybody."""
-
-_LINES = 15
 
 _SEPARATORS: Mapping[str, str] = {"space": " ", "newline": "\n", "os": os.pathsep, ":": ":", ";": ";"}
 """What Alembic calls the character between two version locations; older settings had spaces and commas."""
@@ -71,12 +70,11 @@ class Alembic:
             check=False,
         )
         if done.returncode:
-            lines = done.stdout.strip().splitlines()[-_LINES:]
+            told = printed(done.stdout, target)
             raise TemplateError(
                 f"the migrations of {self.label} failed",
-                cause=redact("\n".join(lines), target.address.password)
-                or f"alembic ended with status {done.returncode} and printed nothing",
-                fix=f"mend the migration; to see all of it: seatrial run -- alembic -c {self.label} upgrade heads",
+                cause=told or f"alembic ended with status {done.returncode} and printed nothing",
+                fix=export_it(told) or "mend the migration, or its env.py",
             )
 
     def _locations(self) -> list[Path]:

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from seatrial.core.importing import shortened
+
 
 def main() -> None:
     """Upgrade to all heads; the only argument is the path of the configuration."""
@@ -23,6 +25,8 @@ def main() -> None:
         command.upgrade(config, "heads")
     except CommandError as error:
         sys.exit(f"alembic: {error}")
+    except Exception as error:  # noqa: BLE001  # what the project's migrations raise is told by the project's lines
+        sys.exit(shortened(error, Path.cwd()))
 
 
 if __name__ == "__main__":

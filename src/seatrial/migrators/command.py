@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seatrial.core.children import search_path
+from seatrial.core.importing import export_it
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
 from seatrial.resources.protocol import Target
 
-_LINES = 12
+_LINES = 50
 _SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 
@@ -55,7 +56,7 @@ class Command:
         """Run it to its end: its address is what the environment says.
 
         Raises:
-            TemplateError: it failed; with both ends of its output.
+            TemplateError: it failed; with its output.
         """
         program = find_program(self._argv[0], self._root)
         if program is None:
@@ -83,14 +84,20 @@ class Command:
                 fix=f"look at {program}: is it a program for this machine, or a script whose first line names one?",
             ) from error
         if done.returncode:
-            lines = done.stdout.strip().splitlines()
-            if len(lines) > 2 * _LINES:  # Node begins with what went wrong, Python ends with it
-                lines = [*lines[:_LINES], "...", *lines[-_LINES:]]
+            told = printed(done.stdout, target)
             raise TemplateError(
                 f"`{self.label}` failed with status {done.returncode}",
-                cause=redact("\n".join(lines), target.address.password) or "it printed nothing",
-                fix=f"to see it alone: seatrial run -- {self.label}",
+                cause=told or "it printed nothing",
+                fix=export_it(told) or "mend the command, or what it runs",
             )
+
+
+def printed(output: str, target: Target) -> str:
+    """What a program has printed, for the error that tells of its failure: all of it, up to many lines."""
+    lines = output.strip().splitlines()
+    if len(lines) > 2 * _LINES:  # Node begins with what went wrong, Python ends with it
+        lines = [*lines[:_LINES], f"... ({len(lines) - 2 * _LINES} lines)", *lines[-_LINES:]]
+    return redact("\n".join(lines), target.address.password)
 
 
 def split(text: str) -> list[str]:

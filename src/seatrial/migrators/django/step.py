@@ -55,7 +55,7 @@ class DjangoMigrations:
             raise TemplateError(
                 f"Django's migrations failed on the database {connection.alias!r}",
                 cause=shortened(error, self._root),
-                fix="mend the migration; to see it alone: seatrial run -- python manage.py migrate",
+                fix="mend the migration",
             ) from error
 
     def _connection(self, address: Address) -> Any:
