@@ -50,6 +50,26 @@ def test_a_failure_because_of_the_server_shows_what_the_server_logged(service):
     assert 'ERROR:  column "no_such_column" does not exist' in outcome.text
 
 
+def test_the_log_of_a_failing_test_has_no_lines_of_our_own_clones(service):
+    service.write(
+        {
+            "tests/test_log.py": """
+            import pytest
+            from sqlalchemy import text
+
+            @pytest.mark.parametrize("turn", range(3))
+            def test_log(db, turn):
+                db.execute(text("create table extra (id int)"))
+                db.commit()
+                assert turn < 0
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_log.py", SEATRIAL_DB_ISOLATION="clone")
+    assert outcome.counts() == {"failed": 3}, outcome.text
+    assert "checkpoint" not in outcome.text
+
+
 def test_a_fixture_of_the_project_wins_over_ours_of_the_same_name(service):
     service.write(
         {

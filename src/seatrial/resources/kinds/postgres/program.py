@@ -39,6 +39,8 @@ _TUNING: Mapping[str, str] = {
     "min_wal_size": "8MB",
     # A checkpoint costs a test time and helps nobody: the next start after a crash recovers in milliseconds.
     "checkpoint_timeout": "1h",
+    # Those of our own clones would stand in the log of a test that fails, and say nothing of it.
+    "log_checkpoints": "off",
     "autovacuum": "off",
     "jit": "off",
     "max_connections": "200",
