@@ -160,6 +160,8 @@ class Exchange(Event):
     """The time from the call of the app to the end of its response."""
     error: str = ""
     """The exception that the app raised, in one line; empty if none."""
+    raised: bool = False
+    """Whether the caller got that exception in the place of the response, as from the fixture `client`."""
     body: bytes | None = field(default=None, repr=False)
     """The body of the response; None if it was too large to be kept."""
     statements: tuple[Statement, ...] = field(default=(), repr=False)

@@ -84,3 +84,57 @@ def test_each_is_listed_with_its_test_and_fails_it_where_that_is_wished(project,
     for told in (*CONTRADICTIONS, *CONNECTIONS):
         assert [line for line in listed if told in line], (told, outcome.text)
     assert len(listed) == 5, outcome.text
+
+
+APPS = {
+    "fastapi": """
+        from fastapi import FastAPI
+
+        app = FastAPI()
+
+        @app.get("/boom")
+        async def boom() -> None:
+            raise ZeroDivisionError
+        """,
+    "litestar": """
+        from litestar import Litestar, get
+
+        @get("/boom")
+        async def boom() -> None:
+            raise ZeroDivisionError
+
+        app = Litestar([boom])
+        """,
+}
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_an_exception_that_the_test_got_is_no_response_that_could_contradict(project, framework):
+    project.write(
+        {
+            "pyproject.toml": PROJECT["pyproject.toml"],
+            "service.py": APPS[framework],
+            "test_it.py": """
+                import asyncio
+                import pytest
+
+                def test_raised(client, exchanges):
+                    with pytest.raises(ZeroDivisionError):
+                        client.get("/boom")
+                    assert [(each.status, each.raised) for each in exchanges] == [(500, True)]
+
+                def test_raised_async(async_client, exchanges):
+                    with pytest.raises(ZeroDivisionError):
+                        asyncio.run(async_client.get("/boom"))
+                    assert exchanges[0].raised
+
+                def test_seen(live_app, exchanges):
+                    import httpx
+                    assert httpx.get(f"{live_app.base_url}/boom").status_code == 500
+                    assert not exchanges[0].raised
+                """,
+        }
+    )
+    outcome = project.pytest("-q", "--seatrial-set", "strict=openapi")
+    assert outcome.text.count("GET /boom answered 500, which is not described") >= 1, outcome.text
+    assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text

@@ -12,7 +12,7 @@ from seatrial.apps.calls.http import HttpCall, HttpExchange
 from seatrial.apps.calls.lifespan import VERSIONS, Application, Lifespan
 from seatrial.apps.calls.waiting import GRACE, PATIENCE
 from seatrial.apps.calls.websocket import WebSocketCall
-from seatrial.apps.exchange import Answer, Receive, Request, Send
+from seatrial.apps.exchange import RAISES, Answer, Receive, Request, Send
 from seatrial.apps.loop import Loop, was_cancelled
 
 T = TypeVar("T")
@@ -171,4 +171,5 @@ class AsgiGateway:
             "server": (request.host, request.port),
             "state": self.state.copy(),
             "extensions": {"http.response.trailers": {}, "http.response.debug": {}},
+            RAISES: request.raises,
         }

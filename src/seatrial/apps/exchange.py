@@ -21,6 +21,9 @@ Message = MutableMapping[str, Any]
 RAISED = "seatrial.raised"
 """In an environ or a scope: a list of the exceptions that a framework turned into a response, and only announced."""
 
+RAISES = "seatrial.raises"
+"""In an environ or a scope: whether the client raises what the app raised, in the place of any response."""
+
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
@@ -41,6 +44,8 @@ class Request:
     """The body where its length is known; empty where it comes by `Exchange.upload`, piece by piece."""
     root_path: str = ""
     """Where a proxy would have mounted the app."""
+    raises: bool = False
+    """Whether its client raises what the app raises, and gives no response."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.raw_path.decode('ascii', 'replace')}"

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from seatrial.apps.exchange import RAISED, Answer, Request
+from seatrial.apps.exchange import RAISED, RAISES, Answer, Request
 from seatrial.errors import AppError
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -206,6 +206,7 @@ class WsgiCall:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             RAISED: self._raised,
+            RAISES: request.raises,
         }
         for name, value in request.headers:
             key = name.decode("latin-1").upper().replace("-", "_")

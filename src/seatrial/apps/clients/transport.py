@@ -188,6 +188,7 @@ class Transport:
             headers,
             pieces,
             self._root_path,
+            self._raises,
         )
 
     def _response(self, request: Any, answer: Answer) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
+from seatrial.apps.exchange import RAISES
 from seatrial.apps.observe.seen import Seen, Witness, in_one_line
 
 Message = MutableMapping[str, Any]
@@ -45,7 +46,7 @@ class ObservedAsgi:
         try:
             await self._app(scope, receive, sending)
         except BaseException as error:
-            seen.error = in_one_line(error)
+            seen.error, seen.raised = in_one_line(error), scope.get(RAISES, False)
             raise
         finally:
             seen.ends()

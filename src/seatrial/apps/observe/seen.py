@@ -26,6 +26,8 @@ class Seen:
     status: int = 0
     media_type: str = ""
     error: str = ""
+    raised: bool = False
+    """Whether the client gets the error in the place of a response."""
     body: bytes | None = b""
     milliseconds: float = 0.0
     answered: bool = False

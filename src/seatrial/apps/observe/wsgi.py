@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from seatrial.apps.exchange import RAISED
+from seatrial.apps.exchange import RAISED, RAISES
 from seatrial.apps.observe.seen import Seen, Witness, in_one_line
 
 
@@ -34,7 +34,8 @@ class ObservedWsgi:
 
         def ended(error: BaseException | None = None) -> None:
             error = error or next(iter(environ.get(RAISED) or ()), None)
-            seen.error = in_one_line(error) if error is not None else ""
+            if error is not None:
+                seen.error, seen.raised = in_one_line(error), environ.get(RAISES, False)
             seen.ends()
             seen.route = seen.route or _wsgi_route(environ, path)
             self._witness.ended(ticket)

@@ -80,6 +80,8 @@ class Checks:
     def _contradictions(self, test: str, exchanges: Sequence[Exchange], apps: Mapping[str, Any]) -> list[ContractError]:
         found: dict[tuple[str, str], None] = {}
         for exchange in exchanges:
+            if exchange.raised:
+                continue  # nobody has seen a response
             description = self._description(exchange.resource, apps)
             text = description.contradiction(exchange) if description is not None else ""
             if text:
@@ -98,7 +100,7 @@ class Checks:
             ContractError(
                 f"{operation} {text}",
                 cause='the configuration has "openapi" in `strict`, and the app describes itself otherwise',
-                fix="describe this response (in FastAPI: `responses=`, `response_model=`), or mend the endpoint",
+                fix="describe this response (`responses=` in FastAPI and Litestar), or mend the endpoint",
             )
             for operation, text in found
         ]

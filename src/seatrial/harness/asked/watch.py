@@ -65,6 +65,7 @@ class _Open:
             media_type=self.seen.media_type,
             milliseconds=self.seen.milliseconds,
             error=self.seen.error,
+            raised=self.seen.raised,
             body=self.seen.body,
             statements=tuple(self.statements),
         )
