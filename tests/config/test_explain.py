@@ -34,7 +34,7 @@ MISTAKES = {
     "misspelt start": (db('start = "eager"'), ['no start "eager"', "lazy, early"]),
     "flag as text": (db('durable = "yes"'), ["durable must be true or false", 'the string "yes"', "durable = true"]),
     "text as number": (db("role = 3"), ["role must be a string", "the number 3", 'role = "app_user"']),
-    "text as list": (db('override = ["a:b"]'), ["override must be a string, and is a list of 1"]),
+    "text as list": (db('override = ["a:b"]'), ["override must be a string, and is a list of 1 value"]),
     "list with a number": (db("schema = [1]"), ["schema must be a string, or a list of strings"]),
     "empty list": (db("schema = []"), ["schema is empty", "leave the key out"]),
     "empty text": (db('role = ""'), ["role is empty"]),

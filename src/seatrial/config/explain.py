@@ -78,7 +78,7 @@ def describe(value: object) -> str:
         case str():
             told = f'the string "{redact(shorten(value))}"'
         case list():
-            told = f"a list of {len(value)}"
+            told = f"a list of {len(value)} value{'' if len(value) == 1 else 's'}"
         case dict():
             told = "a table"
         case _:

@@ -44,7 +44,8 @@ def _judge(source: Source, function: Function, uses: int, makers: set[str], inje
     annotation = _session_in(function.returns, source)
     made = next((name for name in _called(source, function) if name in makers or _is_session(name)), None)
     if annotation:
-        reasons.append(f"it is annotated to give a {annotation}")
+        article = "an" if annotation[0] in "Aa" else "a"
+        reasons.append(f"it is annotated to give {article} {annotation}")
     if made:
         reasons.append(f"it opens {made.rpartition('.')[2]}()")
     if not reasons:

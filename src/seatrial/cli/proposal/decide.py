@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from seatrial.cli.detect.apps import apps
 from seatrial.cli.detect.candidate import Candidate, Note
 from seatrial.cli.detect.conftests import Pattern, adapted, patterns
+from seatrial.cli.detect.database.beside import Beside, beside
 from seatrial.cli.detect.database.buckets import Buckets, buckets
 from seatrial.cli.detect.database.choose import Database, database
 from seatrial.cli.detect.migrations import migrations
@@ -81,16 +82,20 @@ def decide(project: Project) -> Proposal:
         entries.append(Entry(key=f"{_DB}.env", value=data.env, place=evidence.place, why=evidence.why))
     objects = buckets(project)
     entries += _bucket(objects) if objects else ()
+    others_beside = tuple(beside(project))
+    entries += [entry for one in others_beside for entry in _beside(one)]
     others = {key: candidates[1:] for key, candidates in taken.items() if len(candidates) > 1}
     others |= {f"services.{one.name}.app": one.others for one in found_services if one.others}
     if data.others:
         others[f"{_DB}.env"] = data.others
     written = found_apps if found_services else found_apps[:1]
-    frameworks = {one.library for one in written} or {""}
+    django = bool(found_schema) and found_schema[0].value == "django"
+    frameworks = {one.library for one in written} or ({"Django"} if django else {""})
     injects = bool(frameworks & set(_INJECTING)) and (uses_sqlalchemy(project) or frameworks == {""})
     javascript = not project.sources and "package.json" in project.files
     wanted = ("app", f"{_DB}.schema", *((f"{_DB}.override",) if injects else ()))
-    wanted = (f"{_DB}.schema",) if javascript else wanted
+    # Django's own clients need no `app`.
+    wanted = (f"{_DB}.schema",) if javascript or django else wanted
     return Proposal(
         entries=tuple(entries),
         others=others,
@@ -99,6 +104,7 @@ def decide(project: Project) -> Proposal:
             *_notes(project, written, found_schema, data),
             *unclear,
             *(objects.notes if objects else ()),
+            *(note for one in others_beside for note in one.notes),
         ),
         replaced=patterns(project),
         javascript=javascript,
@@ -122,6 +128,13 @@ def _bucket(found: Buckets) -> Iterator[Entry]:
     yield Entry(key=f"resources.{BUCKET}.env", value=found.env, place=evidence.place, why=evidence.why)
 
 
+def _beside(found: Beside) -> Iterator[Entry]:
+    table = f"resources.{found.kind.value}"
+    yield _entry(f"{table}.kind", found.kind)
+    if found.env:
+        yield Entry(key=f"{table}.env", value=found.env, place=found.kind.place, why="it is read there")
+
+
 def _schemas(project: Project) -> tuple[Candidate, ...]:
     """Migrations before metadata: what production runs on is what tests should run on."""
     return (*migrations(project), *models(project))
@@ -138,7 +151,7 @@ def _notes(
     if data.env_evidence and data.env == "DATABASE_URL":
         text = "DATABASE_URL is read here; it is what Seatrial exports by default, so `env` is not written"
         yield Note(place=data.env_evidence.place, text=f"{text} ({data.env_evidence.why})")
-    yield from _framework_notes(project, written)
+    yield from _framework_notes(project, written, schema)
     if schema and schema[0].why.startswith("Alembic") and len(schema) > 1:
         yield Note(
             place=schema[0].place,
@@ -147,7 +160,9 @@ def _notes(
         )
 
 
-def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterator[Note]:
+def _framework_notes(
+    project: Project, found_apps: tuple[Candidate, ...], schema: tuple[Candidate, ...]
+) -> Iterator[Note]:
     flask = is_flask(project)
     if flask:
         yield Note(
@@ -155,9 +170,10 @@ def _framework_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Ite
             text="Flask-SQLAlchemy takes its address from app.config['SQLALCHEMY_DATABASE_URI']: set it from the "
             "variable; its sessions need no `override`",
         )
-    for app in (one for one in found_apps if one.library == "Django"):
+    django = [one for one in found_apps if one.library == "Django"]
+    for one in django or [one for one in schema[:1] if one.value == "django"]:
         yield Note(
-            place=app.place,
+            place=one.place,
             text="Django: beside pytest-django our fixtures step aside. Its `db`, `transactional_db` and `client` keep "
             "their meaning, ours are `seatrial_db` and `seatrial_client`. Where the settings do not read the exported "
             "variable, the database `default` is led to the resource",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from seatrial.cli.proposal.decide import BUCKET, RESOURCE, Proposal
+from seatrial.cli.proposal.decide import RESOURCE, Proposal
 from seatrial.config import SHARED, STANDALONE
 from seatrial.errors import ConfigError
 
@@ -44,10 +44,10 @@ def text(proposal: Proposal, file: Path) -> str:
     lines = [f"[{above}]"] if above else []
     for key in ("app", "adapt"):
         lines += _line(key, proposal.value(key), proposal.missing, key)
-    asked = dict.fromkeys(
-        ".".join(one.key.split(".")[:2]) for one in proposal.entries if one.key.startswith("services.")
-    )
-    for table in (*asked, f"resources.{RESOURCE}", f"resources.{BUCKET}"):
+    tables = dict.fromkeys(".".join(one.key.split(".")[:2]) for one in proposal.entries if "." in one.key)
+    asked = [table for table in tables if table.startswith("services.")]
+    database = f"resources.{RESOURCE}"
+    for table in dict.fromkeys((*asked, database, *tables)):
         found = [_line(key, proposal.value(f"{table}.{key}"), proposal.missing, f"{table}.{key}") for key in _ORDER]
         if any(found):
             lines += ["", f"[{above}.{table}]" if above else f"[{table}]", *chain.from_iterable(found)]

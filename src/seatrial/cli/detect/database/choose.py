@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from seatrial.cli.detect.candidate import Candidate, Note
+from seatrial.cli.detect.database.opened import database_variables
 from seatrial.cli.detect.database.prisma import prisma, seed_note
 from seatrial.cli.detect.database.settings import Variable
 from seatrial.cli.detect.database.variables import address_variables, part_variables, read_variables
@@ -36,7 +37,7 @@ class Database:
 def database(project: Project, *, asynchronous: bool) -> Database:
     """The kind and the variables of this project. `asynchronous`: its sessions are AsyncSessions."""
     variables = read_variables(project)
-    addresses = address_variables(variables)
+    addresses = address_variables(variables, database_variables(project))
     drivers = dict(_dependencies(project))
     kind = next(_kinds(project, addresses, drivers))
     parts = part_variables(variables)

@@ -26,6 +26,8 @@ class Variable:
     line: int
     default: str
     how: str
+    field: str = ""
+    """The attribute that holds it, of an object of settings."""
 
     @property
     def place(self) -> str:
@@ -67,7 +69,8 @@ def _fields(
             yield from _fields(*nested, f"{name}{delimiter}", "", classes)
         else:
             how = f"{node.name}.{field.target.id}, pydantic-settings"
-            yield Variable(name=name, file=source.relative, line=field.lineno, default=default, how=how)
+            held = field.target.id
+            yield Variable(name=name, file=source.relative, line=field.lineno, default=default, how=how, field=held)
 
 
 def _ancestry(source: Source, node: ast.ClassDef, classes: Mapping[str, Class], depth: int = 0) -> list[Class] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from seatrial.cli.detect.database.settings import Variable, from_settings, string
 from seatrial.cli.detect.project import Project, Source
@@ -27,18 +27,18 @@ def read_variables(project: Project) -> tuple[Variable, ...]:
     """Every variable that the product (not its tests) reads, by `os.environ` or pydantic-settings."""
     found: dict[str, Variable] = {}
     for source in project.sources:
-        for variable in _from_os(source) if not source.side else ():
+        for variable in read_in(source, source.tree) if not source.side else ():
             found.setdefault(variable.name, variable)
     for variable in from_settings(project):
         found.setdefault(variable.name, variable)
     return tuple(found.values())
 
 
-def address_variables(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    """Those that hold a whole address, by their name or their default; the best first."""
-    found = [one for one in variables if _URL_NAME.search(one.name) or one.scheme]
+def address_variables(variables: tuple[Variable, ...], opened: Collection[str] = ()) -> tuple[Variable, ...]:
+    """Those that hold a whole address, the best first: what a database is `opened` with, by its name, its default."""
+    found = [one for one in variables if _URL_NAME.search(one.name) or one.scheme or one.name in opened]
     found = [one for one in found if "TEST" not in one.name.split("_") and "REDIS" not in one.name]
-    return tuple(sorted(found, key=lambda one: (one.name != "DATABASE_URL", not one.scheme)))
+    return tuple(sorted(found, key=lambda one: (one.name not in opened, one.name != "DATABASE_URL", not one.scheme)))
 
 
 def part_variables(variables: tuple[Variable, ...]) -> dict[str, Variable]:
@@ -54,8 +54,9 @@ def part_variables(variables: tuple[Variable, ...]) -> dict[str, Variable]:
     return max(complete, key=len, default={})
 
 
-def _from_os(source: Source) -> Iterator[Variable]:
-    for node in ast.walk(source.tree):
+def read_in(source: Source, tree: ast.AST) -> Iterator[Variable]:
+    """Every variable that this part of a file reads from the environment."""
+    for node in ast.walk(tree):
         name, default = None, None
         if not isinstance(node, ast.expr):
             continue
