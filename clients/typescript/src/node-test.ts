@@ -9,7 +9,7 @@
  */
 
 import { after, beforeEach, type TestContext } from 'node:test';
-import { type Isolation, Session, serve } from './core/index.js';
+import { type Isolation, SeatrialError, Session, serve } from './core/index.js';
 
 const environ = process.env;
 const serving = await serve({ root: process.cwd() });
@@ -17,18 +17,30 @@ const session = await Session.open(serving.where, `node-${process.pid}`, {
   keep: Boolean(environ['SEATRIAL_KEEP']),
 });
 
-let depth = 0;
+/** Whose turn it is, until all that it wrote is undone. */
+let running: TestContext | undefined;
 
-beforeEach(async (context) => {
+// Not async: Node has one state for all runs of a hook, and what is thrown at once is there when it looks.
+beforeEach((context) => {
   const test = context as TestContext;
-  depth += 1;
-  if (depth === 1) await session.begin(test.name); // a subtest goes on with what its test has
-  // After every afterEach of the test.
-  test.after(async () => {
-    depth -= 1;
-    if (depth === 0) await session.end({ failed: failed(test) });
-  });
+  if (running === undefined) return begin(test);
+  if (!isInside(test, running)) throw sideBySide();
+  return undefined; // a subtest goes on with what its test has
 });
+
+function begin(test: TestContext): Promise<void> {
+  running = test;
+  const begun = session.begin(test.name);
+  // After every afterEach of the test; it may be over before it has begun, for a time-out or a refusal of another one.
+  test.after(async () => {
+    try {
+      if (await begun.then(() => true, () => false)) await session.end({ failed: failed(test) });
+    } finally {
+      running = undefined;
+    }
+  });
+  return begun;
+}
 
 after(async () => {
   await session.release();
@@ -42,4 +54,18 @@ export function use(isolation: Isolation): Promise<void> {
 
 function failed(test: TestContext): boolean {
   return (test as { error?: Error | null }).error != null;
+}
+
+/** A full name has the names of all tests around it; Node has it since 20.16 (and 22.3). */
+function isInside(test: TestContext, outer: TestContext): boolean {
+  const [name, around] = [test, outer].map((each) => (each as { fullName?: string }).fullName);
+  return name === undefined || name.startsWith(`${around} > `);
+}
+
+function sideBySide(): SeatrialError {
+  return new SeatrialError({
+    what: 'a test was not started: it would run beside another one',
+    cause: 'tests that run at once would share one database, and undo what the others write',
+    fix: 'leave out `concurrency` where tests use the database; test files run side by side, with a database each',
+  });
 }

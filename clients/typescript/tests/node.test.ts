@@ -14,6 +14,30 @@ it('node:test: every test starts from the baseline, and nothing is left', async 
   expect(place.servers()).toEqual([]);
 });
 
+it('node:test: a test that runs beside another one is refused, and a subtest is not', async () => {
+  const done = await place.run(process.execPath, '--test', '--test-reporter=spec', 'node-test/side-by-side.mjs');
+  expect(done.text).toContain('a test was not started: it would run beside another one');
+  expect(done.text).not.toMatch(/the (second|third) was started/);
+  expect(done.text).toContain('✖ the second');
+  expect(done.text).toContain('✖ the third');
+  expect(done.text).toContain('✔ subtests side by side');
+  expect(done.text).toContain('✔ afterwards');
+  expect(place.servers()).toEqual([]);
+});
+
+it('node:test: where a test can not begin, none after it runs without isolation', async () => {
+  const own = new Place(); // what the killed server leaves is nobody else's
+  try {
+    const done = await own.run(process.execPath, '--test', '--test-reporter=spec', 'node-test/gone.mjs');
+    expect(done.text).not.toContain('a test was started');
+    expect(done.text.match(/✖ without it, time \d/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(done.text).toContain('seatrial does not answer');
+    expect(done.status).toBe(1);
+  } finally {
+    await own.close();
+  }
+});
+
 it('the core alone: a test begins and ends, and the process ends by itself', async () => {
   const done = await place.run(process.execPath, 'core.mjs');
   expect(done).toEqual({ status: 0, text: '' });
