@@ -4,6 +4,7 @@ import * as vitest from 'vitest';
 import type { RunnerTestFile, RunnerTestSuite } from 'vitest';
 import type { Layer } from '../core/layer.js';
 import type { Session } from '../core/session.js';
+import type { Stack } from './stack.js';
 
 type Hook = (suite: Readonly<RunnerTestSuite>) => Promise<void>;
 
@@ -18,10 +19,9 @@ interface Runner {
  *
  * By then all are known: our hook is the file's first, and runs when the file is collected.
  *
- * @param order `sequence.hooks`: where hooks run side by side, nothing tells when the last of them is done.
+ * @param order `sequence.hooks`.
  */
-export async function layers(session: Session, order: 'stack' | 'list' | 'parallel'): Promise<void> {
-  if (order === 'parallel') return;
+export async function layers(session: Session, stack: Stack, order: 'stack' | 'list'): Promise<void> {
   const runner = await find();
 
   /** Returns what comes before the first of its hooks. */
@@ -30,10 +30,10 @@ export async function layers(session: Session, order: 'stack' | 'list' | 'parall
     const isFile = 'filepath' in suite;
     let layer: Layer | undefined;
     const open: Hook = async () => {
-      layer = await session.layer(name);
+      layer = await stack.open(suite, name);
     };
     const lift: Hook = async () => {
-      await layer?.lift();
+      await stack.lift(suite);
       if (isFile) await session.release();
     };
     beforeAll.push(async () => layer?.lay());

@@ -7,6 +7,7 @@ import { SequentialTest } from './context.js';
 import { remember } from './current.js';
 import { layers } from './layers.js';
 import type {} from './provided.js';
+import { Stack } from './stack.js';
 
 /** Milliseconds. A reset takes one or two; a server that was killed takes seconds to come back. */
 const AMPLE = 120_000;
@@ -15,6 +16,7 @@ const { project, pool, keep, hooks, isolation } = inject('seatrialOptions');
 const name = `${pool}-${process.env['VITEST_POOL_ID'] ?? '1'}`.replace(/[^\w-]/g, '_').slice(-32);
 const session = await Session.open(inject('seatrial'), name, { root: project, keep, ...(isolation && { isolation }) });
 remember(session);
+const stack = new Stack(session);
 
 // Where a test has fixtures, Vitest reads from the parameters which of them a hook wants: they must be written out.
 beforeEach(async ({ task, onTestFinished }) => {
@@ -25,13 +27,14 @@ beforeEach(async ({ task, onTestFinished }) => {
     return;
   }
   context.seatrial ??= new SequentialTest(session);
+  await stack.settle(task);
   await session.begin(fullName(task));
   // Registered first, so that it comes last: after every afterEach, fixture and other onTestFinished of the test.
   onTestFinished(() => session.end({ failed: task.result?.state === 'fail' }), AMPLE);
 }, AMPLE);
 
 afterAll(() => session.release());
-await layers(session, hooks);
+await layers(session, stack, hooks);
 
 function fullName(task: TestContext['task']): string {
   const names = [task.name];
