@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inspect, isDeepStrictEqual } from 'node:util';
 import type { Plugin } from 'vitest/config';
 import type { VitestPluginContext } from 'vitest/node';
 import { SeatrialError } from '../core/errors.js';
@@ -33,17 +34,22 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
         },
       };
     },
-    configureVitest({ project }: VitestPluginContext) {
+    configureVitest({ project, vitest }: VitestPluginContext) {
       const { config } = project;
-      project.provide('seatrialOptions', {
+      const told = {
         root: resolve(config.root, options.root ?? ''),
         project: config.root,
         pool: config.pool,
-        hooks: config.sequence.hooks ?? 'stack',
+        hooks: inOrder(vitest.config, config),
         keep: options.keep ?? Boolean(process.env['SEATRIAL_KEEP']),
         ...(options.isolation && { isolation: options.isolation }),
         ...(options.command && { command: options.command }),
-      });
+      };
+      const before = TOLD.get(project);
+      if (isDeepStrictEqual(before, told)) return;
+      if (before !== undefined) throw twice(project.name);
+      TOLD.set(project, told);
+      project.provide('seatrialOptions', told);
       config.globalSetup = [beside('global-setup.js'), ...config.globalSetup];
       config.setupFiles = [beside('setup.js'), ...config.setupFiles];
       // Through Vite, so that `vitest` in our set-up file is the one that runs the tests, wherever we are installed.
@@ -51,6 +57,26 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
       if (deps?.inline !== true) (deps as { inline?: (string | RegExp)[] }).inline = [...(deps?.inline || []), OURS];
     },
   };
+}
+
+/** The projects that have the plugin already, with what it was told. */
+const TOLD = new WeakMap<object, unknown>();
+
+interface Sequenced {
+  readonly sequence: { hooks?: 'stack' | 'list' | 'parallel'; setupFiles?: 'list' | 'parallel' };
+}
+
+/**
+ * One after the other: beside ours, a set-up file would import the app before its address is exported, and it would go
+ * to whatever database that names; and a `beforeEach` would write before the test has begun. Vitest 3 to 5 read the
+ * sequence of the whole run, and not that of each project.
+ */
+function inOrder(...configs: Sequenced[]): 'stack' | 'list' {
+  for (const { sequence } of configs) {
+    sequence.setupFiles = 'list';
+    if (sequence.hooks === 'parallel') sequence.hooks = 'stack';
+  }
+  return configs[0]?.sequence.hooks === 'list' ? 'list' : 'stack';
 }
 
 /**
@@ -65,18 +91,41 @@ function beside(name: string): string {
   return fileURLToPath(new URL(name, import.meta.url));
 }
 
-const OPTIONS: readonly string[] = ['root', 'isolation', 'keep', 'command'] satisfies (keyof SeatrialOptions)[];
-const ISOLATIONS: readonly string[] = ['reset', 'rollback', 'clone'] satisfies Isolation[];
+const ISOLATIONS: readonly unknown[] = ['reset', 'rollback', 'clone'] satisfies Isolation[];
+
+/** Of each option: whether a value is one, and what to write. */
+const OPTIONS: Record<keyof SeatrialOptions, readonly [(value: unknown) => boolean, string]> = {
+  root: [(value) => typeof value === 'string', "write a path, as in root: '../db'"],
+  isolation: [(value) => ISOLATIONS.includes(value), `write one of: ${ISOLATIONS.join(', ')}`],
+  keep: [(value) => typeof value === 'boolean', 'write true or false'],
+  command: [isCommand, "write a list of words, as in command: ['uv', 'run', 'seatrial']"],
+};
 
 /** Vite takes the types out of a configuration without looking at them. */
-function check(options: SeatrialOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name)) throw refused(`seatrial() has no option "${name}"`, `its options are: ${OPTIONS.join(', ')}`);
+function check(options: unknown): void {
+  const names = `its options are: ${Object.keys(OPTIONS).join(', ')}`;
+  if (typeof options !== 'object' || options === null) throw refused(`seatrial() takes an object, not ${shown(options)}`, names);
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(OPTIONS, name)) throw refused(`seatrial() has no option "${name}"`, names);
+    const [holds, fix] = OPTIONS[name as keyof SeatrialOptions];
+    if (value !== undefined && !holds(value)) throw refused(`${name} is ${shown(value)} in seatrial()`, fix);
   }
-  const { isolation } = options;
-  if (isolation !== undefined && !ISOLATIONS.includes(isolation)) {
-    throw refused(`isolation is "${String(isolation)}" in seatrial()`, `write one of: ${ISOLATIONS.join(', ')}`);
-  }
+}
+
+function isCommand(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((word) => typeof word === 'string' && word !== '');
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { breakLength: Infinity }).slice(0, 80);
+}
+
+function twice(project: string): SeatrialError {
+  return new SeatrialError({
+    what: `seatrial() is there twice${project && ` in the project ${project}`}, with different options`,
+    cause: 'a project that extends a configuration has the plugins of both',
+    fix: 'write it once: in the configuration that is extended, or in each project that extends it',
+  });
 }
 
 function refused(what: string, fix: string): SeatrialError {

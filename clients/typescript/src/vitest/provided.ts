@@ -16,7 +16,7 @@ declare module 'vitest' {
       readonly pool: string;
       readonly keep: boolean;
       /** The order of hooks: `sequence.hooks`. */
-      readonly hooks: 'stack' | 'list' | 'parallel';
+      readonly hooks: 'stack' | 'list';
       readonly isolation?: Isolation;
       readonly command?: Command;
     };
