@@ -192,6 +192,21 @@ def test_noise_is_hung_up_on(door, noise):
     door.checkout("it is answered")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /v1/workers/1/checkout HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}",
+    ],
+)
+def test_a_client_that_wants_another_protocol_is_hung_up_on(door, asked):
+    with dial(door.told["socket"]) as sock:
+        sock.sendall(asked)
+        assert sock.recv(1000) == b""
+    door.checkout("it is answered")
+
+
 def test_what_a_client_asked_before_it_vanished_is_carried_out(door):
     gone = dial(door.told["socket"])
     gone.sendall(request(door, "checkout", test="nobody reads this"))

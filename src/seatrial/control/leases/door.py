@@ -126,13 +126,13 @@ class _Caller:
 
     def hear(self) -> bool:
         """Read what is there, and answer what is complete. Whether there may be more to come."""
-        from httptools import HttpParserError
+        from httptools import HttpParserError, HttpParserUpgrade
 
         piece = self.socket.recv(_PIECE)
         self._size += len(piece)
         try:
             self._parser.feed_data(piece)
-        except HttpParserError:  # this is no HTTP, and where the next request begins can't be known
+        except (HttpParserError, HttpParserUpgrade):  # no HTTP (any more): where the next request begins can't be known
             return False
         while self._complete:
             asked = self._complete.pop(0)
