@@ -64,3 +64,15 @@ it('Jest: two files in two workers, every test from the baseline and from what i
     await jest.close();
   }
 });
+
+it('rollback is for PostgreSQL: another resource beside it is reset, and an end without a beginning says nothing more', async () => {
+  const lite = new Place(join(import.meta.dirname, 'lite'));
+  try {
+    const done = await lite.run(process.execPath, 'run.mjs');
+    const wanted = [['reset', 'reset'], ['rollback', 'reset'], ['clone', 'clone']];
+    expect(done.text).toMatch(`${JSON.stringify(wanted)}there is no worker`);
+    expect(done.status).toBe(0);
+  } finally {
+    await lite.close();
+  }
+});

@@ -1,7 +1,7 @@
 /** What rollback mode makes of the statements of an app. */
 
 import { expect, it } from 'vitest';
-import { effect } from '../src/pg/statements.js';
+import { effects } from '../src/pg/statements.js';
 
 it.each([
   ['BEGIN', 'begin'],
@@ -21,6 +21,37 @@ it.each([
   ["INSERT INTO t VALUES ('begin')", 'other'],
   ['COMMIT PREPARED $1', 'other'],
   ['beginning', 'other'],
+  ['begin/**/isolation/* a /* b */ c */level serializable', 'isolation'],
+  ['BEGIN;', 'begin'],
+  ['; begin ; ;', 'begin'],
+  ['COMMIT AND CHAIN', 'unholdable'],
+  ['rollback work and chain', 'unholdable'],
+  ['commit and no chain', 'commit'],
+  [`PREPARE TRANSACTION 'a'`, 'unholdable'],
+  ['prepare a as select 1', 'other'],
+  ['SET TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE', 'isolation'],
 ])('%j: %s', (text, wanted) => {
-  expect(effect(text)).toBe(wanted);
+  expect(effects(text)).toEqual([wanted]);
+});
+
+it.each([
+  ['', []],
+  [' ; -- begin', []],
+  ['begin; insert into t values (1); commit', ['begin', 'other', 'commit']],
+  ['select 1; commit', ['other', 'commit']],
+  [`select 'a;commit;b', "c;commit", $$;commit;$$, $a$;$$;commit$a$; select 2`, ['other', 'other']],
+  [`select 'it''s; commit'; select E'it\\'s; commit'; select 'a\\'; commit`, ['other', 'other', 'other', 'commit']],
+  ['select $1; select a$b$ from t; commit; select b$b$', ['other', 'other', 'commit', 'other']],
+  ['/* ; commit; /* */ ; commit */ select 1 -- ; commit\n; select 2', ['other', 'other']],
+  ['create function f() returns int begin atomic select 1; select case when true then 2 end; end; select f()', ['other', 'other']],
+  ['create function f() returns int as $$ begin return 1; end $$ language plpgsql; commit', ['other', 'commit']],
+])('the statements of %j are %j', (text, wanted) => {
+  expect(effects(text)).toEqual(wanted);
+});
+
+it('a long text is read in no time', () => {
+  const begun = performance.now();
+  const text = `insert into t values (${"1, 'a''b', ".repeat(200_000)} E'${"\\n''".repeat(100_000)}')`;
+  expect(effects(text)).toEqual(['other']);
+  expect(performance.now() - begun).toBeLessThan(2_000);
 });

@@ -21,6 +21,8 @@ export class Session {
   readonly #pools: Pools;
   readonly #options: SessionOptions;
   #test: string | undefined;
+  /** The last beginning has failed, and said why. */
+  #unbegun = false;
 
   private constructor(worker: Worker, pools: Pools, options: SessionOptions) {
     this.worker = worker;
@@ -34,7 +36,7 @@ export class Session {
     worker.export();
     const [left] = worker.layers;
     if (left !== undefined) await worker.lift(left); // of a process that was killed
-    const urls = Object.values(worker.resources).map((resource) => resource.url);
+    const urls = Object.values(worker.resources).map((resource) => resource.url).filter(isPostgres);
     return new Session(worker, await Pools.patch(options.root ?? process.cwd(), urls), options);
   }
 
@@ -46,11 +48,13 @@ export class Session {
   /** A test begins, with every copy at its baseline. */
   async begin(test: string, isolation: Isolation | undefined = this.#options.isolation): Promise<void> {
     await this.#pools.leave(); // of a test that never ended
-    const told = await this.worker.checkout(test, isolation);
+    this.#unbegun = true;
+    const told = await this.worker.checkout(test, this.#each(isolation));
+    this.#unbegun = false;
     this.#test = test;
-    const joined = Object.entries(told.resources)
-      .filter(([name]) => (isolation ?? this.worker.resources[name]?.isolation) === 'rollback')
-      .map(([, lease]) => lease.url);
+    const joined = Object.values(told.resources)
+      .filter((lease) => lease.isolation === 'rollback')
+      .map((lease) => lease.url);
     if (joined.length > 0) {
       if (!this.#pools.joinable) throw nothingToJoin();
       await this.#pools.join(joined);
@@ -75,8 +79,11 @@ export class Session {
 
   /** The test is over. Rejects with what it must be told: what it left behind, or did to its database. */
   async end(test: { failed: boolean }): Promise<void> {
+    const unbegun = this.#unbegun;
+    this.#unbegun = false;
     this.#test = undefined;
     await this.#pools.leave();
+    if (unbegun) return; // nothing to end: and another error would stand before the one that tells why
     const told = await this.worker.checkin({ failed: test.failed, keep: (this.#options.keep ?? false) && test.failed });
     if (Object.values(told.undone).some((undone) => undone.path === 'clone')) await this.#pools.refreshed();
     const problems = told.told.map((problem) => new SeatrialError(problem));
@@ -85,11 +92,26 @@ export class Session {
     if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
   }
 
+  /** By resource, where it is not as configured. What can't be joined, as only pools of `pg` can, is not in rollback. */
+  #each(isolation: Isolation | undefined): Record<string, Isolation> {
+    const each: Record<string, Isolation> = {};
+    for (const [name, { url, isolation: configured }] of Object.entries(this.worker.resources)) {
+      const joinable = isPostgres(url);
+      if (!joinable && configured === 'rollback' && (isolation ?? 'rollback') === 'rollback') each[name] = 'reset';
+      else if (isolation !== undefined && (joinable || isolation !== 'rollback')) each[name] = isolation;
+    }
+    return each;
+  }
+
   /** No test follows in this file: nothing of ours stays open. */
   async release(): Promise<void> {
     await this.#pools.leave();
     this.worker.release();
   }
+}
+
+function isPostgres(url: string): boolean {
+  return /^postgres(ql)?:/.test(url);
 }
 
 /** For people, on standard error: what should be read, though no test failed because of it. */

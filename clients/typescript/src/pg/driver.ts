@@ -23,11 +23,15 @@ export interface PgClient {
   readonly port: number;
   readonly user: string | undefined;
   readonly database: string | undefined;
+  readonly processID: number | null;
+  readonly connectionParameters: { readonly options?: string | undefined };
   connect(): Promise<unknown>;
   end(): Promise<unknown>;
   query(statement: unknown, values?: unknown): Promise<PgResult>;
   on(event: string, listener: (...told: unknown[]) => void): unknown;
-  unref?(): void;
+  escapeLiteral(text: string): string;
+  escapeIdentifier(text: string): string;
+  getTypeParser(...type: unknown[]): unknown;
 }
 
 export type PoolCallback = (
@@ -41,6 +45,7 @@ export interface PgPool {
   readonly ending: boolean;
   connect(callback?: PoolCallback): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  emit(event: string, ...told: unknown[]): boolean;
 }
 
 export interface Pg {

@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events';
 import { SeatrialError } from '../core/errors.js';
 import type { Pg, PgClient, PgPool, PgQuery, PgResult } from './driver.js';
-import { effect } from './statements.js';
+import { effects } from './statements.js';
 import { type Done, Turn } from './turn.js';
 
 const ABORTED = '25P02';
@@ -12,6 +12,7 @@ const ABORTED = '25P02';
 export class Joined {
   readonly #client: PgClient;
   readonly #turn = new Turn();
+  readonly #known = new WeakSet<PgPool>();
   #count = 0;
 
   private constructor(client: PgClient) {
@@ -22,9 +23,13 @@ export class Joined {
   static async begin(pg: Pg, url: string): Promise<Joined> {
     const client = new pg.Client({ connectionString: url, application_name: 'seatrial rollback' });
     client.on('error', () => undefined); // the next statement tells
-    await client.connect();
-    client.unref?.();
-    await client.query('BEGIN');
+    try {
+      await client.connect();
+      await client.query('BEGIN');
+    } catch (error) {
+      void client.end().catch(() => undefined);
+      throw error;
+    }
     return new Joined(client);
   }
 
@@ -33,9 +38,20 @@ export class Joined {
     await this.#client.end(); // the server rolls back what was open
   }
 
-  /** What a pool hands out in the place of a connection. */
-  connection(pool: PgPool): JoinedConnection {
-    return new JoinedConnection(this.#client, this.#turn, () => `seatrial_${++this.#count}`, pool.options['types']);
+  /**
+   * What a pool hands out in the place of a connection.
+   *
+   * @param options the `options` of a connection that the pool would make.
+   */
+  async connection(pool: PgPool, options: string | undefined): Promise<JoinedConnection> {
+    if (options !== this.#client.connectionParameters.options) throw settings(options);
+    const made = new JoinedConnection(this.#client, this.#turn, () => `seatrial_${++this.#count}`, pool.options['types']);
+    if (!this.#known.has(pool)) {
+      await (pool.options['onConnect'] as ((client: unknown) => unknown) | undefined)?.(made);
+      this.#known.add(pool);
+      pool.emit('connect', made); // what it asks for comes before what whoever waits for this one asks for
+    }
+    return made;
   }
 }
 
@@ -54,6 +70,38 @@ export class JoinedConnection extends EventEmitter {
     this.#turn = turn;
     this.#name = name;
     this.#types = types;
+  }
+
+  get processID(): number | null {
+    return this.#client.processID;
+  }
+
+  get database(): string | undefined {
+    return this.#client.database;
+  }
+
+  get user(): string | undefined {
+    return this.#client.user;
+  }
+
+  get host(): string {
+    return this.#client.host;
+  }
+
+  get port(): number {
+    return this.#client.port;
+  }
+
+  escapeLiteral(text: string): string {
+    return this.#client.escapeLiteral(text);
+  }
+
+  escapeIdentifier(text: string): string {
+    return this.#client.escapeIdentifier(text);
+  }
+
+  getTypeParser(...type: unknown[]): unknown {
+    return this.#client.getTypeParser(...type);
   }
 
   /** As `pg` has it: with a text or an object, values, and a callback or none. */
@@ -77,8 +125,10 @@ export class JoinedConnection extends EventEmitter {
 
   async #run(statement: unknown, values: unknown): Promise<PgResult> {
     const text = textOf(statement);
-    const does = effect(text);
+    const [does, ...others] = effects(text);
+    if (others.length > 0 && [does, ...others].some((each) => each !== 'other')) throw several(text);
     if (does === 'isolation') throw unlike(text);
+    if (does === 'unholdable') throw beyond(text);
     if (does === 'begin') return this.#begin();
     if (does === 'commit' || does === 'rollback') return this.#finish(does);
     if (this.#open !== undefined) return this.#send(statement, values);
@@ -168,9 +218,34 @@ function ended(command: string): PgResult {
 }
 
 function unlike(text: string): SeatrialError {
-  return new SeatrialError({
-    what: `rollback can't hold "${text.trim().slice(0, 80)}"`,
-    cause: 'the test is one transaction already, and a savepoint in it has no isolation level of its own',
-    fix: 'run this test under reset: await seatrial.use("reset")',
-  });
+  return unheld(`"${cut(text)}"`, 'the test is one transaction already, and a savepoint in it has no isolation level of its own');
+}
+
+function several(text: string): SeatrialError {
+  return unheld(
+    `"${cut(text)}"`,
+    'it has several statements, and one of them begins or ends a transaction, which would have to be a savepoint',
+    'send them one by one',
+  );
+}
+
+function beyond(text: string): SeatrialError {
+  return unheld(`"${cut(text)}"`, 'it would end the one transaction that holds the test');
+}
+
+function settings(options: string | undefined): SeatrialError {
+  return unheld(
+    `a pool with options of its own: "${options ?? ''}"`,
+    'they are settings of a connection, and all pools share one',
+    "set them by a statement, as in pool.on('connect', (client) => client.query('SET search_path TO app'))",
+  );
+}
+
+function unheld(what: string, cause: string, instead?: string): SeatrialError {
+  const reset = 'run this test under reset: await seatrial.use("reset")';
+  return new SeatrialError({ what: `rollback can't hold ${what}`, cause, fix: instead ? `${instead}; or ${reset}` : reset });
+}
+
+function cut(text: string): string {
+  return text.trim().slice(0, 80);
 }

@@ -1,6 +1,6 @@
 /** The `pg` pools of the app that lead to our copies: the only place where another library is changed. */
 
-import { drivers, type Pg, type PgPool, type PoolCallback } from './driver.js';
+import { drivers, type Pg, type PgClient, type PgPool, type PoolCallback } from './driver.js';
 import { Joined, type JoinedConnection } from './joined.js';
 
 // Taken now: a test may have faked it by the time it is needed.
@@ -52,8 +52,14 @@ export class Pools {
   async join(urls: readonly string[]): Promise<void> {
     const pg = this.#drivers[0];
     if (pg === undefined) return;
-    const opened = await Promise.all(urls.map(async (url) => [url, await Joined.begin(pg, url)] as const));
+    const tried = await Promise.allSettled(urls.map(async (url) => [url, await Joined.begin(pg, url)] as const));
+    const opened = tried.filter((each) => each.status === 'fulfilled').map((each) => each.value);
     this.#joined = opened.map(([, joined]) => joined);
+    const failed = tried.find((each) => each.status === 'rejected');
+    if (failed !== undefined) {
+      await this.leave();
+      throw failed.reason;
+    }
     this.#point(new Map(opened));
   }
 
@@ -76,14 +82,13 @@ export class Pools {
     for (const [index, state] of this.#states.entries()) {
       const pg = this.#drivers[index] as Pg;
       state.targets = new Map(
-        this.#urls.map((url) => [addressOf(pg, { connectionString: url }), { joined: joined.get(url) }]),
+        this.#urls.map((url) => [addressOf(new pg.Client({ connectionString: url })), { joined: joined.get(url) }]),
       );
     }
   }
 }
 
-function addressOf(pg: Pg, options: unknown): string {
-  const { host, port, user, database } = new pg.Client(options);
+function addressOf({ host, port, user, database }: PgClient): string {
   return JSON.stringify([host, port, user, database]);
 }
 
@@ -92,25 +97,29 @@ function patch(pg: Pg): State {
   const before = prototype[STATE];
   if (before !== undefined) return before;
   const state: State = { targets: new Map() };
-  const known = new WeakMap<PgPool, string>();
+  const known = new WeakMap<PgPool, { address: string; options: string | undefined }>();
   const connect = prototype.connect;
   prototype[STATE] = state;
   prototype.connect = function (this: PgPool, callback?: PoolCallback): unknown {
-    let address = known.get(this);
-    if (address === undefined) {
-      address = addressOf(pg, this.options);
-      known.set(this, address);
-      if (state.targets.has(address)) this.on('error', () => undefined);
+    let leads = known.get(this);
+    if (leads === undefined) {
+      const client = new pg.Client(this.options);
+      leads = { address: addressOf(client), options: client.connectionParameters.options };
+      known.set(this, leads);
+      if (state.targets.has(leads.address)) this.on('error', () => undefined);
     }
-    const joined = state.targets.get(address)?.joined;
+    const joined = state.targets.get(leads.address)?.joined;
     if (joined === undefined || this.ending) return connect.call(this, callback);
-    return lend(joined.connection(this), callback);
+    return lend(joined.connection(this, leads.options), callback);
   };
   return state;
 }
 
-function lend(connection: JoinedConnection, callback: PoolCallback | undefined): unknown {
-  if (callback === undefined) return Promise.resolve(connection);
-  process.nextTick(() => callback(undefined, connection, connection.release));
+function lend(lent: Promise<JoinedConnection>, callback: PoolCallback | undefined): unknown {
+  if (callback === undefined) return lent;
+  lent.then(
+    (connection) => process.nextTick(() => callback(undefined, connection, connection.release)),
+    (error: Error) => process.nextTick(() => callback(error, undefined, () => undefined)),
+  );
   return undefined;
 }

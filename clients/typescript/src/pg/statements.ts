@@ -1,18 +1,66 @@
-/** What a statement does to the transaction that it is in. */
+/** What the statements of a text do to the transaction that they are in. */
 
-export type Effect = 'begin' | 'commit' | 'rollback' | 'isolation' | 'other';
+export type Effect = 'begin' | 'commit' | 'rollback' | 'isolation' | 'unholdable' | 'other';
 
-const COMMENTS = /^(?:\s+|--[^\n]*\n|\/\*[\s\S]*?\*\/)+/;
 const EFFECTS: readonly (readonly [RegExp, Effect])[] = [
-  [/^(?:begin|start\s+transaction)\b[\s\S]*\b(?:isolation\s+level\s+(?!read\s+committed)|read\s+only)/i, 'isolation'],
-  [/^set\s+transaction\s+isolation\s+level\s+(?!read\s+committed)/i, 'isolation'],
-  [/^(?:begin|start\s+transaction)\b/i, 'begin'],
-  [/^(?:commit|end)\b(?!\s+prepared)/i, 'commit'],
-  [/^(?:rollback|abort)\b(?!\s+(?:work\s+|transaction\s+)?to\b|\s+prepared)/i, 'rollback'],
+  [/^(?:begin|start transaction)\b.*\b(?:isolation level (?!read committed)|read only)/, 'isolation'],
+  [/^set transaction\b.* isolation level (?!read committed)/, 'isolation'],
+  [/^(?:begin|start transaction)\b/, 'begin'],
+  [/^(?:commit|end|rollback|abort)\b.* and chain\b|^prepare transaction\b/, 'unholdable'],
+  [/^(?:commit|end)\b(?! prepared)/, 'commit'],
+  [/^(?:rollback|abort)\b(?! (?:work |transaction )?to\b| prepared)/, 'rollback'],
 ];
 
-/** The effect of the statement that `text` begins with. */
-export function effect(text: string): Effect {
-  const statement = text.replace(COMMENTS, '');
-  return EFFECTS.find(([pattern]) => pattern.test(statement))?.[1] ?? 'other';
+/**
+ * What PostgreSQL's own lexer would take together, as far as it matters here: a `;` in any of these ends no statement.
+ * Two strings with nothing between them are one with a quote in it, which comes to the same.
+ */
+const TOKENS =
+  /(?<space>(?:\s|--[^\n\r]*)+)|(?<comment>\/\*)|[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'[^']*'|"[^"]*"|(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)|\$(?<tag>(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\k<tag>\$|(?<end>;)|[\s\S]/gy;
+
+const ROUTINE = /^create (?:or replace )?(?:function|procedure) /;
+const DEPTH: Readonly<Record<string, number>> = { begin: 1, case: 1, end: -1 };
+/** No BEGIN has more words. */
+const ENOUGH = 40;
+
+/** The effect of each statement in `text`, in their order. */
+export function effects(text: string): Effect[] {
+  return [...split(text)].map((words) => EFFECTS.find(([pattern]) => pattern.test(words))?.[1] ?? 'other');
+}
+
+/** The first words of each statement, in lower case; whatever else there is stands as one sign. */
+function* split(text: string): Generator<string> {
+  let words: string[] = [];
+  let routine = false;
+  let depth = 0; // in the body of a routine: BEGIN ATOMIC ... END
+  TOKENS.lastIndex = 0;
+  for (let token = TOKENS.exec(text); token !== null; token = TOKENS.exec(text)) {
+    const { space, comment, word, end } = token.groups ?? {};
+    if (space !== undefined) continue;
+    if (comment !== undefined) {
+      TOKENS.lastIndex = afterComment(text, TOKENS.lastIndex);
+    } else if (end !== undefined && depth === 0) {
+      if (words.length > 0) yield words.join(' ');
+      words = [];
+      routine = false;
+    } else {
+      const next = word?.toLowerCase() ?? '?';
+      if (routine) depth += DEPTH[next] ?? 0;
+      if (words.length < ENOUGH) words.push(next);
+      routine ||= words.length < 6 && ROUTINE.test(words.join(' ') + ' ');
+    }
+  }
+  if (words.length > 0) yield words.join(' ');
+}
+
+/** Comments can be in comments. */
+function afterComment(text: string, start: number): number {
+  const signs = /\/\*|\*\//g;
+  signs.lastIndex = start;
+  let depth = 1;
+  for (let sign = signs.exec(text); sign !== null; sign = signs.exec(text)) {
+    depth += sign[0] === '/*' ? 1 : -1;
+    if (depth === 0) return signs.lastIndex;
+  }
+  return text.length;
 }

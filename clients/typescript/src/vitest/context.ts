@@ -12,7 +12,10 @@ export interface TestSeatrial {
    * @param resource its name; it may be left out where there is only one.
    */
   url(resource?: string): Promise<string>;
-  /** Go on under another isolation, from the baseline: the first thing in a test, or in a `beforeEach`. */
+  /**
+   * Go on under another isolation, from the baseline: the first thing in a test, or in a `beforeEach`. "rollback" is for
+   * PostgreSQL; all else stays as it is configured.
+   */
   use(isolation: Isolation): Promise<void>;
 }
 

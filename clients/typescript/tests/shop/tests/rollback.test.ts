@@ -80,4 +80,52 @@ describe('rollback', () => {
     }, { timeout: 30_000 });
     await expect(waits).rejects.toThrow('run this test under reset');
   });
+
+  it('says what it can’t do: several statements in one text, of which one begins or ends a transaction', async () => {
+    const insert = `INSERT INTO "Customer" (email) VALUES ('a')`;
+    for (const text of [`BEGIN; ${insert}; COMMIT`, `${insert}; COMMIT`]) {
+      await expect(pool.query(text)).rejects.toThrow(/rollback can't hold "[^]*send them one by one/);
+    }
+    await pool.query(`${insert}; ${insert.replace("'a'", "'b;commit'")}; `);
+    expect(await prisma.customer.count()).toBe(2);
+  });
+
+  it('says what it can’t do: end the one transaction of the test', async () => {
+    const client = await pool.connect();
+    await client.query('BEGIN');
+    for (const text of ['COMMIT AND CHAIN', "PREPARE TRANSACTION 'a'"]) {
+      await expect(client.query(text)).rejects.toThrow(`rollback can't hold "${text}"`);
+    }
+    client.release();
+  });
+
+  it('a pool with settings of its own is refused; what its connect listener sets, and onConnect, is there', async () => {
+    const other = new pg.Pool({ connectionString: url, options: '-c search_path=pg_catalog' });
+    await expect(other.query('SELECT 1')).rejects.toThrow('a pool with options of its own: "-c search_path=pg_catalog"');
+    await expect(new Promise((_, reject) => other.connect((error) => reject(error)))).rejects.toThrow('options of its own');
+    await other.end();
+    const asked: string[] = [];
+    const set = new pg.Pool({
+      connectionString: url,
+      onConnect: async (client: pg.ClientBase) => void (await client.query(`SET my.first = '1'`)),
+    } as pg.PoolConfig);
+    set.on('connect', (client) => {
+      asked.push(client.constructor.name);
+      void client.query(`SET my.second = '2'`);
+    });
+    const settings = `SELECT current_setting('my.first') || current_setting('my.second') AS found`;
+    for (const _ of [1, 2]) expect((await set.query(settings)).rows).toEqual([{ found: '12' }]);
+    expect(asked).toHaveLength(1);
+    await set.end();
+  });
+
+  it('what a client tells of itself, and how it quotes, is as without us', async () => {
+    const client = await pool.connect();
+    expect(client.escapeLiteral("it's")).toBe("'it''s'");
+    expect(client.escapeIdentifier('a"b')).toBe('"a""b"');
+    expect((await client.query('SELECT pg_backend_pid() AS pid')).rows).toEqual([
+      { pid: (client as unknown as { processID: number }).processID },
+    ]);
+    client.release();
+  });
 });
