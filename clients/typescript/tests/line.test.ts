@@ -3,7 +3,7 @@
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { Connection, SeatrialError } from '../src/core/index.js';
 
 type Script = (socket: net.Socket, request: string, number: number) => void;
@@ -117,6 +117,22 @@ it('a server that ends before its answer, in its head or in its body, is said to
     await expect(connection.call('GET', `/${bytes}`)).rejects.toThrow('seatrial does not answer at');
   }
   expect(asked).toBe(3);
+});
+
+it('a request that is under way when the connection is closed is not made again', async () => {
+  const asked: string[] = [];
+  const { connection } = await connected((socket, request) => {
+    asked.push(request.split(' ')[1] as string);
+    if (asked.length === 1) socket.write(answer({ ok: true }));
+  });
+  await connection.call('POST', '/first');
+  const second = connection.call('POST', '/second');
+  const rejected = expect(second).rejects.toThrow('the connection was closed before the answer came');
+  await vi.waitUntil(() => asked.length === 2);
+  connection.close();
+  await rejected;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(asked).toEqual(['/first', '/second']);
 });
 
 it('nobody listens: that is what is said, and what to type', async () => {

@@ -56,9 +56,11 @@ export class Line {
     });
   }
 
-  /** Close it. */
+  /** Close it. What is asked for has been sent, and may be under way: it is not made again. */
   close(): void {
     this.#open = false;
+    this.#waiting?.reject(new Error('the connection was closed before the answer came'));
+    this.#waiting = undefined;
     this.#socket.destroy();
   }
 
