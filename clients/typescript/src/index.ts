@@ -1,3 +1,5 @@
+/// <reference types="vitest" preserve="true" />
+// First: a compiler that comes here before it has seen that module takes what we add to it for all of it.
 /** `plugins: [seatrial()]` in `vitest.config.ts` is all. */
 
 import type { TestSeatrial } from './vitest/context.js';
