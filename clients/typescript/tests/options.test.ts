@@ -6,15 +6,15 @@ import { seatrial } from '../src/index.js';
 it.each([
   [{ isolaton: 'clone' }, /no option "isolaton"[^]*root, isolation, keep, command/],
   [{ toString: 1 }, /no option "toString"/],
-  [{ isolation: 'cloned' }, /isolation is 'cloned'[^]*reset, rollback, clone/],
+  [{ isolation: 'cloned' }, /isolation is "cloned"[^]*reset, rollback, clone/],
   [{ isolation: ['clone'] }, /isolation is \[ 'clone' \]/],
-  [{ command: 'seatrial' }, /command is 'seatrial'[^]*a list of words/],
+  [{ command: 'seatrial' }, /command is "seatrial"[^]*a list of words/],
   [{ command: [] }, /command is \[\]/],
   [{ command: ['uv', 1] }, /command is \[ 'uv', 1 \]/],
   [{ root: 1 }, /root is 1 [^]*a path/],
-  [{ keep: 'no' }, /keep is 'no'[^]*true or false/],
+  [{ keep: 'no' }, /keep is "no"[^]*true or false/],
   [null, /takes an object, not null/],
-  ['clone', /takes an object, not 'clone'/],
+  ['clone', /takes an object, not "clone"/],
 ])('%j is refused, with what to write', (options, told) => {
   expect(() => seatrial(options as never)).toThrow(told);
 });

@@ -117,7 +117,7 @@ function isCommand(value: unknown): boolean {
 }
 
 function shown(value: unknown): string {
-  return inspect(value, { breakLength: Infinity }).slice(0, 80);
+  return (typeof value === 'string' ? JSON.stringify(value) : inspect(value, { breakLength: Infinity })).slice(0, 80);
 }
 
 function twice(project: string): SeatrialError {
