@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { find, SeatrialError, serve } from '../src/core/index.js';
-import { seatrial, type SeatrialOptions } from '../src/index.js';
 import { Place } from './project.js';
 
 let root: string;
@@ -73,20 +72,5 @@ describe('find', () => {
     const told = await serve({ root, command }).catch((error: unknown) => error);
     expect(told).toMatchObject({ name: 'SeatrialError', fix: "run `seatrial init` in the project's root" });
     expect((told as SeatrialError).what).toContain('no configuration was found');
-  });
-});
-
-describe('the options of the plugin, which nobody checks the types of', () => {
-  it('a name that is none of them is refused', () => {
-    expect(() => seatrial({ isolaton: 'rollback' } as SeatrialOptions)).toThrow('seatrial() has no option "isolaton"');
-  });
-
-  it('so is an isolation that there is not', () => {
-    expect(() => seatrial({ isolation: 'rolback' as 'rollback' })).toThrow(/"rolback"[\s\S]*reset, rollback, clone/);
-  });
-
-  it('all that there are are taken', () => {
-    const options = { root: '..', isolation: 'clone', keep: true, command: ['seatrial'] } as const;
-    expect(seatrial(options).name).toBe('seatrial');
   });
 });
