@@ -25,12 +25,13 @@ _URL = "url"
 SCANS = 5
 """Tests by which the cost of a scan is measured."""
 _POSTGRES, _MYSQL = ("postgres",), ("mysql", "mariadb")
-_ELSEWHERE = "temporary tables stay in the pooled connections of other processes"
+_OPEN = "connections that stay open: in other processes, or kept by a test in no pool"
+_ELSEWHERE = f"temporary tables stay in {_OPEN}"
 _LIMITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         f"Settings, LISTENs, advisory locks and {_ELSEWHERE}": _POSTGRES,
         f"Settings, user locks and {_ELSEWHERE}": _MYSQL,
-        "A sequence with CACHE > 1 goes on counting in the pooled connections of other processes": _POSTGRES,
+        f"A sequence with CACHE > 1 goes on counting in {_OPEN}": _POSTGRES,
         "After a test whose database was replaced by a clone, other processes must open new connections": (),
         "The order of rows without ORDER BY may change after rows were restored": (*_POSTGRES, *_MYSQL, "sqlite"),
         "Roles are only restored where a superuser reads the write-ahead log, and its wal_level is not minimal; a test "
