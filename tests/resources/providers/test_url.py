@@ -189,3 +189,13 @@ def test_a_server_that_is_not_there_is_named(spec, monkeypatch):
     assert "127.0.0.1:1/d" in caught.value.what
     assert "refused" in caught.value.cause
     assert "hunter22" not in str(caught.value)
+
+
+def test_nobody_waits_for_a_server_whose_host_has_no_address(spec, monkeypatch):
+    def waits(seconds):
+        raise AssertionError("waited for a name that leads nowhere")
+
+    monkeypatch.setattr("seatrial.core.wait.pause", waits)
+    server = Url().reserve(spec(url="postgresql://u:p@no-such-host.invalid/seatrial_test"))
+    with pytest.raises(ProviderError, match=r"does not accept a connection.*no-such-host\.invalid"):
+        server.start()

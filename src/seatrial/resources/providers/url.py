@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
@@ -59,7 +60,7 @@ class UrlServer:
         return self._endpoint
 
     def start(self) -> bool:
-        """Wait up to 10 s until it answers; always True, since it is not ours.
+        """Wait up to 10 s until it answers; always True, since it is not ours. Nobody waits for a name that is unknown.
 
         Raises:
             ProviderError: it does not, or it refuses us; in its own words.
@@ -67,7 +68,8 @@ class UrlServer:
         program = self._spec.program
         assert program is not None, "a kind without a server needs no provider"
         if not self._started:
-            wait.until(lambda: program.answers(self._endpoint), timeout=_PATIENCE, every=0.05)
+            patience = 0.0 if _is_unknown(self._endpoint.admin) else _PATIENCE
+            wait.until(lambda: program.answers(self._endpoint), timeout=patience, every=0.05)
             self._endpoint = self._known(program)
             self._started = True
         return True
@@ -129,6 +131,19 @@ def parse(url: str, needs: Collection[str] = ("host", "user", "database"), form:
         password=unquote(parts.password or ""),
         database=database,
     )
+
+
+def _is_unknown(admin: Address) -> bool:
+    """Whether the host's name leads nowhere. A name server that does not answer may do so later."""
+    if not admin.host or admin.host.startswith("/"):
+        return False
+    try:
+        socket.getaddrinfo(admin.host, admin.port)
+    except socket.gaierror as error:
+        return error.errno == socket.EAI_NONAME
+    except (OSError, UnicodeError):
+        return False
+    return False
 
 
 def scheme_of(url: str) -> str:
