@@ -101,7 +101,7 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
     runs = [project.pytest("-v") for _ in range(3)]
     assert [run.counts() for run in runs] == [{"passed": 3}] * 3, runs[1].text
     assert "test_joined PASSED [db rollback: last time a reset took " in runs[1].text
-    assert "rollback was chosen, and could not hold it: this test committed to the database" in runs[1].text
+    assert "rollback was chosen, and could not hold it: this test wrote past its transaction" in runs[1].text
     assert "test_joined PASSED [db rollback: last time one transaction held it]" in runs[2].text
     assert "test_a_second_connection PASSED [db reset: rollback can't hold it: " in runs[2].text
 

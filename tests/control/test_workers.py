@@ -95,7 +95,7 @@ def test_a_commit_in_rollback_mode_is_told_and_undone(worker):
     worker.checkout("it commits", db="rollback")
     worker.run("insert into users (name) values ('Grace')")
     (told,) = worker.checkin()["told"]
-    assert "committed to the database in rollback mode" in told["what"]
+    assert "wrote past its transaction in rollback mode" in told["what"]
     assert worker.names() == ["Ada"]
 
 

@@ -101,7 +101,7 @@ def test_a_commit_in_rollback_mode_is_undone_and_the_test_is_told_what_to_mark(c
     strategy = RollbackStrategy(copy, resource="orders")
     lease = strategy.checkout("test_a", "")
     write(copy)
-    with pytest.raises(IsolationError, match="committed to the database in rollback mode") as told:
+    with pytest.raises(IsolationError, match="wrote past its transaction in rollback mode") as told:
         strategy.checkin(lease)
     assert "second connection" in told.value.cause
     assert '@pytest.mark.seatrial(orders="reset")' in told.value.fix

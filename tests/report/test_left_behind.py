@@ -102,3 +102,11 @@ def test_a_statement_of_several_lines_is_told_on_one():
     )
     assert "It ran: SELECT id FROM t. To wait" in told(ended)
     assert "It ran: SELECT id FROM t" in told(events.Disturbed(resource="db", test="test_b", pid=7, query=query))
+
+
+def test_a_server_whose_template_was_not_made_is_told_without_one():
+    """As where the schema can't be made: there was nothing between the comma and the time."""
+    ready = events.ServerReady(
+        resource="db", kind="postgres", provider="embedded", version="18.6", attached=True, seconds=0.001
+    )
+    assert told(ready) == "db: postgres 18.6 (embedded) was up in 1 ms"

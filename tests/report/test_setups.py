@@ -39,3 +39,15 @@ def test_a_long_run_forgives_and_workers_add_up():
     controller.add("users (tests/conftest.py:3)", "function", 2.0, makes_app=False)
     assert "2 times" not in controller.lines()[0]
     assert "3 times, 4.4 s of 20.0 s" in controller.lines()[0]
+
+
+def test_of_a_plugin_s_fixture_only_what_its_user_can_change_is_told():
+    setups = Setups()
+    setups.add("admin_user (fixtures.py:3)", "function", 2.0, makes_app=False, installed=True)
+    setups.add("their_server (plugin.py:9)", "session", 2.0, makes_app=False, installed=True)
+    setups.ran(5)
+    controller = Setups()
+    controller.load(setups.dump())
+    (line,) = controller.lines()
+    assert line.startswith("slow set-up: fixture admin_user")
+    assert line.endswith("s of 5.0 s: if it hashes passwords, there is `fast_password_hashing`")

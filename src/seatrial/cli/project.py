@@ -42,6 +42,8 @@ def configuration(args: argparse.Namespace) -> Config:
     from seatrial.config.layers import pairs
     from seatrial.config.load import load
 
+    if not args.project.is_dir():
+        raise ConfigError(f"there is no folder {args.project.absolute()}", fix="correct what follows -C")
     found = find(args.project)
     if found is None:
         raise ConfigError(

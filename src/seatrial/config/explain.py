@@ -10,6 +10,8 @@ from seatrial.core.redact import redact
 from seatrial.errors import ConfigError
 
 _HUGE = 10**30
+_SHORT = 4
+"""Letters: of shorter words half is enough to tell what was meant."""
 
 Path = tuple[str, ...]
 Where = Callable[[Path], str]
@@ -52,7 +54,8 @@ def _line(where: str) -> int:
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that was probably meant."""
     known = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.5)
+    cutoff = 0.5 if len(word) < _SHORT else 0.6
+    close = get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=cutoff)
     return known[close[0]] if close else None
 
 

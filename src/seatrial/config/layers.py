@@ -67,7 +67,7 @@ def pairs(options: Sequence[str]) -> dict[str, str]:
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"`{option}` sets no key", fix="write KEY=VALUE, as in --seatrial-set db.isolation=clone")
+            raise ConfigError(f"`{option}` sets no key", fix="write KEY=VALUE, as in db.isolation=clone")
         found[key.strip()] = value
     return found
 

@@ -114,7 +114,8 @@ def variable(name: str) -> Verdict:
     """A name that a variable of the environment can have."""
     if _VARIABLE.fullmatch(name):
         return None
-    better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").upper() or "DATABASE_URL"
+    better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789_").upper()
+    better = better or "DATABASE_URL"
     return f'env: "{name}" is no name of a variable', f"write a name such as {better}"
 
 

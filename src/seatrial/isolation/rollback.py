@@ -49,8 +49,8 @@ class RollbackStrategy:
         others = lease.copy.used_since_checkout(self._own())
         restore.undo(lease.copy)
         raise IsolationError(
-            "this test committed to the database in rollback mode; what it committed was undone",
-            cause=f"{_who(others)} wrote past the one transaction that holds the test",
+            "this test wrote past its transaction in rollback mode; what it wrote was undone",
+            cause=f"{_who(others)} is outside of the one transaction that holds the test",
             fix=f'this test needs reset: mark it with @pytest.mark.seatrial({self._resource}="reset")',
         )
 

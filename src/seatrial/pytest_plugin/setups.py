@@ -39,7 +39,9 @@ class SetupWatch:
             module = fixturedef.func.__module__ or ""
             if module.partition(".")[0] not in (OURS, "_pytest"):
                 name = f"{fixturedef.argname} ({_place(fixturedef, request)})"
-                self._setups.add(name, fixturedef.scope, own, makes_app=_is_app(value))
+                self._setups.add(
+                    name, fixturedef.scope, own, makes_app=_is_app(value), installed=_is_installed(fixturedef)
+                )
         return value
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -60,6 +62,11 @@ def _place(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     root = request.config.rootpath
     name = path.relative_to(root) if path.is_relative_to(root) else path.name
     return f"{name}:{code.co_firstlineno}"
+
+
+def _is_installed(fixturedef: pytest.FixtureDef[object]) -> bool:
+    code = getattr(fixturedef.func, "__code__", None)
+    return code is not None and bool({"site-packages", "dist-packages"}.intersection(Path(code.co_filename).parts))
 
 
 def _is_app(value: object) -> bool:

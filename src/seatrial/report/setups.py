@@ -20,6 +20,8 @@ class Setup:
     seconds: float = 0.0
     makes_app: bool = False
     """Whether its value is an application."""
+    installed: bool = False
+    """Whether it is a plugin's, which its user can't change."""
 
 
 class Setups:
@@ -35,9 +37,9 @@ class Setups:
         self._setups: dict[str, Setup] = {}
         self._total = 0.0
 
-    def add(self, fixture: str, scope: str, seconds: float, *, makes_app: bool) -> None:
-        """One set-up of a fixture, called "NAME (FILE)"."""
-        setup = self._setups.setdefault(fixture, Setup(scope))
+    def add(self, fixture: str, scope: str, seconds: float, *, makes_app: bool, installed: bool = False) -> None:
+        """One set-up of a fixture, called "NAME (FILE)"; `installed`: it is no file of the project's."""
+        setup = self._setups.setdefault(fixture, Setup(scope, installed=installed))
         setup.times += 1
         setup.seconds += seconds
         setup.makes_app = setup.makes_app or makes_app
@@ -48,14 +50,17 @@ class Setups:
 
     def dump(self) -> dict[str, Any]:
         """Plain values, for the channel between a worker and the controller."""
-        setups = {name: [each.scope, each.times, each.seconds, each.makes_app] for name, each in self._setups.items()}
+        setups = {
+            name: [each.scope, each.times, each.seconds, each.makes_app, each.installed]
+            for name, each in self._setups.items()
+        }
         return {"total": self._total, "setups": setups}
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Take in what a worker dumped."""
         self._total += dumped["total"]
-        for name, (scope, times, seconds, makes_app) in dumped["setups"].items():
-            setup = self._setups.setdefault(name, Setup(scope))
+        for name, (scope, times, seconds, makes_app, installed) in dumped["setups"].items():
+            setup = self._setups.setdefault(name, Setup(scope, installed=installed))
             setup.times += times
             setup.seconds += seconds
             setup.makes_app = setup.makes_app or makes_app
@@ -65,7 +70,7 @@ class Setups:
         slow = [
             (name, setup)
             for name, setup in self._setups.items()
-            if setup.seconds >= self._seconds and setup.seconds >= self._share * self._total
+            if _advice(setup) and setup.seconds >= self._seconds and setup.seconds >= self._share * self._total
         ]
         slow.sort(key=lambda each: -each[1].seconds)
         return [
@@ -76,6 +81,9 @@ class Setups:
 
 
 def _advice(setup: Setup) -> str:
+    """What its user can do about it; empty for nothing."""
+    if setup.installed:
+        return "if it hashes passwords, there is `fast_password_hashing`" if setup.scope == "function" else ""
     if setup.makes_app:
         return (
             "it builds the app; the one that `app` in the configuration names is built once for each worker: "

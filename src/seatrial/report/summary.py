@@ -129,10 +129,8 @@ class Summary:
         for name, tally in sorted(self.tallies.items()):
             if tally.server:
                 how = "was up" if tally.attached else "started"
-                lines.append(
-                    f"{name}: {tally.server} {how} in {_seconds(tally.server_seconds)}, "
-                    f"{tally.template} in {_seconds(tally.template_seconds)}"
-                )
+                made = f", {tally.template} in {_seconds(tally.template_seconds)}" if tally.template else ""
+                lines.append(f"{name}: {tally.server} {how} in {_seconds(tally.server_seconds)}{made}")
             if tally.milliseconds:
                 by_path = ", ".join(f"{count} {_PATHS.get(path, path)}" for path, count in tally.paths.most_common())
                 lines.append(

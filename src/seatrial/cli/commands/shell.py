@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What may follow `seatrial shell`."""
     project.arguments(parser)
     parser.add_argument("name", metavar="NAME", help="the resource")
-    parser.add_argument("argv", nargs="*", metavar="-- OPTION", help="options of psql, redis-cli, ...")
+    parser.add_argument("argv", nargs="*", default=[], metavar="-- OPTION", help="options of psql, redis-cli, ...")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -31,7 +31,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     project.arguments(parser)
     parser.add_argument("name", metavar="NAME", help="the resource")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
-    parser.add_argument("-n", "--lines", type=int, default=60, metavar="N", help="how many of the last (default: 60)")
+    parser.add_argument(
+        "-n", "--lines", type=_count, default=60, metavar="N", help="how many of the last (default: 60)"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is less than 0")
+    return number
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
