@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from tests.fuse import EACH
 
 from seatrial.errors import IsolationError
@@ -48,7 +46,7 @@ NESTED = [
     "release a",
     "release savepoint b",
 ]
-ENDS = ["begin", "commit", "rollback", "end", "abort", "start transaction", "begin read only"]
+ENDS = ["begin", "commit", "rollback", "end", "abort", "start transaction"]
 ENDS += ["commit and chain", "rollback and chain"]
 CONNECTION = [
     "set constraints all immediate",
@@ -72,7 +70,6 @@ SCRIPTS = [
     "prepare p as select 1; execute p; deallocate p",
     "select 1; begin; select 1 / 0",
 ]
-CALLS = ["commit", "commit", "rollback", "close", "begin nested", "begin nested", "commit nested", "roll back nested"]
 
 
 def steps(*sorts: Sequence[Any]) -> st.SearchStrategy[list[tuple[int, Any]]]:
@@ -107,44 +104,6 @@ class Wire:
         return self.connection.info.transaction_status == TransactionStatus.INERROR
 
 
-@dataclass
-class Session:
-    """A session of SQLAlchemy's."""
-
-    session: Any
-    nested: list[Any] = field(default_factory=list)
-    has_failed: bool = False
-
-    def do(self, what: str) -> Any:
-        try:
-            return self._call(what) if what in CALLS else self._execute(what)
-        except SQLAlchemyError as error:
-            self.has_failed = True
-            return type(error), str(error).partition("\n")[0]
-
-    @property
-    def is_open(self) -> bool:
-        return bool(self.session.in_transaction())
-
-    def _call(self, what: str) -> Any:
-        if what == "begin nested":
-            self.nested.append(self.session.begin_nested())
-        elif what.endswith("nested"):
-            if self.nested:
-                last = self.nested.pop()
-                last.commit() if what == "commit nested" else last.rollback()
-                self.has_failed = False
-        else:
-            self.nested.clear()
-            getattr(self.session, what)()
-            self.has_failed = False
-        return what
-
-    def _execute(self, statement: str) -> Any:
-        result = self.session.execute(text(statement))
-        return [tuple(row) for row in result] if result.returns_rows else None
-
-
 def run(both: Sequence[Any], planned: Iterable[tuple[int, Any]], *, may_wait: bool) -> list[Any]:
     """What each step gets.
 
@@ -161,7 +120,7 @@ def run(both: Sequence[Any], planned: Iterable[tuple[int, Any]], *, may_wait: bo
             continue
         results.append(((who, what), both[who].do(what)))
         wrote[who] = both[who].is_open and (wrote[who] or what not in READS)
-        nests[who] = both[who].is_open and (nests[who] or "savepoint" in what.lower() or "nested" in what)
+        nests[who] = both[who].is_open and (nests[who] or "savepoint" in what.lower())
     return results
 
 
@@ -183,12 +142,5 @@ def test_on_the_wire_each_statement_gets_the_same_answer(sea, planned):
         sea,
         "plain",
         planned,
-        lambda stack: Wire(stack.enter_context(psycopg.connect(sea.url("plain"), autocommit=True))),
+        lambda stack: Wire(stack.enter_context(closing(psycopg.connect(sea.url("plain"), autocommit=True)))),
     )
-
-
-@settings(max_examples=8 * EACH, suppress_health_check=list(HealthCheck), deadline=None)
-@given(planned=steps(READS, FAILURES, WRITES, CALLS, CALLS, NESTED, CONNECTION[:2]))
-def test_below_sqlalchemy_each_statement_gets_the_same_answer(sea, planned):
-    sea.start("db")
-    is_like_reset(sea, "db", planned, lambda stack: Session(stack.enter_context(sea.app.SessionLocal())))
