@@ -108,7 +108,7 @@ client-tests: .venv/.dev
 
 # One of its tests has seven thousand examples: that it takes long does not mean that it hangs.
 nightly: .venv/.dev
-	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 $(GENERATED) --hypothesis-profile=nightly $(ARGS)
+	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 -m "" $(GENERATED) --hypothesis-profile=nightly $(ARGS)
 	$(BIN)/python -m pytest -rsfE -o faulthandler_timeout=0 tests -m nightly $(ARGS)
 	sh tools/test-on-newest --all $(WORKERS) $(ARGS)
 	@if [ "$(NODE)" ]; then $(MAKE) --no-print-directory client && cd $(CLIENT) && SEATRIAL_NIGHTLY=1 npm test -- tests/nightly; \

@@ -61,9 +61,8 @@ def _fix(spec: ServerSpec, name: str, reasons: Mapping[str, str]) -> str:
     if name:
         return f'do what "{name}" says above, or remove `provider`: all others are asked then'
     fix = spec.remedy
-    if spec.wheels and fix not in reasons.get(
-        _WHEEL, fix
-    ):  # what it installs is here and does not fit, or never can be
+    # Where the wheels' provider advises otherwise, what this installs is here and does not fit, or never can be.
+    if spec.wheels and fix not in reasons.get(_WHEEL, fix):
         asked = " or fewer `extensions`" if spec.extensions else ""
         fix = f"do what one of them says above, or ask for another `version`{asked}"
     return f"{fix}, or set `url` to a server that runs" if spec.url_form else fix
