@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from tests.fuse import EACH
 
 from seatrial.errors import IsolationError
@@ -19,6 +21,7 @@ READS = [
     "select count(*), max(id), sum(stock), string_agg(name, ',' order by id) from product where id > 18 or stock <> 10",
     "select (select count(*) from customer), (select count(*) from orders), (select count(*) from line)",
     "select (select array_agg(id order by id) from person), (select array_agg(id order by id) from team)",
+    "fetch 2 from c",
 ]
 FAILURES = ["select 1 / 0", "select nothing", "selec"]
 WRITES = [
@@ -46,11 +49,15 @@ NESTED = [
     "release a",
     "release savepoint b",
 ]
-ENDS = ["begin", "commit", "rollback", "end", "abort", "start transaction"]
+ENDS = ["begin", "commit", "rollback", "end", "abort", "start transaction", "begin read only"]
 ENDS += ["commit and chain", "rollback and chain"]
 CONNECTION = [
     "set constraints all immediate",
     "set constraints all deferred",
+    "declare c cursor for select id from product order by id",
+    "declare c cursor with hold for select id from product order by id",
+    "close c",
+    "close all",
     "prepare p as select count(*) from product",
     "execute p",
     "deallocate p",
@@ -69,7 +76,10 @@ SCRIPTS = [
     "savepoint a; insert into product (name) values ('k'); rollback to a",
     "prepare p as select 1; execute p; deallocate p",
     "select 1; begin; select 1 / 0",
+    "select 1; delete from customer where id = 2",
+    "begin; declare c cursor for select 1; fetch c; commit",
 ]
+CALLS = ["commit", "commit", "rollback", "close", "begin nested", "begin nested", "commit nested", "roll back nested"]
 
 
 def steps(*sorts: Sequence[Any]) -> st.SearchStrategy[list[tuple[int, Any]]]:
@@ -104,12 +114,55 @@ class Wire:
         return self.connection.info.transaction_status == TransactionStatus.INERROR
 
 
+@dataclass
+class Session:
+    """A session of SQLAlchemy's."""
+
+    session: Any
+    nested: list[Any] = field(default_factory=list)
+    has_failed: bool = False
+
+    def do(self, what: str) -> Any:
+        try:
+            return self._call(what) if what in CALLS else self._execute(what)
+        except SQLAlchemyError as error:
+            self.has_failed = True
+            return type(error), str(error).partition("\n")[0]
+
+    def close(self) -> None:
+        try:
+            self.session.close()
+        except SQLAlchemyError:  # a savepoint whose COMMIT was refused is more than it can close
+            self.session.invalidate()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.session.in_transaction())
+
+    def _call(self, what: str) -> Any:
+        if what == "begin nested":
+            self.nested.append(self.session.begin_nested())
+        elif what.endswith("nested"):
+            if self.nested:
+                last = self.nested.pop()
+                last.commit() if what == "commit nested" else last.rollback()
+                self.has_failed = False
+        else:
+            self.nested.clear()
+            getattr(self.session, what)()
+            self.has_failed = False
+        return what
+
+    def _execute(self, statement: str) -> Any:
+        result = self.session.execute(text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else None
+
+
 def run(both: Sequence[Any], planned: Iterable[tuple[int, Any]], *, may_wait: bool) -> list[Any]:
     """What each step gets.
 
     Where it may wait, what would wait for the other's locks is left out, as is what two that share one connection see
-    and others do not: what is not committed. Cursors that SQL declares are
-    shared, too, and no steps here.
+    and others do not: what is not committed.
     """
     results: list[Any] = []
     wrote, nests = [False, False], [False, False]
@@ -120,7 +173,7 @@ def run(both: Sequence[Any], planned: Iterable[tuple[int, Any]], *, may_wait: bo
             continue
         results.append(((who, what), both[who].do(what)))
         wrote[who] = both[who].is_open and (wrote[who] or what not in READS)
-        nests[who] = both[who].is_open and (nests[who] or "savepoint" in what.lower())
+        nests[who] = both[who].is_open and (nests[who] or "savepoint" in what.lower() or "nested" in what)
     return results
 
 
@@ -144,3 +197,10 @@ def test_on_the_wire_each_statement_gets_the_same_answer(sea, planned):
         planned,
         lambda stack: Wire(stack.enter_context(closing(psycopg.connect(sea.url("plain"), autocommit=True)))),
     )
+
+
+@settings(max_examples=8 * EACH, suppress_health_check=list(HealthCheck), deadline=None)
+@given(planned=steps(READS[:3], FAILURES, WRITES, CALLS, CALLS, NESTED, CONNECTION[:2]))
+def test_below_sqlalchemy_each_statement_gets_the_same_answer(sea, planned):
+    sea.start("db")
+    is_like_reset(sea, "db", planned, lambda stack: stack.enter_context(closing(Session(sea.app.SessionLocal()))))

@@ -311,6 +311,78 @@ def test_what_sql_prepares_is_its_connections_and_goes_with_it(sessions: Any, ur
     assert sessions.end() == ()
 
 
+def test_cursors_of_two_connections_do_not_meet(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as one, psycopg.connect(url) as other:
+        with one.cursor("c") as cursor, other.cursor("c") as another:
+            cursor.itersize = another.itersize = 2
+            cursor.execute("SELECT generate_series(1, 5)")
+            another.execute("SELECT generate_series(11, 15)")
+            assert [row for (row,) in cursor] == [1, 2, 3, 4, 5]
+            assert [row for (row,) in another] == [11, 12, 13, 14, 15]
+        one.execute('DECLARE "C c" CURSOR FOR SELECT 1')
+        with pytest.raises(psycopg.errors.InvalidCursorName, match='"C c" does not exist'), other.transaction():
+            other.execute('FETCH FROM "C c"')
+        one.execute("INSERT INTO users (email) VALUES ('a')")
+        one.execute("DECLARE rows CURSOR FOR SELECT email FROM users FOR UPDATE")
+        one.execute("FETCH NEXT IN rows")
+        one.execute("UPDATE users SET email = 'b' WHERE CURRENT OF rows")
+        one.execute("CLOSE rows")
+        with pytest.raises(psycopg.errors.InvalidCursorName, match='"rows" does not exist'):
+            one.execute("CLOSE rows")
+    assert sessions.end() == ()
+
+
+def test_a_function_s_cursor_is_fetched_by_its_own_name(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "CREATE FUNCTION opened(c refcursor) RETURNS refcursor LANGUAGE plpgsql AS "
+            "'BEGIN OPEN c FOR SELECT 7; RETURN c; END'"
+        )
+        connection.execute("SELECT opened('mine')")
+        assert connection.execute("FETCH ALL FROM mine").fetchall() == [(7,)]
+    assert sessions.end() == ()
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_cursor_ends_with_its_transaction_unless_it_is_held(sessions: Any, url: str, end: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DECLARE held CURSOR WITH HOLD FOR SELECT 1")
+        connection.execute("BEGIN")
+        connection.execute("DECLARE c CURSOR FOR SELECT 1")
+        connection.execute(end)
+        with pytest.raises(psycopg.errors.InvalidCursorName, match='"c" does not exist'):
+            connection.execute("FETCH c")
+        assert connection.execute("FETCH held").fetchall() == [(1,)]
+        connection.execute("CLOSE ALL")
+        with pytest.raises(psycopg.errors.InvalidCursorName, match='"held" does not exist'):
+            connection.execute("FETCH held")
+    assert sessions.end() == ()
+
+
+def test_close_all_leaves_what_other_connections_read(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as one, psycopg.connect(url) as other, one.cursor() as plain, other.cursor("c") as cursor:
+        cursor.execute("SELECT generate_series(1, 3)")
+        plain.execute("CLOSE ALL")
+        assert plain.statusmessage == "CLOSE CURSOR ALL"
+        assert len(cursor.fetchall()) == 3
+    assert sessions.end() == ()
+
+
+def test_an_asyncpg_cursor_ends_with_its_transaction(sessions: Any, url: str) -> None:
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            cursor = await connection.cursor("SELECT generate_series(1, 3)")
+            assert len(await cursor.fetch(1)) == 1
+        async with connection.transaction():
+            with pytest.raises(asyncpg.InvalidCursorNameError):
+                await cursor.fetch(1)
+        await connection.close()
+
+    asyncio.run(work())
+    assert sessions.end() == ()
+
+
 @pytest.mark.parametrize("prepare", [False, True])
 @pytest.mark.parametrize(
     "statement",
@@ -446,6 +518,57 @@ def test_a_transaction_that_only_reads_can_not_write(sessions: Any, url: str) ->
         connection.read_only = None
         connection.execute(INSERT, ("b",))
     assert emails(sessions) == ["b"]
+    assert sessions.end() == ()
+
+
+@pytest.mark.parametrize("end", ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"])
+def test_the_transaction_that_is_chained_to_one_that_only_reads_only_reads(sessions: Any, url: str, end: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("BEGIN READ ONLY")
+        connection.execute(end)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute(INSERT, ("a",))
+        connection.execute("ROLLBACK")
+        connection.execute(INSERT, ("b",))
+    assert emails(sessions) == ["b"]
+    assert sessions.end() == ()
+
+
+def test_what_may_be_done_where_nothing_may_be_written_stays(sessions: Any, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TEMPORARY TABLE found (id int)")
+        connection.execute("BEGIN READ ONLY")
+        connection.execute("INSERT INTO found VALUES (1)")
+        connection.execute("COMMIT")
+        assert connection.execute("SELECT id FROM found").fetchall() == [(1,)]
+    assert sessions.end() == ()
+
+
+def test_a_select_may_write_by_a_function(idle: Any, url: str) -> None:
+    with psycopg.connect(url) as real:
+        real.execute(
+            'CREATE FUNCTION "Join us"(who text) RETURNS text LANGUAGE sql AS '
+            "'INSERT INTO users (email) VALUES (who) RETURNING email'"
+        )
+    idle.begin(joined=True)
+    with psycopg.connect(url) as one, psycopg.connect(url) as other:
+        one.execute("""SELECT "Join us" ('a')""")
+        other.execute("SELECT 1")
+        other.commit()
+        one.rollback()
+    assert emails(idle) == []
+    assert idle.end() == ()
+
+
+def test_a_script_that_begins_with_a_select_may_write(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as one, psycopg.connect(url) as other:
+        one.execute(INSERT, ("a",))
+        one.commit()
+        one.execute("SELECT 1; DELETE FROM users")
+        other.execute("SELECT 1")
+        other.commit()
+        one.rollback()
+    assert emails(sessions) == ["a"]
     assert sessions.end() == ()
 
 

@@ -21,9 +21,9 @@ from seatrial.sessions.dependencies.probe import actual_session, engines_of, syn
 from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_cannot_join
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.dependencies.wrap import wrap
-from seatrial.sessions.joining.constraints import Constraints
 from seatrial.sessions.joining.joined import joined_engine, joining, joins, models
 from seatrial.sessions.joining.outer import Outer, over
+from seatrial.sessions.joining.schema import Schema
 from seatrial.sessions.joining.turns import Tasks
 from seatrial.sessions.pools import Pools
 
@@ -61,7 +61,7 @@ class AsyncSessions:
         self._guessed = False
         """Whether `_model` is made without an engine of the app's: none was there when it was wanted."""
         self._elsewhere = LoopEngines(self._new_engine)
-        self._constraints = Constraints()
+        self._schema = Schema()
         self._session: Any = None
         self._kept = Kept()
         self._test: _Test | None = None
@@ -77,7 +77,7 @@ class AsyncSessions:
             self._test.end()
             self._test = None
         if self._test is None:
-            self._test = _Test(self._new_engine, self._constraints, self._home if joined else None)
+            self._test = _Test(self._new_engine, self._schema, self._home if joined else None)
             self._make_anew()
         if joined:
             if self._engines is not None:
@@ -147,7 +147,7 @@ class AsyncSessions:
 
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
-        self._constraints.forget()
+        self._schema.forget()
         self._elsewhere.invalidate()
         self._pools.invalidate(self._copy.address)
 
@@ -238,9 +238,7 @@ class AsyncSessions:
 class _Test:
     """What one test holds, and how it is closed on the loop where it lives."""
 
-    def __init__(
-        self, new_engine: Callable[[], Any], constraints: Constraints | None = None, home: Home | None = None
-    ) -> None:
+    def __init__(self, new_engine: Callable[[], Any], schema: Schema | None = None, home: Home | None = None) -> None:
         from sqlalchemy import event
 
         self.engine = new_engine()
@@ -260,7 +258,7 @@ class _Test:
             self.outer = Outer(
                 self.engine.raw_connection,
                 Tasks(home),
-                constraints=constraints if dialect == "postgresql" else None,
+                schema=schema if dialect == "postgresql" else None,
                 begins=("BEGIN",) if dialect == "sqlite" else (),
             )
 

@@ -17,9 +17,9 @@ from seatrial.sessions.dependencies.probe import actual_session, engines_of
 from seatrial.sessions.dependencies.rebind import goes_to, rebound, refuse_what_cannot_join
 from seatrial.sessions.dependencies.style import Style
 from seatrial.sessions.dependencies.wrap import wrap
-from seatrial.sessions.joining.constraints import Constraints
 from seatrial.sessions.joining.joined import joined_engine, joining, joins, models
 from seatrial.sessions.joining.outer import Outer, over
+from seatrial.sessions.joining.schema import Schema
 from seatrial.sessions.joining.turns import Threads
 from seatrial.sessions.pools import Pools
 
@@ -58,7 +58,7 @@ class SyncSessions:
         self._model: tuple[Any, Any] | None = None
         """An engine of the app's, and its own pool, that `_own` will be like once it is wanted."""
         self._elsewhere: Any = None
-        self._constraints = Constraints()
+        self._schema = Schema()
         self._session: Any = None
         self._kept = Kept()
         self._outer: Outer | None = None
@@ -75,7 +75,7 @@ class SyncSessions:
         self._outer = Outer(
             self._connect,
             Threads(),
-            constraints=self._constraints if dialect == "postgresql" else None,
+            schema=self._schema if dialect == "postgresql" else None,
             begins=("BEGIN",) if dialect == "sqlite" else (),
         )
         if self._engines is not None:
@@ -155,7 +155,7 @@ class SyncSessions:
 
     def invalidate(self) -> None:
         """Take every connection to the copy for stale."""
-        self._constraints.forget()
+        self._schema.forget()
         if self._own is not None:
             self._own.invalidate()
         if self._elsewhere is not None:

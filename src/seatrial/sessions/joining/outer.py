@@ -9,7 +9,6 @@ can't be put in order is refused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -17,8 +16,8 @@ from typing import Any, TypeVar
 from seatrial.core import wait
 from seatrial.errors import IsolationError
 from seatrial.sessions.connections.own import backend
-from seatrial.sessions.joining.constraints import Constraints
-from seatrial.sessions.joining.statements import Savepoint, savepoint
+from seatrial.sessions.joining.schema import Schema
+from seatrial.sessions.joining.statements import Savepoint, declares, reads, savepoint
 from seatrial.sessions.joining.transaction import Open
 from seatrial.sessions.joining.turns import Turns
 
@@ -26,8 +25,6 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that one session waits for another's transaction to end."""
 OUTERMOST = "seatrial_test"
-READS = re.compile(r"\s*(select|show|values)\b(?!.*\b(for|into)\b)", re.IGNORECASE | re.DOTALL)
-"""Statements that surely take no lock and write no row. A function called by SELECT may write: a known limit."""
 LOST = ("3B001", "25P01")
 """No such savepoint; no transaction: the outer transaction is not there any more."""
 FAILED = "25P02"
@@ -43,7 +40,7 @@ class Outer:
     Args:
         connect: opens the real connection: a DBAPI connection that begins a transaction by itself.
         turns: the lock, and the way to wait.
-        constraints: what to check at a commit; None where the database has nothing of the kind.
+        schema: what to check at a commit, and what may write; None where the database has nothing of the kind.
         begins: statements that begin a transaction, where the driver does not by itself.
         patience: seconds to wait for another's turn.
         nests_after: seconds after which a transaction begins inside another one that has written, where `turns`
@@ -55,14 +52,14 @@ class Outer:
         connect: Callable[[], Any],
         turns: Turns,
         *,
-        constraints: Constraints | None = None,
+        schema: Schema | None = None,
         begins: tuple[str, ...] = (),
         patience: float = PATIENCE,
         nests_after: float | None = None,
     ) -> None:
         self._connect = connect
         self._turns = turns
-        self._constraints = constraints
+        self._schema = schema
         self._begins = begins
         self._patience = patience
         self._nests_after = nests_after
@@ -93,8 +90,8 @@ class Outer:
                 try:
                     for statement in (*self._begins, f"SAVEPOINT {OUTERMOST}"):
                         _run(real, statement)
-                    if self._constraints is not None:
-                        self._constraints.learn(real)
+                    if self._schema is not None:
+                        self._schema.learn(real)
                 except Exception as error:
                     real.close()
                     raise IsolationError(
@@ -116,8 +113,8 @@ class Outer:
 
     def execute(self, owner: object, statement: Any, call: Callable[[], T], *, by_test: bool) -> T:
         """Run `call`, which sends `statement`, in the owner's transaction."""
-        wrote = not (isinstance(statement, str) and READS.match(statement))
-
+        text = statement if isinstance(statement, str) else ""
+        wrote = not reads(text) or (self._schema is not None and self._schema.may_write(text))
         since = wait.now()
 
         def turn() -> tuple[bool, T | None]:
@@ -129,7 +126,7 @@ class Outer:
             self._recover(owner)
             if not self._enter(owner, by_test=by_test, wrote=wrote, nests=nests):
                 return False, None
-            named = savepoint(statement) if isinstance(statement, str) else None
+            named = savepoint(text)
             self._fail_again(owner, named)
             self._failing = None
             try:
@@ -138,8 +135,9 @@ class Outer:
                 self.failed(owner)
                 raise
             mine = self._of(owner)
-            if mine is not None and named is not None and self._failing is None:
+            if mine is not None and self._failing is None:
                 mine.note(named)
+                mine.reads_on |= declares(text)
             return True, result
 
         return self._wait_for(turn)  # type: ignore[return-value]  # None only before its turn
@@ -259,8 +257,8 @@ class Outer:
 
     def _release(self, mine: Open) -> None:
         try:
-            if mine.wrote and self._constraints is not None:
-                self._constraints.check(self._run)
+            if mine.wrote and self._schema is not None:
+                self._schema.check(self._run)
             self._run(f"RELEASE SAVEPOINT {mine.name}")
         except Exception as error:
             if sqlstate(error) in LOST:
@@ -272,7 +270,7 @@ class Outer:
         if mine.wrote and self._stack:
             below = self._stack[-1]
             below.wrote = True
-            below.holds = True
+            below.holds = "what another session had committed meanwhile"
 
     def _undo(self, mine: Open) -> None:
         """Undo it. Who is cancelled meanwhile leaves it on the stack, for who comes next."""
@@ -285,7 +283,7 @@ class Outer:
         self._run(f"RELEASE SAVEPOINT {mine.name}")
         if mine.holds:
             whose = "the test's session" if mine.by_test else "a session of the app"
-            self.complain(f"{whose} rolled back, and with it went what another session had committed meanwhile")
+            self.complain(f"{whose} rolled back, and with it went {mine.holds}")
 
     def _recover(self, owner: object) -> None:
         """Where another's transaction has failed, and the one of the test with it: go back to where it had not.
@@ -340,7 +338,9 @@ class Outer:
         """Release the innermost transactions of others that have only read."""
         while self._stack and self._stack[-1] is not mine and not self._stack[-1].wrote:
             self._run(f"RELEASE SAVEPOINT {self._stack[-1].name}")
-            self._stack.pop()
+            reader = self._stack.pop()
+            if reader.reads_on and self._stack:
+                self._stack[-1].holds = "a cursor that another session was reading"
 
     def _others_write_above(self, mine: Open) -> bool:
         return any(other.wrote for other in self._stack[self._stack.index(mine) + 1 :])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 BEGIN, COMMIT, ROLLBACK = "begin", "commit", "rollback"
-DEALLOCATE, DISCARD, REFUSED = "deallocate", "discard", "refused"
+DEALLOCATE, DISCARD, CLOSE, REFUSED = "deallocate", "discard", "close", "refused"
 NESTED = "nested"
 
 _TOKEN = re.compile(
@@ -47,16 +47,22 @@ _SAVEPOINT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _IN_BLOCKS = re.compile(r"(?P<lock>lock\b)|declare\b(?!.*\bwith\s+hold\b)", re.IGNORECASE | re.DOTALL)
+_READS = re.compile(
+    r"\s*((select|show|values)\b(?!.*\b(for|into)\b)|declare\b(?!.*\bfor\b.*\bfor\b)|(fetch|move|close)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DECLARES = re.compile(r"\s*declare\b", re.IGNORECASE)
 _ALL = re.compile(r"\w+\s+(prepare\s+)?all\b", re.IGNORECASE)
 _TRANSACTION = re.compile(r"start\s+tr", re.IGNORECASE)
 _CONTROLS = MappingProxyType({
     "begin": BEGIN, "start": BEGIN, "commit": COMMIT, "end": COMMIT, "rollback": ROLLBACK, "abort": ROLLBACK,
-    "deallocate": DEALLOCATE, "discard": DISCARD, "prepare": REFUSED, "set": REFUSED, "listen": REFUSED,
+    "deallocate": DEALLOCATE, "discard": DISCARD, "close": CLOSE, "prepare": REFUSED, "set": REFUSED, "listen": REFUSED,
     "savepoint": NESTED, "release": NESTED,
 })  # fmt: skip
-_NAMES = MappingProxyType(
-    {"start": "START TRANSACTION", "release": "RELEASE SAVEPOINT", "savepoint": "SAVEPOINT", "discard": "DISCARD ALL"}
-)
+_NAMES = MappingProxyType({
+    "start": "START TRANSACTION", "release": "RELEASE SAVEPOINT", "savepoint": "SAVEPOINT", "discard": "DISCARD ALL",
+    "close": "CLOSE CURSOR ALL",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ def control(text: str) -> Control | None:
         return None
     if does == ROLLBACK and _TO_SAVEPOINT.match(bare):
         return Control(NESTED, text, "ROLLBACK TO SAVEPOINT")
-    if (does == DISCARD and not _ALL.match(bare)) or (word == "start" and not _TRANSACTION.match(bare)):
+    if (does in (DISCARD, CLOSE) and not _ALL.match(bare)) or (word == "start" and not _TRANSACTION.match(bare)):
         return None
     chain = does in (COMMIT, ROLLBACK) and bool(_CHAIN.search(bare))
     name = f"{_NAMES.get(word, does.upper())}{' ALL' if does == DEALLOCATE and _ALL.match(bare) else ''}"
@@ -128,6 +134,20 @@ def only_in_blocks(text: str) -> str:
     """
     found = _IN_BLOCKS.match(text, BLANK.match(text).end())  # type: ignore[union-attr]  # as above
     return "" if found is None else "LOCK TABLE" if found["lock"] else "DECLARE CURSOR"
+
+
+def reads(text: str) -> bool:
+    """Whether each statement of a text surely takes no lock and writes no row.
+
+    Where a string has a semicolon, the answer is no. What functions do, that SELECT calls, is told by `Schema`.
+    """
+    parts = [part for part in text.split(";") if part.strip()]
+    return bool(parts) and all(_READS.match(part) for part in parts)
+
+
+def declares(text: str) -> bool:
+    """Whether it declares a cursor."""
+    return _DECLARES.match(text) is not None
 
 
 def split(script: str) -> list[str]:

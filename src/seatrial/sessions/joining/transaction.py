@@ -18,15 +18,19 @@ class Open:
     wrote: bool = False
     abandoned: bool = False
     """Whether its connection was given up without a word (a cancelled task): it is undone at the next turn."""
-    holds: bool = False
-    """Whether a commit of another connection lies inside it, and would be undone with it."""
+    holds: str = ""
+    """What lies inside it of another connection's, and would be undone with it."""
+    reads_on: bool = False
+    """Whether it has declared a cursor."""
     inner: list[str] = field(default_factory=list)
     """Savepoints that the app has made in it, the innermost last."""
     failed: bool = False
     """Whether it has failed, and the one transaction of the test was brought back from that for another's sake."""
 
-    def note(self, done: Savepoint) -> None:
-        """A statement about a savepoint has gone well."""
+    def note(self, done: Savepoint | None) -> None:
+        """A statement has gone well, about this savepoint or about none."""
+        if done is None:
+            return
         if done.made:
             self.inner.append(done.name)
         elif done.name in self.inner:  # the last of this name, and all that are inside it

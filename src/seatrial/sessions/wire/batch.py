@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seatrial.sessions.joining.statements import Control, control
-from seatrial.sessions.wire import messages, prepared
+from seatrial.sessions.wire import messages
 from seatrial.sessions.wire.messages import first_string, make
+from seatrial.sessions.wire.named import named
 
 MOST = 64
 """Messages that are sent in one go: a server that can't write its answers does not read either."""
-ABOUT_PREPARED = ("26000", "42P05")
-"""There is no prepared statement of this name; there is one already."""
+ABOUT_NAMES = ("26000", "42P05", "34000", "42P03")
+"""There is no prepared statement of this name; there is one already; the same of cursors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,15 @@ _MADE_BY_SQL = _Prepared("", b"", None)
 
 
 class Batch:
-    """The prepared statements of one client, under names of its own on the shared connection."""
+    """The prepared statements, portals and cursors of one client, under names of its own on the shared connection."""
 
     def __init__(self, number: int) -> None:
         self._prefix = f"s{number}_".encode()
         self._statements: dict[bytes, _Prepared] = {}
         self._portals: dict[bytes, _Prepared] = {}
         self._by_sql: set[str] = set()
+        self._cursors: dict[bytes, bool] = {}
+        """Those that SQL has declared, and whether they outlive their transaction."""
         self._waiting: list[tuple[bytes, bytes]] = []
         self.extended = False
         """Whether the last messages came from here."""
@@ -85,14 +88,25 @@ class Batch:
         self.extended = False
 
     def own(self, text: str) -> str:
-        """The same statement, with the name on the shared connection of what it prepares, executes or deallocates."""
-        if prepared.prepares(text):
-            self._by_sql.add(prepared.name_of(text))
-        return prepared.renamed(text, self._prefix.decode())
+        """The same statement, with the name on the shared connection of what it is about.
+
+        A cursor that this client has not declared (a function has opened it) is left as it is.
+        """
+        found = named(text)
+        if found is None:
+            return text
+        name = messages.encoded(found.name)
+        if found.makes and found.is_cursor:
+            self._cursors[name] = found.holds
+        elif found.makes:
+            self._by_sql.add(found.name)
+        elif found.is_cursor and name not in self._cursors:
+            return text
+        return found.renamed(self._prefix.decode())
 
     def in_its_words(self, error: bytes) -> bytes:
-        """An error of the server's: about a prepared statement, it has the name that the client gave it."""
-        if messages.fields(error).get("C") not in ABOUT_PREPARED:
+        """An error of the server's: about what has a name, it has the one that the client gave it."""
+        if messages.fields(error).get("C") not in ABOUT_NAMES:
             return error
         return make(b"E", error[5:].replace(b'"' + self._prefix, b'"'))
 
@@ -106,21 +120,30 @@ class Batch:
         self._statements.pop(name.encode(), None)
         self._by_sql.discard(name)
 
-    def forget_all(self) -> bytes:
+    def forget_statements(self) -> bytes:
         """Messages that close all of them: one that is not there is closed without an error."""
         names = {name for name, found in self._statements.items() if found.control is None}
         names |= {name.encode() for name in self._by_sql}
         self._statements.clear()
         self._by_sql.clear()
-        return b"".join(make(b"C", b"S" + self._statement(name) + b"\0") for name in sorted(names))
+        return b"".join(_close(b"S", self._statement(name)) for name in sorted(names))
+
+    def forget_cursors(self, *, held: bool) -> bytes:
+        """Messages that close its portals, and its cursors: those that outlive their transaction only if `held`."""
+        names = {name: self._portal(name) for name in (*self._portals, *self._cursors) if name}
+        gone = [name for name in names if held or not self._cursors.get(name)]
+        for name in gone:
+            self._portals.pop(name, None)
+            self._cursors.pop(name, None)
+        return b"".join(_close(b"P", names[name]) for name in gone)
 
     def _statement(self, name: bytes) -> bytes:
         """Its name on the shared connection."""
         return self._prefix + name if name else name
 
     def _portal(self, name: bytes) -> bytes:
-        """As above; what SQL makes by DECLARE is as it is."""
-        return self._prefix + name if name and name in self._portals else name
+        """As above; what a function has opened is as it is."""
+        return self._prefix + name if name and (name in self._portals or name in self._cursors) else name
 
     def _step(self, kind: bytes, body: bytes, *, parsed: bool) -> _Step:
         if kind == b"P":
@@ -138,9 +161,9 @@ class Batch:
     def _parse(self, body: bytes) -> _Step:
         name, rest = first_string(body)
         encoded, rest = first_string(rest)
-        text = encoded.decode(errors="replace")
-        encoded = self.own(text).encode() if prepared.name_of(text) else encoded
-        found, sent = control(text), make(b"P", self._statement(name) + b"\0" + encoded + b"\0" + rest)
+        text = messages.decoded(encoded)
+        found, own = control(text), messages.encoded(self.own(text))
+        sent = make(b"P", self._statement(name) + b"\0" + own + b"\0" + rest)
         self._statements[name] = _Prepared(text, sent, found)
         return _Step(answer=messages.PARSE_COMPLETE) if found else _Step(data=sent)
 
@@ -174,3 +197,8 @@ def _joined(steps: Sequence[_Step]) -> Part:
         texts=[step.text for step in steps if step.text],
         before=next((step.before for step in steps if step.before), b""),
     )
+
+
+def _close(what: bytes, name: bytes) -> bytes:
+    """A message that closes a statement ("S") or a portal ("P")."""
+    return make(b"C", what + name + b"\0")

@@ -11,6 +11,7 @@ from seatrial.errors import IsolationError
 from seatrial.sessions.joining.outer import Outer, over
 from seatrial.sessions.joining.statements import (
     BEGIN,
+    CLOSE,
     COMMIT,
     DEALLOCATE,
     DISCARD,
@@ -22,15 +23,16 @@ from seatrial.sessions.joining.statements import (
     only_in_blocks,
     split,
 )
-from seatrial.sessions.wire import messages, prepared
+from seatrial.sessions.wire import messages
 from seatrial.sessions.wire.batch import Batch
 from seatrial.sessions.wire.messages import Stream
+from seatrial.sessions.wire.named import named
 from seatrial.sessions.wire.upstream import Round, ServerError, ServerGone, Upstream, ignore
 
 MARK = 'mark the test with @pytest.mark.seatrial(NAME="reset")'
 READ_ONLY = "SET TRANSACTION READ ONLY"
-FORGET = "CLOSE ALL; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES"
-"""DISCARD ALL, as far as it is about one client; its prepared statements are closed besides."""
+FORGET = "RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES"
+"""DISCARD ALL, as far as it is about one client; its cursors and prepared statements are closed besides."""
 NOT_IN_A_TRANSACTION = "25001"
 ONLY_IN_A_BLOCK = "25P01"
 ENDS_IT = "2D000"
@@ -97,7 +99,7 @@ class Client:
     def _answer(self, kind: bytes, message: bytes) -> None:
         self._running.outer()  # a test must be running
         if kind == b"Q":
-            self._simple(message[5:-1].decode())
+            self._simple(messages.decoded(message[5:-1]))
         elif kind == b"F":
             self._finish(self._attempt("call", message))
         elif kind in (b"S", b"H"):
@@ -113,16 +115,16 @@ class Client:
         well = True
         if not statements:
             self._stream.send(messages.EMPTY_QUERY)
-        elif not any(controls) and not any(map(prepared.name_of, statements)):
+        elif not any(controls) and not any(map(named, statements)):
             well = self._attempt(script, messages.query(script), alone=len(statements) == 1)
         else:
             for one, found in zip(statements, controls, strict=True):
-                well = well and (self._control(found) if found else self._sent(one))
+                well = well and (self._control(found) if found else self._sent(one, alone=len(statements) == 1))
         self._finish(well)
 
-    def _sent(self, statement: str) -> bool:
+    def _sent(self, statement: str, *, alone: bool) -> bool:
         own = self._batch.own(statement)
-        return self._attempt(own, messages.query(own))
+        return self._attempt(own, messages.query(own), alone=alone)
 
     # --- the extended protocol ---
 
@@ -212,17 +214,22 @@ class Client:
         self._stream.send(messages.ready(b"I" if not self.in_block else b"E" if self._failed else b"T"))
 
     def _end(self, *, keep: bool) -> bool:
-        outer, kept = self._running.outer(), keep and not self._failed and not self._read_only
-        self.in_block = self._failed = self._open = False
-        read_only, self._read_only = self._read_only, False
-        transaction, self._transaction = self._transaction, object()
+        outer, transaction = self._running.outer(), self._transaction
+        well = keep and not self._failed
+        closing = self._batch.forget_cursors(held=False)
         try:
-            outer.commit(transaction) if kept else outer.rollback(transaction)
+            if well:
+                self._silently(closing)
+                outer.commit(transaction)
+            else:
+                outer.rollback(transaction)
         except (IsolationError, ServerError) as error:
             outer.give_up(transaction)
             self._tell(error)
-            return False
-        return kept or (keep and read_only)
+            well = False
+        self.in_block = self._failed = self._open = self._read_only = False
+        self._transaction = object()
+        return well
 
     def _control(self, found: Control) -> bool:
         """A statement about the transaction, or the connection; whether it went well."""
@@ -233,41 +240,45 @@ class Client:
             return self._needs_block(f"{found.name} AND CHAIN" if found.chain else found.name)
         if found.does == NESTED or not self._can(found):
             return self._attempt(found.text, messages.query(found.text))
-        does = {BEGIN: self._begin, DEALLOCATE: self._deallocate, DISCARD: self._discard}.get(
-            found.does, self._leave_block
-        )
-        return does(found)
+        does = {BEGIN: self._begin, DEALLOCATE: self._deallocate, DISCARD: self._discard, CLOSE: self._close_all}
+        return does.get(found.does, self._leave_block)(found)
 
     def _begin(self, found: Control) -> bool:
+        return self._enter_block(read_only=found.read_only) and self._complete(found.name)
+
+    def _enter_block(self, *, read_only: bool) -> bool:
         self.in_block = True
-        self._read_only |= found.read_only
-        if found.read_only and not self._attempt(READ_ONLY, messages.query(READ_ONLY), quiet=True):
-            return False
-        return self._complete(found.name)
+        self._read_only |= read_only
+        return not read_only or self._attempt("SELECT", messages.query(READ_ONLY), quiet=True)  # it writes nothing
 
     def _leave_block(self, found: Control) -> bool:
-        failed, keep = self._failed, found.does == COMMIT
+        failed, read_only, keep = self._failed, self._read_only, found.does == COMMIT
         well = self._end(keep=keep)
         if keep and not well and not failed:
             return False
-        self.in_block = found.chain
+        if found.chain and not self._enter_block(read_only=read_only):
+            return False
         return self._complete("ROLLBACK" if failed else found.name)
 
     def _deallocate(self, found: Control) -> bool:
-        name = prepared.name_of(found.text)
-        if name and not self._batch.never_sent(name):
+        one = named(found.text)
+        if one is not None and not self._batch.never_sent(one.name):
             well = self._attempt(found.text, messages.query(self._batch.own(found.text)))
             if well:
-                self._batch.forget(name)
+                self._batch.forget(one.name)
             return well
-        if name:
-            self._batch.forget(name)
+        if one is not None:
+            self._batch.forget(one.name)
         else:
-            self._silently(self._batch.forget_all())
+            self._silently(self._batch.forget_statements())
+        return self._complete(found.name)
+
+    def _close_all(self, found: Control) -> bool:
+        self._silently(self._batch.forget_cursors(held=True))
         return self._complete(found.name)
 
     def _discard(self, found: Control) -> bool:
-        self._silently(self._batch.forget_all())
+        self._silently(self._batch.forget_cursors(held=True) + self._batch.forget_statements())
         return self._attempt(FORGET, messages.query(FORGET), quiet=True) and self._complete(found.name)
 
     def _complete(self, tag: str) -> bool:
@@ -329,7 +340,7 @@ class Client:
         self._stream.close()
         try:
             self._running.outer().give_up(self._transaction)
-            self._running.upstream().discard(self._batch.forget_all())
+            self._running.upstream().discard(self._batch.forget_cursors(held=True) + self._batch.forget_statements())
         except IsolationError:
             return  # the test is over, and its end has undone all
 

@@ -68,9 +68,19 @@ def make(kind: bytes, body: bytes = b"") -> bytes:
     return kind + _LENGTH.pack(len(body) + 4) + body
 
 
+def decoded(text: bytes) -> str:
+    """A statement, to be read: in whichever encoding it is, `encoded` has the same bytes again."""
+    return text.decode(errors="surrogateescape")
+
+
+def encoded(text: str) -> bytes:
+    """What `decoded` was made of."""
+    return text.encode(errors="surrogateescape")
+
+
 def query(text: str) -> bytes:
     """A simple query."""
-    return make(b"Q", text.encode() + b"\0")
+    return make(b"Q", encoded(text) + b"\0")
 
 
 def ready(status: bytes) -> bytes:

@@ -13,8 +13,8 @@ from typing import Any
 from seatrial.core import wait
 from seatrial.errors import IsolationError
 from seatrial.sessions.detours import APP, TEST
-from seatrial.sessions.joining.constraints import Constraints
 from seatrial.sessions.joining.outer import Outer, over
+from seatrial.sessions.joining.schema import Schema
 from seatrial.sessions.joining.statements import control
 from seatrial.sessions.joining.turns import Threads
 from seatrial.sessions.wire import opening
@@ -40,7 +40,7 @@ class Switchboard:
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
-        self._constraints = Constraints()
+        self._schema = Schema()
         self._upstream: Upstream | None = None
         self._outer: Outer | None = None
         self._turns = Threads(STATEMENT)
@@ -56,7 +56,7 @@ class Switchboard:
         self._outer = Outer(
             self._open,
             self._turns,
-            constraints=self._constraints,
+            schema=self._schema,
             begins=("BEGIN",),
             patience=PATIENCE,
             nests_after=NESTS_AFTER,
@@ -102,7 +102,7 @@ class Switchboard:
     def forget(self) -> None:
         """The real connection is of no more use."""
         upstream, self._upstream = self._upstream, None
-        self._constraints.forget()
+        self._schema.forget()
         if upstream is not None:
             upstream.end()
         for client in self._all():
@@ -136,7 +136,7 @@ class Switchboard:
     def _open(self) -> Upstream:
         if self._upstream is None:
             connection = self._connect()
-            self._constraints.learn(connection)
+            self._schema.learn(connection)
             connection.rollback()
             self._upstream = Upstream(connection)
         return self._upstream
