@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import create_engine, event, func, select, text
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from seatrial.errors import IsolationError
@@ -76,6 +77,87 @@ def test_the_test_may_roll_back_what_it_has_only_read(sessions: Any, app: Any) -
         session.add(User(email="a"))
     db.rollback()
     assert emails(db) == {"a"}
+    assert sessions.end() == ()
+
+
+def test_what_a_select_has_written_by_a_function_is_undone_by_its_own_rollback(
+    sessions: Any, app: Any, copy: RealCopy
+) -> None:
+    sessions.end()
+    with copy.connect() as real:
+        real.execute(
+            "CREATE FUNCTION join_us(who text) RETURNS text LANGUAGE sql AS "
+            "'INSERT INTO users (email) VALUES (who) RETURNING email'"
+        )
+    sessions.begin(joined=True)
+    with app() as one, app() as other:
+        one.execute(text("SELECT join_us('a')"))
+        other.execute(text("SELECT 1"))
+        other.commit()
+        one.rollback()
+        assert emails(other) == set()
+    assert sessions.end() == ()
+
+
+def streamed(session: Any) -> Any:
+    """A result whose rows the server has, two of which were read."""
+    rows = session.execute(text("SELECT generate_series(1, 9)"), execution_options={"yield_per": 2})
+    assert [rows.fetchone(), rows.fetchone()] == [(1,), (2,)]
+    return rows
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_what_is_streamed_ends_with_its_transaction_and_takes_nothing_along(
+    copy: RealCopy, sessions_of: Callable[..., Any], driver: str, joined: bool, end: str
+) -> None:
+    engine = create_engine(copy.address.url(driver), pool_size=1, max_overflow=0)
+    app = sessionmaker(engine)
+    sessions = sessions_of(app)
+    sessions.begin(joined=joined)
+    with app() as session:
+        rows = streamed(session)
+        getattr(session, end)()
+        with pytest.raises(DBAPIError):
+            rows.all()
+        session.rollback()
+        rows = streamed(session)
+        getattr(session, end)()
+        rows.close()
+        assert emails(session) == set()
+        rows = streamed(session)
+        assert len(rows.all()) == 7
+    assert sessions.end() == ()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_so_it_does_on_a_loop(
+    copy: RealCopy, sessions_of: Callable[..., Any], driver: str, joined: bool, end: str
+) -> None:
+    engine = create_async_engine(copy.address.url(driver))
+    sessions = sessions_of(async_sessionmaker(engine))
+    sessions.begin(joined=joined)
+
+    async def work() -> None:
+        async with AsyncSession(engine) as session:
+            rows = await session.stream(text("SELECT generate_series(1, 99)"), execution_options={"yield_per": 2})
+            assert await rows.fetchone() == (1,)
+            await getattr(session, end)()
+            with pytest.raises((DBAPIError, asyncpg.PostgresError)):
+                await rows.all()
+            await session.rollback()
+            rows = await session.stream(text("SELECT generate_series(1, 99)"), execution_options={"yield_per": 2})
+            assert await rows.fetchone() == (1,)
+            await getattr(session, end)()
+            await rows.close()
+            assert await session.scalar(select(func.count()).select_from(User)) == 0
+        await engine.dispose()
+
+    asyncio.run(work())
     assert sessions.end() == ()
 
 

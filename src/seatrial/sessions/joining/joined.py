@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from seatrial.errors import IsolationError
 from seatrial.resources.first_state import OWN
 from seatrial.sessions.connections.engines import twin
+from seatrial.sessions.joining.cursors import JoinedCursor, Stream, at_home
 from seatrial.sessions.joining.outer import Outer
 from seatrial.sessions.joining.statements import control
 
@@ -23,26 +23,29 @@ NUMBERS = MappingProxyType({"0": "AUTOCOMMIT", "1": "READ COMMITTED", "2": "REPE
 LEVELS = MappingProxyType({"postgresql": "READ COMMITTED", "mysql": "REPEATABLE READ", "sqlite": "SERIALIZABLE"})
 """The level of each database where nobody asks for another."""
 
-BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
-"""Methods that need no connection, but where the server has the rows: async drivers have fetched them all."""
-
 T = TypeVar("T")
 
 
 class Joined:
     """What SQLAlchemy takes for a connection of its own: PEP 249, on top of an `Outer`."""
 
-    __slots__ = ("_by_test", "_level", "_outer", "_real")
+    __slots__ = ("_by_test", "_level", "_outer", "_real", "_streams")
 
     def __init__(self, outer: Outer, *, by_test: bool, level: str = "") -> None:
         object.__setattr__(self, "_outer", outer)
         object.__setattr__(self, "_by_test", by_test)
         object.__setattr__(self, "_level", level)
         object.__setattr__(self, "_real", outer.real().dbapi_connection)
+        object.__setattr__(self, "_streams", [])
 
     def cursor(self, *args: Any, **kwargs: Any) -> JoinedCursor:
         """Open a cursor whose statements wait for their turn."""
-        return JoinedCursor(self, self.at_home(lambda: self._real.cursor(*args, **kwargs)))
+        cursor = self.at_home(lambda: self._real.cursor(*args, **kwargs))
+        if not (isinstance(next(iter(args), None), str) or kwargs.get("name") or kwargs.get("server_side")):
+            return JoinedCursor(self, cursor)
+        stream = Stream(self, cursor)
+        self._streams.append(stream)
+        return stream
 
     def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Send one statement in its turn."""
@@ -52,18 +55,22 @@ class Joined:
 
     def commit(self) -> None:
         """Release the savepoint."""
+        self._end_streams(held=False)
         self._outer.commit(self)
 
     def rollback(self) -> None:
         """Go back to the savepoint."""
+        self._end_streams(held=True)
         self._outer.rollback(self)
 
     def close(self) -> None:
         """Go back to the savepoint; the real connection stays open."""
-        self._outer.rollback(self)
+        self.rollback()
 
     def terminate(self) -> None:
         """SQLAlchemy gives a connection up where it can't wait, as in a cancelled task."""
+        for stream in self._streams:
+            stream.lose()
         self._outer.give_up(self)
 
     def run(self, statement: Any, call: Callable[[], Any]) -> Any:
@@ -77,6 +84,15 @@ class Joined:
                 fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
             )
         return self._outer.execute(self, statement, call, by_test=self._by_test)
+
+    def _end_streams(self, *, held: bool) -> None:
+        """Close what ends with the transaction, as long as it is there: afterwards a driver's CLOSE would fail."""
+        ending = [stream for stream in self._streams if held or not stream.held]
+        if not ending:
+            return
+        object.__setattr__(self, "_streams", [stream for stream in self._streams if stream not in ending])
+        with suppress(Exception):  # what hinders it hinders the end of the transaction, too
+            self._outer.execute(self, "CLOSE", lambda: [stream.end() for stream in ending], by_test=self._by_test)
 
     def at_home(self, call: Callable[[], T]) -> T:
         """Make a call that needs no turn where the real connection lives."""
@@ -100,7 +116,7 @@ class Joined:
         self.deferrable = value
 
     def __getattr__(self, name: str) -> Any:
-        return _at_home(getattr(self._real, name), self)
+        return at_home(getattr(self._real, name), self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in SETTINGS:
@@ -114,65 +130,6 @@ class Joined:
                 fix='mark the test with @pytest.mark.seatrial(NAME="reset")',
             )
         setattr(self._real, name, value)
-
-
-class JoinedCursor:
-    """A cursor that sends its statements in its connection's turn."""
-
-    __slots__ = ("_cursor", "_joined")
-
-    def __init__(self, joined: Joined, cursor: Any) -> None:
-        object.__setattr__(self, "_joined", joined)
-        object.__setattr__(self, "_cursor", cursor)
-
-    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        """Send one statement in its turn."""
-        return self._joined.run(statement, lambda: self._cursor.execute(statement, *args, **kwargs))
-
-    def executemany(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        """Send a statement for many parameters in its turn."""
-        return self._joined.run(statement, lambda: self._cursor.executemany(statement, *args, **kwargs))
-
-    def callproc(self, *args: Any, **kwargs: Any) -> Any:
-        """Call a procedure in its turn."""
-        return self._joined.run(None, lambda: self._cursor.callproc(*args, **kwargs))
-
-    def copy(self, *args: Any, **kwargs: Any) -> Any:
-        """Begin a COPY in its turn."""
-        return self._joined.run(None, lambda: self._cursor.copy(*args, **kwargs))
-
-    def copy_expert(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a COPY in its turn."""
-        return self._joined.run(None, lambda: self._cursor.copy_expert(*args, **kwargs))
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._cursor, name)
-        if name in BUFFERED and not getattr(self._cursor, "server_side", False):
-            return found
-        return _at_home(found, self._joined)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._cursor, name, value)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._cursor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._cursor.close()
-
-
-def _at_home(found: Any, joined: Joined) -> Any:
-    """What a driver's object has; a method is called where the connection lives."""
-    if not inspect.isroutine(found):
-        return found
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return joined.at_home(lambda: found(*args, **kwargs))
-
-    return call
 
 
 def joined_engine(engine: Any, outer: Callable[[], Outer], *, by_test: bool) -> Any:
