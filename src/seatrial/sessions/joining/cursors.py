@@ -8,8 +8,8 @@ from typing import Any, Protocol, Self, TypeVar
 
 BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
 """Methods that need no connection: the driver has all rows."""
-GONE = 'FETCH FROM "a cursor that has ended with its transaction"'
-"""The server refuses it as it refuses to fetch from any cursor that has ended: so the error is the driver's own."""
+GONE = "a cursor that has ended with its transaction"
+"""What a driver that gives its cursors no names is told of one."""
 
 T = TypeVar("T")
 
@@ -121,8 +121,8 @@ class Stream(JoinedCursor):
             yield row
 
     def _fetch(self, call: Callable[[], Any]) -> Any:
-        if self._ended:
-            self._joined.cursor().execute(GONE)
+        if self._ended:  # the server refuses it as it refuses any other, so the error is the driver's own
+            self._joined.cursor().execute(f'FETCH FROM "{getattr(self._cursor, "name", None) or GONE}"')
         return self._joined.run("FETCH", call)
 
 
