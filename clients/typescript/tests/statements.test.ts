@@ -1,7 +1,9 @@
 /** What rollback mode makes of the statements of an app. */
 
 import { expect, it } from 'vitest';
-import { effects } from '../src/pg/statements.js';
+import { statements } from '../src/pg/statements.js';
+
+const effects = (text: string): string[] => statements(text).map(({ does }) => does);
 
 it.each([
   ['BEGIN', 'begin'],
@@ -9,15 +11,16 @@ it.each([
   ['START TRANSACTION READ WRITE', 'begin'],
   ['begin isolation level read committed', 'begin'],
   ['BEGIN ISOLATION LEVEL SERIALIZABLE', 'isolation'],
-  ['start transaction read only', 'isolation'],
+  ['start transaction read only', 'begin'],
   ['SET TRANSACTION ISOLATION LEVEL Serializable', 'isolation'],
   ['COMMIT', 'commit'],
   ['end', 'commit'],
   ['ROLLBACK', 'rollback'],
   ['abort', 'rollback'],
-  ['ROLLBACK TO SAVEPOINT a', 'other'],
-  ['rollback to a', 'other'],
-  ['SAVEPOINT a', 'other'],
+  ['ROLLBACK TO SAVEPOINT a', 'nested'],
+  ['rollback to a', 'nested'],
+  ['SAVEPOINT a', 'nested'],
+  ['release a', 'nested'],
   ["INSERT INTO t VALUES ('begin')", 'other'],
   ['COMMIT PREPARED $1', 'other'],
   ['beginning', 'other'],
@@ -29,6 +32,17 @@ it.each([
   ['commit and no chain', 'commit'],
   [`PREPARE TRANSACTION 'a'`, 'unholdable'],
   ['prepare a as select 1', 'other'],
+  ['start transaction isolation level read committed, read only', 'begin'],
+  ['begin read only isolation level serializable', 'isolation'],
+  ['begin nonsense', 'other'],
+  ['start', 'other'],
+  ['commit 1', 'other'],
+  ['end it', 'other'],
+  ['lock table t', 'in blocks'],
+  ['declare c cursor for select 1', 'in blocks'],
+  ['declare c cursor with hold for select 1', 'other'],
+  ['listen news', 'unheard'],
+  ['set session characteristics as transaction read only', 'isolation'],
   ['SET TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE', 'isolation'],
 ])('%j: %s', (text, wanted) => {
   expect(effects(text)).toEqual([wanted]);

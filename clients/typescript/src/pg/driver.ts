@@ -14,6 +14,7 @@ export interface PgResult {
 /** A statement as `pg` takes it. */
 export interface PgQuery {
   text: string;
+  name?: string | undefined;
   values?: unknown;
   types?: unknown;
 }
@@ -24,6 +25,8 @@ export interface PgClient {
   readonly user: string | undefined;
   readonly database: string | undefined;
   readonly processID: number | null;
+  /** Texts by the name under which the server has prepared them. */
+  readonly connection: { readonly parsedStatements: Readonly<Record<string, string>> };
   readonly connectionParameters: { readonly options?: string | undefined };
   connect(): Promise<unknown>;
   end(): Promise<unknown>;
@@ -32,6 +35,8 @@ export interface PgClient {
   escapeLiteral(text: string): string;
   escapeIdentifier(text: string): string;
   getTypeParser(...type: unknown[]): unknown;
+  /** Older versions have none. */
+  getTransactionStatus?(): string | null;
 }
 
 export type PoolCallback = (

@@ -1,22 +1,37 @@
 /** One transaction that holds a whole test: what the app's pools hand out are savepoints in it. */
 
 import { EventEmitter } from 'node:events';
-import { SeatrialError } from '../core/errors.js';
 import type { Pg, PgClient, PgPool, PgQuery, PgResult } from './driver.js';
-import { effects } from './statements.js';
+import { Prepared } from './prepared.js';
+import { beyond, settings, several, unheard, unlike, whole } from './refused.js';
+import { Shared } from './shared.js';
+import { type Effect, type Statement, statements } from './statements.js';
 import { type Done, Turn } from './turn.js';
 
 const ABORTED = '25P02';
+const IN_A_BLOCK = '25001';
+
+const NOTHING: Statement = { does: 'other', words: '' };
+const ENDS: ReadonlySet<Effect> = new Set(['begin', 'commit', 'rollback', 'isolation', 'unholdable']);
+const REFUSED: Partial<Record<Effect, typeof unlike>> = { isolation: unlike, unholdable: beyond, unheard };
+/** What the server calls those that only a transaction block takes, by their first word. */
+const NAMES: Readonly<Record<string, string>> = {
+  savepoint: 'SAVEPOINT',
+  release: 'RELEASE SAVEPOINT',
+  rollback: 'ROLLBACK TO SAVEPOINT',
+  lock: 'LOCK TABLE',
+  declare: 'DECLARE CURSOR',
+};
 
 /** The outer transaction, on a connection of its own. */
 export class Joined {
-  readonly #client: PgClient;
+  readonly #shared: Shared;
   readonly #turn = new Turn();
   readonly #known = new WeakSet<PgPool>();
   #count = 0;
 
   private constructor(client: PgClient) {
-    this.#client = client;
+    this.#shared = new Shared(client);
   }
 
   /** Connect to `url`, and begin. */
@@ -35,7 +50,7 @@ export class Joined {
 
   /** Nothing of the test stays. */
   async rollback(): Promise<void> {
-    await this.#client.end(); // the server rolls back what was open
+    await this.#shared.end();
   }
 
   /**
@@ -44,8 +59,8 @@ export class Joined {
    * @param options the `options` of a connection that the pool would make.
    */
   async connection(pool: PgPool, options: string | undefined): Promise<JoinedConnection> {
-    if (options !== this.#client.connectionParameters.options) throw settings(options);
-    const made = new JoinedConnection(this.#client, this.#turn, () => `seatrial_${++this.#count}`, pool.options['types']);
+    if (options !== this.#shared.client.connectionParameters.options) throw settings(options);
+    const made = new JoinedConnection(this.#shared, this.#turn, () => `seatrial_${++this.#count}`, pool.options['types']);
     if (!this.#known.has(pool)) {
       await (pool.options['onConnect'] as ((client: unknown) => unknown) | undefined)?.(made);
       this.#known.add(pool);
@@ -58,18 +73,23 @@ export class Joined {
 /** Looks like a `pg` client that a pool has lent; its transactions are savepoints. */
 export class JoinedConnection extends EventEmitter {
   readonly #client: PgClient;
+  readonly #shared: Shared;
   readonly #turn: Turn;
   readonly #name: () => string;
   readonly #types: unknown;
+  readonly #prepared: Prepared;
   #last: Promise<unknown> = Promise.resolve();
+  #returned = false;
   #open: { readonly savepoint: string; readonly done: Done } | undefined;
 
-  constructor(client: PgClient, turn: Turn, name: () => string, types: unknown) {
+  constructor(shared: Shared, turn: Turn, name: () => string, types: unknown) {
     super();
-    this.#client = client;
+    this.#client = shared.client;
+    this.#shared = shared;
     this.#turn = turn;
     this.#name = name;
     this.#types = types;
+    this.#prepared = new Prepared(shared.client, () => `${name()}_`);
   }
 
   get processID(): number | null {
@@ -104,8 +124,14 @@ export class JoinedConnection extends EventEmitter {
     return this.#client.getTypeParser(...type);
   }
 
+  /** Of the app's own transaction: idle, open or failed. */
+  getTransactionStatus(): string | null {
+    return this.#open === undefined ? 'I' : (this.#client.getTransactionStatus?.() ?? null);
+  }
+
   /** As `pg` has it: with a text or an object, values, and a callback or none. */
   query(statement: unknown, values?: unknown, callback?: unknown): unknown {
+    if (statement == null) return this.#client.query(statement); // which throws
     const told = [values, callback, (statement as { callback?: unknown } | null)?.callback].find(isCallback);
     const given = isCallback(values) ? undefined : values;
     const result = this.#last.then(() => this.#run(statement, given));
@@ -120,19 +146,31 @@ export class JoinedConnection extends EventEmitter {
 
   /** The pool gets it back; a transaction that was left open is rolled back. */
   readonly release = (): void => {
+    if (this.#returned) throw new Error('Release called on client which has already been released to the pool.');
+    this.#returned = true;
     this.#last = this.#last.then(() => this.#finish('rollback')).catch(() => undefined);
   };
 
   async #run(statement: unknown, values: unknown): Promise<PgResult> {
     const text = textOf(statement);
-    const [does, ...others] = effects(text);
-    if (others.length > 0 && [does, ...others].some((each) => each !== 'other')) throw several(text);
-    if (does === 'isolation') throw unlike(text);
-    if (does === 'unholdable') throw beyond(text);
-    if (does === 'begin') return this.#begin();
+    const all = statements(text);
+    const { does, words } = all[0] ?? NOTHING;
+    const alone = all.length < 2;
+    if (!alone && all.some((each) => ENDS.has(each.does))) throw several(text);
+    const refuse = all.map((each) => REFUSED[each.does]).find((each) => each !== undefined);
+    if (refuse !== undefined) throw refuse(text);
+    if (does === 'begin') return this.#begin(words);
     if (does === 'commit' || does === 'rollback') return this.#finish(does);
     if (this.#open !== undefined) return this.#send(statement, values);
-    // Outside of a transaction a statement that fails takes nothing with it.
+    const misplaced = all.find((each) => each.does === 'nested' || (alone && each.does === 'in blocks'));
+    if (misplaced !== undefined && !isSubmittable(statement)) return this.#alone(failing(misplaced, text), undefined);
+    return this.#alone(statement, values).catch((error: { code?: string }) => {
+      throw alone && error.code === IN_A_BLOCK ? whole(text) : error;
+    });
+  }
+
+  /** Outside of a transaction a statement that fails takes nothing with it. */
+  async #alone(statement: unknown, values: unknown): Promise<PgResult> {
     await this.#begin();
     try {
       return await this.#send(statement, values);
@@ -144,13 +182,16 @@ export class JoinedConnection extends EventEmitter {
     }
   }
 
-  async #begin(): Promise<PgResult> {
+  async #begin(words = 'begin'): Promise<PgResult> {
     if (this.#open === undefined) {
       const done = await this.#turn.take();
       this.#open = { savepoint: this.#name(), done };
-      await this.#client.query(`SAVEPOINT ${this.#open.savepoint}`);
+      await this.#shared.query(`SAVEPOINT ${this.#open.savepoint}`);
+    } else {
+      await this.#shared.query('SELECT'); // one that has failed takes no BEGIN, either
     }
-    return ended('BEGIN');
+    if (words.includes(' read only')) await this.#shared.query('SET TRANSACTION READ ONLY');
+    return ended((words.split(' ', 1)[0] as string).toUpperCase());
   }
 
   async #finish(how: 'commit' | 'rollback'): Promise<PgResult> {
@@ -159,7 +200,7 @@ export class JoinedConnection extends EventEmitter {
     this.#open = undefined;
     try {
       if (how === 'commit' && (await this.#released(open.savepoint))) return ended('COMMIT');
-      await this.#client.query(`ROLLBACK TO SAVEPOINT ${open.savepoint}; RELEASE SAVEPOINT ${open.savepoint}`);
+      await this.#shared.query(`ROLLBACK TO SAVEPOINT ${open.savepoint}; RELEASE SAVEPOINT ${open.savepoint}`);
       return ended('ROLLBACK');
     } finally {
       open.done();
@@ -169,7 +210,7 @@ export class JoinedConnection extends EventEmitter {
   /** Whether the savepoint could be released: with a failed statement after it, a COMMIT is a ROLLBACK. */
   async #released(savepoint: string): Promise<boolean> {
     try {
-      await this.#client.query(`RELEASE SAVEPOINT ${savepoint}`);
+      await this.#shared.query(`RELEASE SAVEPOINT ${savepoint}`);
       return true;
     } catch (error) {
       if ((error as { code?: string }).code === ABORTED) return false;
@@ -178,11 +219,12 @@ export class JoinedConnection extends EventEmitter {
   }
 
   #send(statement: unknown, values: unknown): Promise<PgResult> {
-    if (isSubmittable(statement)) return whenSubmitted(this.#client, statement);
+    if (isSubmittable(statement)) return whenSubmitted(this.#shared, statement);
     const query: PgQuery = typeof statement === 'string' ? { text: statement } : { ...(statement as PgQuery) };
     delete (query as { callback?: unknown }).callback;
     if (this.#types !== undefined) query.types ??= this.#types;
-    return this.#client.query(query, values);
+    if (query.name) query.name = this.#prepared.name(query.name, query.text);
+    return this.#shared.query(query, values);
   }
 }
 
@@ -203,49 +245,22 @@ function textOf(statement: unknown): string {
   return String((statement as { text?: unknown } | null)?.text ?? '');
 }
 
+/** Outside a transaction block: `text` is parsed first, and then nothing of it is done. */
+function failing({ words }: Statement, text: string): string {
+  const says = `${NAMES[words.split(' ', 1)[0] as string]} can only be used in transaction blocks`;
+  return `DO $$ BEGIN RAISE EXCEPTION '${says}' USING ERRCODE = '25P01'; END $$;${text}`;
+}
+
 /** A cursor or a stream: the turn is over when it has ended. */
-function whenSubmitted(client: PgClient, statement: Submittable): Promise<PgResult> {
+function whenSubmitted(shared: Shared, statement: Submittable): Promise<PgResult> {
   return new Promise((resolve) => {
     statement.once('end', () => resolve(ended('SELECT')));
     statement.once('error', () => resolve(ended('SELECT')));
-    void client.query(statement);
+    void shared.query(statement);
   });
 }
 
 function ended(command: string): PgResult {
   const nothing = { oid: 0, fields: [], rowAsArray: false };
   return { command, rowCount: null, rows: [], ...nothing };
-}
-
-function unlike(text: string): SeatrialError {
-  return unheld(`"${cut(text)}"`, 'the test is one transaction already, and a savepoint in it has no isolation level of its own');
-}
-
-function several(text: string): SeatrialError {
-  return unheld(
-    `"${cut(text)}"`,
-    'it has several statements, and one of them begins or ends a transaction, which would have to be a savepoint',
-    'send them one by one',
-  );
-}
-
-function beyond(text: string): SeatrialError {
-  return unheld(`"${cut(text)}"`, 'it would end the one transaction that holds the test');
-}
-
-function settings(options: string | undefined): SeatrialError {
-  return unheld(
-    `a pool with options of its own: "${options ?? ''}"`,
-    'they are settings of a connection, and all pools share one',
-    "set them by a statement, as in pool.on('connect', (client) => client.query('SET search_path TO app'))",
-  );
-}
-
-function unheld(what: string, cause: string, instead?: string): SeatrialError {
-  const reset = 'run this test under reset: await seatrial.use("reset")';
-  return new SeatrialError({ what: `rollback can't hold ${what}`, cause, fix: instead ? `${instead}; or ${reset}` : reset });
-}
-
-function cut(text: string): string {
-  return text.trim().slice(0, 80);
 }

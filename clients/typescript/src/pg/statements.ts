@@ -1,14 +1,30 @@
 /** What the statements of a text do to the transaction that they are in. */
 
-export type Effect = 'begin' | 'commit' | 'rollback' | 'isolation' | 'unholdable' | 'other';
+export type Effect = 'begin' | 'commit' | 'rollback' | 'nested' | 'in blocks' | 'isolation' | 'unholdable' | 'unheard' | 'other';
 
+export interface Statement {
+  readonly does: Effect;
+  /** Its first words, in lower case; whatever else there is stands as one sign. */
+  readonly words: string;
+}
+
+const WORK = '(?: work| transaction)?';
+const LEVEL = 'isolation level (?:serializable|repeatable read|read committed|read uncommitted)';
+const MODE = `(?: ${LEVEL}| read only| read write|(?: not)? deferrable)`;
+const BEGIN = `^(?:begin${WORK}|start transaction)(?=(?:${MODE}(?: \\?)?)*$)`;
+const CHAIN = '(?: and no chain)?$';
+
+/** What is not quite as it should be is `other`: the server tells what is wrong with it. */
 const EFFECTS: readonly (readonly [RegExp, Effect])[] = [
-  [/^(?:begin|start transaction)\b.*\b(?:isolation level (?!read committed)|read only)/, 'isolation'],
-  [/^set transaction\b.* isolation level (?!read committed)/, 'isolation'],
-  [/^(?:begin|start transaction)\b/, 'begin'],
-  [/^(?:commit|end|rollback|abort)\b.* and chain\b|^prepare transaction\b/, 'unholdable'],
-  [/^(?:commit|end)\b(?! prepared)/, 'commit'],
-  [/^(?:rollback|abort)\b(?! (?:work |transaction )?to\b| prepared)/, 'rollback'],
+  [new RegExp(`${BEGIN}.* isolation level (?!read committed)`), 'isolation'],
+  [/^set (?:transaction\b.* isolation level (?!read committed)|session characteristics\b)/, 'isolation'],
+  [new RegExp(BEGIN), 'begin'],
+  [new RegExp(`^(?:commit|end|rollback|abort)${WORK} and chain$|^prepare transaction\\b`), 'unholdable'],
+  [new RegExp(`^(?:commit|end)${WORK}${CHAIN}`), 'commit'],
+  [new RegExp(`^(?:rollback|abort)${WORK}${CHAIN}`), 'rollback'],
+  [new RegExp(`^(?:savepoint|release|rollback${WORK} to)\\b`), 'nested'],
+  [/^(?:lock|declare(?!.* with hold))\b/, 'in blocks'],
+  [/^listen\b/, 'unheard'],
 ];
 
 /**
@@ -23,12 +39,11 @@ const DEPTH: Readonly<Record<string, number>> = { begin: 1, case: 1, end: -1 };
 /** No BEGIN has more words. */
 const ENOUGH = 40;
 
-/** The effect of each statement in `text`, in their order. */
-export function effects(text: string): Effect[] {
-  return [...split(text)].map((words) => EFFECTS.find(([pattern]) => pattern.test(words))?.[1] ?? 'other');
+/** Each statement in `text`, in their order. */
+export function statements(text: string): Statement[] {
+  return [...split(text)].map((words) => ({ does: EFFECTS.find(([pattern]) => pattern.test(words))?.[1] ?? 'other', words }));
 }
 
-/** The first words of each statement, in lower case; whatever else there is stands as one sign. */
 function* split(text: string): Generator<string> {
   let words: string[] = [];
   let routine = false;

@@ -67,6 +67,19 @@ describe('rollback', () => {
     expect(await prisma.customer.count()).toBe(0);
   });
 
+  it('a query that still runs when the test ends', async () => {
+    const client = await pool.connect();
+    await client.query('BEGIN');
+    await client.query(`INSERT INTO "Customer" (email) VALUES ('a')`);
+    void client.query('SELECT pg_sleep(0.2)');
+    void client.query(`INSERT INTO "Customer" (email) VALUES ('b')`).catch(() => undefined);
+    client.release();
+  });
+
+  it('is not taken for one that wrote past its transaction', async () => {
+    expect(await prisma.customer.count()).toBe(0);
+  });
+
   it('says what it can’t do: another isolation level', async () => {
     const serializable = prisma.$transaction((tx) => tx.customer.count(), { isolationLevel: 'Serializable' });
     await expect(serializable).rejects.toThrow();
@@ -88,6 +101,74 @@ describe('rollback', () => {
     }
     await pool.query(`${insert}; ${insert.replace("'a'", "'b;commit'")}; `);
     expect(await prisma.customer.count()).toBe(2);
+  });
+
+  it('what only a transaction block takes is an error outside of one, and nothing of its text is done', async () => {
+    const insert = `INSERT INTO "Customer" (email) VALUES ('a')`;
+    for (const [text, name] of [
+      ['SAVEPOINT a', 'SAVEPOINT'],
+      ['release a', 'RELEASE SAVEPOINT'],
+      [`${insert}; rollback to a`, 'ROLLBACK TO SAVEPOINT'],
+      ['lock table "Customer"', 'LOCK TABLE'],
+      ['declare c cursor for select 1', 'DECLARE CURSOR'],
+    ]) {
+      const message = `${name} can only be used in transaction blocks`;
+      await expect(pool.query(text as string)).rejects.toMatchObject({ code: '25P01', message });
+    }
+    await expect(pool.query('savepoint a b')).rejects.toMatchObject({ code: '42601' });
+    expect((await pool.query(`${insert} RETURNING id`)).rows).toEqual([{ id: 1 }]);
+  });
+
+  it('BEGIN and COMMIT that are not quite right get the server’s answer, and BEGIN in a failed transaction too', async () => {
+    const client = await pool.connect();
+    await expect(client.query('BEGIN nonsense')).rejects.toMatchObject({ code: '42601' });
+    expect((await client.query('START TRANSACTION')).command).toBe('START');
+    await expect(client.query('COMMIT 1')).rejects.toMatchObject({ code: '42601' });
+    await expect(client.query('BEGIN')).rejects.toMatchObject({ code: '25P02' });
+    await client.query('ROLLBACK');
+    client.release();
+    expect(() => client.release()).toThrow('already been released');
+  });
+
+  it('a transaction that only reads', async () => {
+    const client = await pool.connect();
+    const insert = `INSERT INTO "Customer" (email) VALUES ('a')`;
+    await client.query('BEGIN READ ONLY');
+    await expect(client.query(insert)).rejects.toMatchObject({ code: '25006' });
+    await client.query('ROLLBACK');
+    await client.query('START TRANSACTION READ ONLY');
+    await client.query('COMMIT');
+    expect((await client.query(insert)).rowCount).toBe(1);
+    client.release();
+  });
+
+  it('prepared statements of two clients may have the same name', async () => {
+    const [one, two] = [await pool.connect(), await pool.connect()];
+    for (const _ of [1, 2]) {
+      expect((await one.query({ name: 'p', text: 'SELECT 1 AS found' })).rows).toEqual([{ found: 1 }]);
+      expect((await two.query({ name: 'p', text: 'SELECT 2 AS found' })).rows).toEqual([{ found: 2 }]);
+    }
+    await expect(one.query({ name: 'p', text: 'SELECT 3' })).rejects.toThrow(`'p' was used for a different statement`);
+    one.release();
+    two.release();
+  });
+
+  it('a client tells how its own transaction is', async () => {
+    const [one, two] = [await pool.connect(), await pool.connect()];
+    type Tells = pg.PoolClient & { getTransactionStatus(): string };
+    const all = (): unknown[] => [one, two].map((each) => (each as Tells).getTransactionStatus());
+    expect(all()).toEqual(['I', 'I']);
+    await one.query('BEGIN');
+    expect(all()).toEqual(['T', 'I']);
+    one.release();
+    two.release();
+  });
+
+  it('says what it can’t do: what runs outside of transactions only, and LISTEN', async () => {
+    await expect(pool.query('VACUUM "Customer"')).rejects.toThrow('rollback can\'t hold "VACUUM "Customer""');
+    await expect(pool.query('LISTEN news')).rejects.toThrow('rollback can\'t hold "LISTEN news"');
+    const session = 'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY';
+    await expect(pool.query(session)).rejects.toThrow(`rollback can't hold "${session}"`);
   });
 
   it('says what it can’t do: end the one transaction of the test', async () => {
