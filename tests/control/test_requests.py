@@ -54,6 +54,13 @@ def test_a_malformed_body_is_refused(client, raw, status, what):
     assert refused.body["fix"]
 
 
+def test_an_offer_of_another_protocol_is_not_taken_and_the_request_is_answered(client):
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAEAAEAAAAIAAAAB"}
+    for _ in range(2):
+        refused = client.ask("POST", "/v1/workers", {"worker": "a b"}, **offer)
+        assert (refused.status, refused.body["what"][:15]) == (422, 'worker is "a b"')
+
+
 def test_another_type_of_body_is_refused(client):
     refused = client.ask("POST", "/v1/workers", raw=b"worker=1", Content_Type="application/x-www-form-urlencoded")
     assert refused.status == 415

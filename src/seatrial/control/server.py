@@ -109,6 +109,8 @@ async def _serve(config: Config, options: Options, ready: Callable[[dict[str, An
 def _uvicorn(app: Any, sockets: list[socket.socket]) -> tuple[Any, list[socket.socket]]:
     import uvicorn
 
+    from seatrial.control.upgrades import WithoutUpgrades
+
     class Server(uvicorn.Server):
         """Leaves the signals to us."""
 
@@ -123,6 +125,7 @@ def _uvicorn(app: Any, sockets: list[socket.socket]) -> tuple[Any, list[socket.s
         access_log=False,
         server_header=False,
         date_header=False,
+        http=WithoutUpgrades,
         ws="none",
         timeout_keep_alive=600,
         timeout_graceful_shutdown=5,
