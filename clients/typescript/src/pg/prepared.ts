@@ -6,7 +6,7 @@ import type { PgClient } from './driver.js';
 export class Prepared {
   readonly #client: PgClient;
   readonly #prefix: () => string;
-  readonly #given = new Map<string, string>();
+  readonly #given = new Map<string, { readonly name: string; readonly text: string | undefined }>();
 
   /** @param prefix makes a name of this connection's one that no other has. */
   constructor(client: PgClient, prefix: () => string) {
@@ -16,14 +16,20 @@ export class Prepared {
 
   /** What the shared connection calls the statement that this one calls `name`. */
   name(name: string, text: string | undefined): string {
-    const given = this.#given.get(name) ?? this.#free(name, text);
-    this.#given.set(name, given);
+    const parsed = this.#client.connection.parsedStatements;
+    const before = this.#given.get(name);
+    if (before !== undefined && parsed[before.name] === before.text) {
+      if (text && text !== before.text) throw twice(name);
+      return before.name;
+    }
+    const free = parsed[name] === undefined || parsed[name] === text;
+    const given = free ? name : this.#prefix() + name;
+    this.#given.set(name, { name: given, text });
     return given;
   }
+}
 
-  /** The same name, where nobody has given it to another text. */
-  #free(name: string, text: string | undefined): string {
-    const parsed = this.#client.connection.parsedStatements[name];
-    return parsed === undefined || parsed === text ? name : this.#prefix() + name;
-  }
+/** As `pg` has it, which would tell the name that the shared connection knows. */
+function twice(name: string): Error {
+  return new Error(`Prepared statements must be unique - '${name}' was used for a different statement`);
 }

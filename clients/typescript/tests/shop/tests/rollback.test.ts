@@ -148,7 +148,10 @@ describe('rollback', () => {
       expect((await one.query({ name: 'p', text: 'SELECT 1 AS found' })).rows).toEqual([{ found: 1 }]);
       expect((await two.query({ name: 'p', text: 'SELECT 2 AS found' })).rows).toEqual([{ found: 2 }]);
     }
-    await expect(one.query({ name: 'p', text: 'SELECT 3' })).rejects.toThrow(`'p' was used for a different statement`);
+    for (const each of [one, two]) {
+      const other = each.query({ name: 'p', text: 'SELECT 3' });
+      await expect(other).rejects.toThrow(`unique - 'p' was used for a different statement`);
+    }
     one.release();
     two.release();
   });
