@@ -96,6 +96,8 @@ def test_a_commit_in_rollback_mode_is_told_and_undone(worker):
     worker.run("insert into users (name) values ('Grace')")
     (told,) = worker.checkin()["told"]
     assert "wrote past its transaction in rollback mode" in told["what"]
+    asks = 'check it out with {"isolation": {"db": "reset"}} (in TypeScript: await seatrial.use("reset"))'
+    assert told["fix"] == f"this test needs reset: {asks}"
     assert worker.names() == ["Ada"]
 
 

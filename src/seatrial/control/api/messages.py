@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seatrial.control.api.advice import for_clients
 from seatrial.errors import SeatrialError
 
 Isolation = Literal["reset", "rollback", "clone"]
@@ -36,7 +37,7 @@ class Problem:
     @classmethod
     def of(cls, error: SeatrialError) -> Problem:
         """The three parts of an error."""
-        return cls(what=error.what, cause=error.cause, fix=error.fix)
+        return cls(what=error.what, cause=error.cause, fix=for_clients(error.fix))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
