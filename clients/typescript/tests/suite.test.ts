@@ -33,11 +33,11 @@ describe('with plugins: [seatrial()]', () => {
     ['prisma', 9],
     ['drivers', 6],
     ['hooks', 3],
-    ['rollback', 12],
+    ['rollback', 20],
     ['clone', 8],
     ['processes', 4],
     ['cleanup', 2],
-    ['left', 4],
+    ['left', 7],
   ])('%s.test.ts passes', (name, least) => {
     const found = results(`/tests/${name}.test.ts`);
     expect(found.filter((test) => test.status !== 'passed').flatMap((test) => test.failureMessages)).toEqual([]);
@@ -62,6 +62,7 @@ describe('with plugins: [seatrial()]', () => {
     const of = (test: string): unknown => expect.stringContaining(`left.test.ts > ${test}: `);
     expect(said).toContainEqual(of('what a test leaves at work > is a transaction'));
     expect(said.join('\n')).toMatch(/left a connection idle in transaction \(pid \d+\); it was ended. It ran: INSERT INTO/);
+    expect(said.filter((line) => line.includes('a connection of `pg` to the database of the tests has ended'))).toHaveLength(2);
     expect(said).toContainEqual(of('what is written between two tests > is undone before the second'));
     expect(said.join('\n')).toMatch(/wrote to Customer\S*, Customer\S* after its end; undone before the next test/);
   });

@@ -28,7 +28,8 @@ export interface PgClient {
   /** Texts by the name under which the server has prepared them. */
   readonly connection: { readonly parsedStatements: Readonly<Record<string, string>> };
   readonly connectionParameters: { readonly options?: string | undefined };
-  connect(): Promise<unknown>;
+  connect(...callback: unknown[]): Promise<unknown>;
+  listenerCount(event: string): number;
   end(): Promise<unknown>;
   query(statement: unknown, values?: unknown): Promise<PgResult>;
   on(event: string, listener: (...told: unknown[]) => void): unknown;
@@ -54,7 +55,7 @@ export interface PgPool {
 }
 
 export interface Pg {
-  readonly Client: new (options: unknown) => PgClient;
+  readonly Client: (new (options: unknown) => PgClient) & { readonly prototype: PgClient };
   readonly Pool: { readonly prototype: PgPool };
 }
 

@@ -1,6 +1,7 @@
-/** The `pg` pools of the app that lead to our copies: the only place where another library is changed. */
+/** The app's `pg` pools and clients that lead to our copies: the only place where another library is changed. */
 
 import { drivers, type Pg, type PgClient, type PgPool, type PoolCallback } from './driver.js';
+import { outlive } from './ended.js';
 import { Joined, type JoinedConnection } from './joined.js';
 
 // Taken now: a test may have faked it by the time it is needed.
@@ -99,6 +100,12 @@ function patch(pg: Pg): State {
   const state: State = { targets: new Map() };
   const known = new WeakMap<PgPool, { address: string; options: string | undefined }>();
   const connect = prototype.connect;
+  const client = pg.Client.prototype;
+  const connectClient = client.connect;
+  client.connect = function (this: PgClient, ...callback: unknown[]): Promise<unknown> {
+    if (state.targets.has(addressOf(this))) outlive(this);
+    return connectClient.apply(this, callback);
+  };
   prototype[STATE] = state;
   prototype.connect = function (this: PgPool, callback?: PoolCallback): unknown {
     let leads = known.get(this);

@@ -19,6 +19,29 @@ describe('what a test leaves at work', () => {
   });
 });
 
+describe('clients that nobody listens to', () => {
+  const own = new pg.Client({ connectionString: url });
+  let client: pg.PoolClient;
+
+  it('are left in a transaction, or idle where the next test has a fresh clone', async () => {
+    client = await pool.connect();
+    await client.query('BEGIN');
+    await client.query(`INSERT INTO "Customer" (email) VALUES ('held')`);
+    await own.connect();
+  });
+
+  it('and end no process', async ({ seatrial }) => {
+    await seatrial.use('clone');
+    await prisma.customer.create({ data: { email: 'a' } });
+  });
+
+  it('when they are gone', async () => {
+    await expect(own.query('SELECT 1')).rejects.toThrow('connection error');
+    await own.end();
+    client.release(true);
+  });
+});
+
 describe('what is written between two tests', () => {
   it('is undone before the second', () => undefined);
 
