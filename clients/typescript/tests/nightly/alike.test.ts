@@ -47,7 +47,7 @@ class App {
 
   async do(what: What, asksPool: boolean): Promise<unknown> {
     try {
-      if (asksPool) return shown(await this.#pool.query(this.#own(what as Query)));
+      if (asksPool) return shown(await this.#pool.query(this.#own(what as Query, true)));
       if (what === 'release') return this.#release();
       this.#client ??= await this.#pool.connect();
       if (what !== 'three at once') return shown(await this.#client.query(this.#own(what)));
@@ -60,9 +60,9 @@ class App {
     }
   }
 
-  /** A new client has none of the prepared statements of the one before. */
-  #own(query: Query): pg.QueryConfig {
-    const name = query.name && { name: `${query.name}${this.#clients || ''}` };
+  /** A new client has none of the prepared statements of the one before, and a pool may ask any of its clients. */
+  #own(query: Query, asksPool = false): pg.QueryConfig {
+    const name = query.name && { name: `${query.name}${asksPool ? query.text : this.#clients || ''}`.slice(0, 40) };
     return { ...query, ...name } as pg.QueryConfig;
   }
 
