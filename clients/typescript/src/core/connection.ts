@@ -4,6 +4,9 @@ import type { NetConnectOpts } from 'node:net';
 import { isProblem, SeatrialError } from './errors.js';
 import { type Answer, Line, Stale } from './line.js';
 
+// Taken now: a test may have faked them by the time they are needed.
+const { stringify, parse: parsed } = JSON;
+
 const MOST_IDLE = 4;
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
 
@@ -37,7 +40,7 @@ export class Connection {
    * @throws SeatrialError with what the server said, or that it is gone.
    */
   async call(method: string, path: string, message?: unknown): Promise<unknown> {
-    const body = message === undefined ? undefined : JSON.stringify(message);
+    const body = message === undefined ? undefined : stringify(message);
     const answer = await this.#exchange(method, path, body);
     const value: unknown = answer.text ? parse(answer.text) : undefined;
     if (answer.status >= 400) {
@@ -84,7 +87,7 @@ export class Connection {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsed(text);
   } catch {
     return undefined;
   }

@@ -4,8 +4,9 @@ import { drivers, type Pg, type PgClient, type PgPool, type PoolCallback } from 
 import { outlive } from './ended.js';
 import { Joined, type JoinedConnection } from './joined.js';
 
-// Taken now: a test may have faked it by the time it is needed.
+// Taken now: a test may have faked them by the time they are needed.
 const { setImmediate } = globalThis;
+const { stringify } = JSON;
 
 const STATE = Symbol.for('@seatrial/vitest: pools');
 
@@ -90,7 +91,7 @@ export class Pools {
 }
 
 function addressOf({ host, port, user, database }: PgClient): string {
-  return JSON.stringify([host, port, user, database]);
+  return stringify([host, port, user, database]);
 }
 
 function patch(pg: Pg): State {

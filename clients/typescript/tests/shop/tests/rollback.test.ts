@@ -1,6 +1,6 @@
 import { isolation } from '@seatrial/vitest/test';
 import pg from 'pg';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { prisma, url } from '../src/database';
 
 isolation('rollback');
@@ -77,6 +77,19 @@ describe('rollback', () => {
   });
 
   it('is not taken for one that wrote past its transaction', async () => {
+    expect(await prisma.customer.count()).toBe(0);
+  });
+
+  it('JSON may be faked by a test, which is still in rollback', async () => {
+    vi.spyOn(JSON, 'stringify').mockReturnValue('{}');
+    const other = new pg.Pool({ connectionString: url });
+    await other.query(`INSERT INTO "Customer" (email) VALUES ('a')`);
+    expect(await committed()).toBe(0);
+    await other.end();
+  });
+
+  it('and does not keep the next one from its baseline', async () => {
+    vi.restoreAllMocks();
     expect(await prisma.customer.count()).toBe(0);
   });
 
