@@ -91,7 +91,7 @@ export class Pools {
 }
 
 function addressOf({ host, port, user, database }: PgClient): string {
-  return stringify([host, port, user, database]);
+  return stringify([host === 'localhost' ? '127.0.0.1' : host, port, user, database]);
 }
 
 function patch(pg: Pg): State {

@@ -80,6 +80,14 @@ describe('rollback', () => {
     expect(await prisma.customer.count()).toBe(0);
   });
 
+  it('a pool may have the address in parts, and say localhost', async () => {
+    const { port, username: user, password, pathname } = new URL(url as string);
+    const other = new pg.Pool({ host: 'localhost', port: Number(port), user, password, database: pathname.slice(1) });
+    await other.query(`INSERT INTO "Customer" (email) VALUES ('a')`);
+    expect(await committed()).toBe(0);
+    await other.end();
+  });
+
   it('JSON may be faked by a test, which is still in rollback', async () => {
     vi.spyOn(JSON, 'stringify').mockReturnValue('{}');
     const other = new pg.Pool({ connectionString: url });
