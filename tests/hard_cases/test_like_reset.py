@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ SCRIPTS = [
     "begin; declare c cursor for select 1; fetch c; commit",
 ]
 CALLS = ["commit", "commit", "rollback", "close", "begin nested", "begin nested", "commit nested", "roll back nested"]
+STREAMS = ["stream", "fetch", "fetch", "fetch all"]
 
 
 def steps(*sorts: Sequence[Any]) -> st.SearchStrategy[list[tuple[int, Any]]]:
@@ -120,14 +122,17 @@ class Session:
 
     session: Any
     nested: list[Any] = field(default_factory=list)
+    rows: Any = None
     has_failed: bool = False
 
     def do(self, what: str) -> Any:
         try:
+            if what in STREAMS:
+                return self._stream(what)
             return self._call(what) if what in CALLS else self._execute(what)
         except SQLAlchemyError as error:
             self.has_failed = True
-            return type(error), str(error).partition("\n")[0]
+            return type(error), re.sub(r'"c_\w+"', "", str(error).partition("\n")[0])
 
     def close(self) -> None:
         try:
@@ -153,6 +158,14 @@ class Session:
             self.has_failed = False
         return what
 
+    def _stream(self, what: str) -> Any:
+        if what == "stream":
+            query = text("select id from product order by id")
+            self.rows = self.session.execute(query, execution_options={"yield_per": 2})
+        elif self.rows is not None:
+            return self.rows.fetchone() if what == "fetch" else self.rows.all()
+        return what
+
     def _execute(self, statement: str) -> Any:
         result = self.session.execute(text(statement))
         return [tuple(row) for row in result] if result.returns_rows else None
@@ -172,7 +185,7 @@ def run(both: Sequence[Any], planned: Iterable[tuple[int, Any]], *, may_wait: bo
         if may_wait and not sees:
             continue
         results.append(((who, what), both[who].do(what)))
-        wrote[who] = both[who].is_open and (wrote[who] or what not in READS)
+        wrote[who] = both[who].is_open and (wrote[who] or what not in (*READS, *STREAMS))
         nests[who] = both[who].is_open and (nests[who] or "savepoint" in what.lower() or "nested" in what)
     return results
 
@@ -200,7 +213,7 @@ def test_on_the_wire_each_statement_gets_the_same_answer(sea, planned):
 
 
 @settings(max_examples=8 * EACH, suppress_health_check=list(HealthCheck), deadline=None)
-@given(planned=steps(READS[:3], FAILURES, WRITES, CALLS, CALLS, NESTED, CONNECTION[:2]))
+@given(planned=steps(READS[:3], FAILURES, WRITES, CALLS, CALLS, STREAMS, NESTED, CONNECTION[:2]))
 def test_below_sqlalchemy_each_statement_gets_the_same_answer(sea, planned):
     sea.start("db")
     is_like_reset(sea, "db", planned, lambda stack: stack.enter_context(closing(Session(sea.app.SessionLocal()))))
