@@ -161,6 +161,28 @@ def test_so_it_does_on_a_loop(
     assert sessions.end() == ()
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_rows_that_asyncpg_has_in_advance_can_be_read_after_a_commit(
+    copy: RealCopy, sessions_of: Callable[..., Any], joined: bool
+) -> None:
+    engine = create_async_engine(copy.address.url("asyncpg"))
+    sessions = sessions_of(async_sessionmaker(engine))
+    sessions.begin(joined=joined)
+
+    async def work() -> None:
+        async with AsyncSession(engine) as session:
+            rows = await session.stream(text("SELECT generate_series(1, 9)"), execution_options={"yield_per": 2})
+            assert await rows.fetchone() == (1,)
+            await session.commit()
+            assert [await rows.fetchone() for _ in range(8)] == [(each,) for each in range(2, 10)]
+            with pytest.raises((DBAPIError, asyncpg.PostgresError)):
+                await rows.all()
+        await engine.dispose()
+
+    asyncio.run(work())
+    assert sessions.end() == ()
+
+
 def test_a_rollback_that_takes_with_it_what_the_app_committed_is_told(sessions: Any, app: Any) -> None:
     db = sessions.session()
     db.add(User(email="mine"))

@@ -8,9 +8,6 @@ from typing import Any, Protocol, Self, TypeVar
 
 BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
 """Methods that need no connection: the driver has all rows."""
-GONE = "a cursor that has ended with its transaction"
-"""What a driver that gives its cursors no names is told of one."""
-
 T = TypeVar("T")
 
 
@@ -91,9 +88,10 @@ class Stream(JoinedCursor):
         return bool(getattr(self._cursor, "withhold", False))
 
     def end(self) -> None:
-        """Its transaction ends."""
+        """Its transaction ends. Called in the connection's turn."""
         self.lose()
-        self._cursor.close()
+        if not self._in_advance:
+            self._cursor.close()
 
     def lose(self) -> None:
         """Its transaction has ended, and the server has closed it."""
@@ -101,11 +99,11 @@ class Stream(JoinedCursor):
 
     def fetchone(self) -> Any:
         """The next row, or None."""
-        return self._fetch(self._cursor.fetchone)
+        return self._fetch(self._cursor.fetchone, 1)
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
         """The next rows."""
-        return self._fetch(lambda: self._cursor.fetchmany(*args, **kwargs))
+        return self._fetch(lambda: self._cursor.fetchmany(*args, **kwargs), *args, *kwargs.values())
 
     def fetchall(self) -> Any:
         """All other rows."""
@@ -120,10 +118,16 @@ class Stream(JoinedCursor):
         while (row := self.fetchone()) is not None:
             yield row
 
-    def _fetch(self, call: Callable[[], Any]) -> Any:
-        if self._ended:  # the server refuses it as it refuses any other, so the error is the driver's own
-            self._joined.cursor().execute(f'FETCH FROM "{getattr(self._cursor, "name", None) or GONE}"')
-        return self._joined.run("FETCH", call)
+    @property
+    def _in_advance(self) -> int:
+        """How many rows SQLAlchemy has of what asyncpg reads: they can be had after the end, too."""
+        return len(getattr(self._cursor, "_rowbuffer", ()))
+
+    def _fetch(self, call: Callable[[], Any], most: int | None = None) -> Any:
+        if self._ended and (most is None or most > self._in_advance):
+            # The server refuses this as it refuses to fetch from any that has ended: so the error is the driver's own.
+            self._joined.cursor().execute(f'FETCH FROM "{getattr(self._cursor, "name", "portal")}"')
+        return call() if self._ended else self._joined.run("FETCH", call)
 
 
 def at_home(found: Any, joined: Connection) -> Any:
