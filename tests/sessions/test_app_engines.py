@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from seatrial.errors import IsolationError
 from seatrial.patches.engines.made import made_engines
+from seatrial.resources.kinds.sqlite.places import Memory
+from seatrial.sessions.connections.engines import is_on
 from seatrial.sessions.connections.known import Engines
 
 from .conftest import RealCopy, User
@@ -244,3 +246,11 @@ def test_an_async_engine_of_another_isolation_level_is_refused(
     asyncio.run(test())
     assert sessions.end() == ()
     assert copy.emails() == []
+
+
+def test_an_engine_on_a_sqlite_database_in_memory_is_found_by_its_name():
+    """It did not join a rollback: what it committed was told to be written past the test's transaction."""
+    address = Memory("mine").address
+    assert is_on(create_engine(address.url()), address)
+    assert not is_on(create_engine(Memory("other").address.url()), address)
+    assert not is_on(create_engine("sqlite:////mine"), address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from seatrial.resources.first_state import OWN
@@ -19,7 +20,7 @@ def same_database(url: Any, address: Address) -> bool:
     if _scheme(url) != address.scheme:
         return False
     if not address.host:
-        return _file(url.database or "") == _file(address.database)
+        return _file(url.database or "", url.query) == _file(address.database)
     host = url.host or _first(url.query.get("host", ""))
     port = url.port or int(_first(url.query.get("port", "")) or 0)
     if host.startswith("/"):
@@ -83,11 +84,15 @@ def _scheme(url: Any) -> str:
     return "mysql" if name == "mariadb" else name
 
 
-def _file(database: str) -> str:
-    """A key for a SQLite database: its URI without the scheme's noise, or its absolute path."""
+def _file(database: str, query: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """A key for a SQLite database: its URI without the scheme's noise, or its absolute path.
+
+    SQLAlchemy takes the `query` of a URI off its `database`.
+    """
     if database.startswith("file:"):
-        name, _, query = database.removeprefix("file:").partition("?")
-        return f"{name}?{'memory' if 'vfs=memdb' in query or 'mode=memory' in query else ''}"
+        name, _, more = database.removeprefix("file:").partition("?")
+        asked = {*more.split("&"), *(f"{key}={value}" for key, value in query.items())}
+        return f"{name}?{'memory' if asked & {'vfs=memdb', 'mode=memory'} else ''}"
     return str(Path(database).absolute()) if database not in ("", ":memory:") else ""
 
 
