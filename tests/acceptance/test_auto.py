@@ -159,3 +159,46 @@ def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
     first, second = (project.pytest("-v", "-p", "anyio.pytest_plugin") for _ in range(2))
     assert first.counts() == second.counts() == {"passed": 2}, second.text
     assert second.text.count("PASSED [db rollback: last time a reset took 40.0 ms (scan)]") == 2, second.text
+
+
+def test_a_kind_that_has_no_rollback_never_gets_one(project):
+    """Each test that a reset by scan had taken long failed in its next run, before it began."""
+    project.write(
+        {
+            "seatrial.toml": """
+            [resources.db]
+            kind = "mariadb"
+            schema = "models:Base"
+            isolation = "auto"
+            """,
+            "models.py": """
+            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+            class Base(DeclarativeBase): ...
+
+            class Team(Base):
+                __tablename__ = "team"
+                id: Mapped[int] = mapped_column(primary_key=True)
+            """,
+            "conftest.py": """
+            from seatrial.isolation.history import History, Seen
+
+            # as after a run on a server whose binary log can't be read
+            History.of = lambda self, test: Seen(isolation="reset", path="scan", milliseconds=40.0)
+            """,
+            "test_teams.py": """
+            import pytest
+            from models import Team
+
+            @pytest.mark.parametrize("again", range(2))
+            def test_team(db, again):
+                assert db.query(Team).count() == 0
+                db.add(Team(id=1))
+                db.commit()
+            """,
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+        }
+    )
+    run = project.pytest("-v")
+    assert run.counts() == {"passed": 2}, run.text
+    assert run.text.count("PASSED [db reset: its sessions can't join one transaction that holds it]") == 2, run.text

@@ -23,6 +23,7 @@ from seatrial.resources.protocol import (
     Store,
     SupportsEnd,
     SupportsKeep,
+    SupportsRollback,
     SupportsTidy,
     SupportsVacant,
     Undone,
@@ -137,7 +138,8 @@ class Managed:
         if not self.plan.server.alive():
             self._recover()
         self._wider.refuse_lost()
-        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=self.sessions.joinable)
+        holds = isinstance(self._copy, SupportsRollback)
+        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=self.sessions.joinable, holds=holds)
         strategy = self._strategies[isolation]
         try:
             self._ending.start_over(self._copy, self.sessions)

@@ -37,7 +37,7 @@ class Chooser:
 
         Args:
             test: its id.
-            joinable: whether its sessions can join one transaction.
+            joinable: whether its sessions can join one transaction that holds it.
         """
         seen = self._history.of(test)
         if seen is None:
@@ -87,5 +87,5 @@ def _against_rollback(seen: Seen, *, joinable: bool) -> str:
     if seen.past_rollback:
         return f"rollback can't hold it: {seen.past_rollback}"
     if not joinable:
-        return "its sessions can't join one transaction"
+        return "its sessions can't join one transaction that holds it"
     return ""

@@ -32,10 +32,10 @@ class Choosing:
         self._chooser: Chooser | None = None
         self._chosen = False
 
-    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool) -> tuple[str, str]:
+    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool, holds: bool) -> tuple[str, str]:
         """The isolation that the test gets, and why; what it was told to have, unless that is "auto".
 
-        Where sessions can't join a `rollback`, it is `reset`.
+        Where sessions can't join a `rollback`, it is `reset`; one that the copy itself can't hold is not chosen.
         """
         self._chosen = isolation == AUTO
         if not self._chosen:
@@ -46,7 +46,7 @@ class Choosing:
                 self._emitter.note(f"tests that were to run in rollback run in reset: {_NOT_JOINABLE}")
             return "reset", _NOT_JOINABLE
         self._chooser = self._chooser or self._open()
-        choice = self._chooser.choose(test, joinable=joinable)
+        choice = self._chooser.choose(test, joinable=joinable and holds)
         return choice.isolation, choice.reason
 
     def why(self, lease: Lease | None) -> str:
