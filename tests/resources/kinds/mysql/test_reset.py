@@ -178,6 +178,23 @@ def test_a_layer_is_the_baseline_until_it_is_taken_away(lab):
     assert lab.differences() == []
 
 
+def test_a_number_that_a_rollback_has_used_up_is_part_of_the_layer(lab):
+    """The first test on it had begun with the next number, and those after it with this one."""
+    lab.copy.undo()
+    assert not lab.copy.changed()
+    with lab.connect() as app, app.cursor() as cursor:
+        app.begin()
+        cursor.execute("INSERT INTO blank (v) VALUES ('never')")
+        app.rollback()
+    assert lab.copy.changed()
+    lab.copy.push()
+    lab.do("INSERT INTO blank (v) VALUES ('of a test')")
+    lab.copy.undo()
+    assert lab.do("INSERT INTO blank (v) VALUES ('of the next')", "SELECT id FROM blank") == ((2,),)
+    lab.copy.pop()
+    assert lab.differences() == []
+
+
 WRITES = (
     "INSERT INTO users (email, score) VALUES (UUID(), RAND())",
     "UPDATE users SET score = RAND(), born = NOW(6) WHERE id % 2 = {n} % 2",

@@ -113,8 +113,10 @@ class MySQLCopy:
         self._since, self._doubtful = self._now(), False
 
     def changed(self) -> bool:
-        """Whether anything was written that is not in its baseline."""
-        return self._source.log is None or bool(self.late_writes())
+        """Whether anything was written that is not in its baseline; a number that a rollback has used up counts."""
+        if self._source.log is None or self.late_writes():
+            return True
+        return any(undo.moved(self._link, self._name, self._baseline))
 
     def push(self) -> None:
         """What is committed in it now is the baseline."""

@@ -67,17 +67,22 @@ def restore(link: Link, copy: str, base: Baseline, tables: Iterable[str], *, cer
 
 def restore_counters(link: Link, copy: str, base: Baseline) -> tuple[str, ...]:
     """Put AUTO_INCREMENT and sequences back; returns whose were not as in the baseline."""
-    changed = []
+    tables, sequences = moved(link, copy, base)
+    for name in tables:
+        link.run(f"ALTER TABLE {identifier(copy, name)} AUTO_INCREMENT = {base.counters[name]}")
+    for name in sequences:
+        link.run(f"ALTER SEQUENCE {identifier(copy, name)} RESTART {base.sequences[name]}")
+    return (*tables, *sequences)
+
+
+def moved(link: Link, copy: str, base: Baseline) -> tuple[list[str], list[str]]:
+    """Tables and sequences whose next number is not that of the baseline: a rollback takes none back."""
     now = counters(link, copy)
-    for name, value in base.counters.items():
-        if now.get(name) != value:
-            link.run(f"ALTER TABLE {identifier(copy, name)} AUTO_INCREMENT = {value}")
-            changed.append(name)
-    for name, value in sequence_values(link, copy, list(base.sequences)).items():
-        if value != base.sequences[name]:
-            link.run(f"ALTER SEQUENCE {identifier(copy, name)} RESTART {base.sequences[name]}")
-            changed.append(name)
-    return tuple(changed)
+    values = sequence_values(link, copy, list(base.sequences))
+    return (
+        [name for name, value in base.counters.items() if now.get(name) != value],
+        [name for name, value in values.items() if value != base.sequences[name]],
+    )
 
 
 def _rows(link: Link, copy: str, base: Baseline, table: Table, *, certain: bool) -> int:
