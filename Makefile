@@ -31,7 +31,7 @@ PINNED  := pyproject.toml uv.lock
 WHOLE    = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # What thousands of examples are generated for by night.
 GENERATED = tests/workloads/test_random.py tests/workloads/test_whole_server.py tests/hard_cases/test_like_reset.py \
-	$(wildcard tests/*/test_broken_off.py)
+	tests/suites/test_suites.py $(wildcard tests/*/test_broken_off.py)
 SECTION  = @printf '\n== %s\n' "$(1)"
 
 export UV_PYTHON_DOWNLOADS := never
