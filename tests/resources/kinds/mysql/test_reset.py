@@ -195,6 +195,17 @@ def test_a_number_that_a_rollback_has_used_up_is_part_of_the_layer(lab):
     assert lab.differences() == []
 
 
+def test_a_sequence_that_a_layer_has_used_gives_the_first_test_on_it_what_it_gives_the_next(lab):
+    """The first one had the rest of the numbers that the server had taken in advance."""
+    lab.do("INSERT INTO numbered (v) VALUES (1)")
+    lab.copy.push()
+    first = lab.do("INSERT INTO numbered (v) VALUES (2)", "SELECT id FROM numbered WHERE v = 2")
+    lab.copy.undo()
+    assert lab.do("INSERT INTO numbered (v) VALUES (2)", "SELECT id FROM numbered WHERE v = 2") == first
+    lab.copy.pop()
+    assert lab.differences() == []
+
+
 WRITES = (
     "INSERT INTO users (email, score) VALUES (UUID(), RAND())",
     "UPDATE users SET score = RAND(), born = NOW(6) WHERE id % 2 = {n} % 2",

@@ -122,6 +122,7 @@ class MySQLCopy:
         """What is committed in it now is the baseline."""
         self.settle()
         layer = self._source.layer()
+        undo.restart(self._link, self._name, layer, layer.sequences)  # as the tests after the first will find them
         self._below.append(self._baseline)
         self._baseline = layer
         self._since = self._now()

@@ -70,9 +70,14 @@ def restore_counters(link: Link, copy: str, base: Baseline) -> tuple[str, ...]:
     tables, sequences = moved(link, copy, base)
     for name in tables:
         link.run(f"ALTER TABLE {identifier(copy, name)} AUTO_INCREMENT = {base.counters[name]}")
+    restart(link, copy, base, sequences)
+    return (*tables, *sequences)
+
+
+def restart(link: Link, copy: str, base: Baseline, sequences: Iterable[str]) -> None:
+    """Have these sequences go on as in the baseline: what the server has taken of them in advance is given up."""
     for name in sequences:
         link.run(f"ALTER SEQUENCE {identifier(copy, name)} RESTART {base.sequences[name]}")
-    return (*tables, *sequences)
 
 
 def moved(link: Link, copy: str, base: Baseline) -> tuple[list[str], list[str]]:
