@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 BUFFERED = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
 """Methods that need no connection: the driver has all rows."""
+
 T = TypeVar("T")
 
 
