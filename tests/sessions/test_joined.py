@@ -161,6 +161,16 @@ def test_so_it_does_on_a_loop(
     assert sessions.end() == ()
 
 
+def test_a_stream_of_a_failed_transaction_leaves_others_alone(sessions: Any, app: Any) -> None:
+    with app() as one, app() as other:
+        with pytest.raises(DBAPIError):
+            one.execute(text("SELECT 1 / 0"))
+        with pytest.raises(DBAPIError):
+            streamed(one)
+        assert emails(other) == set()
+    assert sessions.end() == ()
+
+
 @pytest.mark.parametrize("joined", [True, False])
 def test_rows_that_asyncpg_has_in_advance_can_be_read_after_a_commit(
     copy: RealCopy, sessions_of: Callable[..., Any], joined: bool

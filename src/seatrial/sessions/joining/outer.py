@@ -128,7 +128,7 @@ class Outer:
                 return False, None
             named = savepoint(text)
             self._fail_again(owner, named)
-            self._failing = None
+            before, self._failing = self._failing, None
             try:
                 result = call()
             except Exception:
@@ -138,6 +138,7 @@ class Outer:
             if mine is not None and self._failing is None:
                 mine.note(named)
                 mine.reads_on |= declares(text)
+                self._failing = None if named is not None and named.back else before  # it may have sent nothing
             return True, result
 
         return self._wait_for(turn)  # type: ignore[return-value]  # None only before its turn
