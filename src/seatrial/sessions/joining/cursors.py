@@ -125,7 +125,7 @@ class Stream(JoinedCursor):
         return len(getattr(self._cursor, "_rowbuffer", ()))
 
     def _fetch(self, call: Callable[[], Any], most: int | None = None) -> Any:
-        if self._ended and (most is None or most > self._in_advance):
+        if self._ended and (not most or most > self._in_advance):
             # The server refuses this as it refuses to fetch from any that has ended: so the error is the driver's own.
             self._joined.cursor().execute(f'FETCH FROM "{getattr(self._cursor, "name", "portal")}"')
         return call() if self._ended else self._joined.run("FETCH", call)
