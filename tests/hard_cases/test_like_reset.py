@@ -132,7 +132,7 @@ class Session:
             return self._call(what) if what in CALLS else self._execute(what)
         except SQLAlchemyError as error:
             self.has_failed = True
-            return type(error), re.sub(r'"c_\w+"', "", str(error).partition("\n")[0])
+            return type(error), re.sub(r'"c_[^"]+"', "", str(error).partition("\n")[0])
 
     def close(self) -> None:
         try:

@@ -126,8 +126,9 @@ class Stream(JoinedCursor):
 
     def _fetch(self, call: Callable[[], Any], most: int | None = None) -> Any:
         if self._ended and (not most or most > self._in_advance):
-            # The server refuses this as it refuses to fetch from any that has ended: so the error is the driver's own.
-            self._joined.cursor().execute(f'FETCH FROM "{getattr(self._cursor, "name", "portal")}"')
+            # The server refuses it as it refuses to fetch from any that has ended: so the error is the driver's own.
+            gone = f"{getattr(self._cursor, 'name', 'a stream')} (ended with its transaction)"
+            self._joined.cursor().execute(f'FETCH FROM "{gone}"')
         return call() if self._ended else self._joined.run("FETCH", call)
 
 
