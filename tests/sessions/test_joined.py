@@ -171,6 +171,20 @@ def test_a_stream_of_a_failed_transaction_leaves_others_alone(sessions: Any, app
     assert sessions.end() == ()
 
 
+def test_a_stream_that_goes_with_the_rollback_of_another_session_is_told(sessions: Any, app: Any) -> None:
+    with app() as one, app() as other:
+        other.add(User(email="a"))
+        other.flush()
+        rows = streamed(one)
+        other.add(User(email="b"))
+        other.flush()
+        other.rollback()
+        with pytest.raises(DBAPIError):
+            rows.all()
+    (complaint,) = sessions.end()
+    assert "with it went a cursor that another session was reading" in complaint
+
+
 @pytest.mark.parametrize("joined", [True, False])
 def test_rows_that_asyncpg_has_in_advance_can_be_read_after_a_commit(
     copy: RealCopy, sessions_of: Callable[..., Any], joined: bool

@@ -83,6 +83,11 @@ class Stream(JoinedCursor):
         super().__init__(joined, cursor)
         object.__setattr__(self, "_ended", False)
 
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send one statement in its turn, as what it is to the server."""
+        declared = f"DECLARE stream CURSOR FOR {statement}"
+        return self._joined.run(declared, lambda: self._cursor.execute(statement, *args, **kwargs))
+
     @property
     def held(self) -> bool:
         """Whether it outlives a commit."""
