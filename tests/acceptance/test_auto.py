@@ -26,6 +26,19 @@ def test_after(db):
     assert db.execute("select to_regclass('extra')").fetchone() == (None,)
 """
 
+TEAMS = {
+    "models.py": """
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+    class Base(DeclarativeBase): ...
+
+    class Team(Base):
+        __tablename__ = "team"
+        id: Mapped[int] = mapped_column(primary_key=True)
+    """,
+    "pytest.ini": "[pytest]\npythonpath = .\n",
+}
+
 
 @pytest.fixture
 def auto(project):
@@ -58,21 +71,13 @@ def test_what_a_test_did_last_time_decides_and_the_reason_is_told(auto):
 
 def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is_not_chosen_again(project):
     project.write(
-        {
+        TEAMS
+        | {
             "seatrial.toml": """
             [resources.db]
             kind = "sqlite"
             schema = "models:Base"
             isolation = "auto"
-            """,
-            "models.py": """
-            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-            class Base(DeclarativeBase): ...
-
-            class Team(Base):
-                __tablename__ = "team"
-                id: Mapped[int] = mapped_column(primary_key=True)
             """,
             "conftest.py": """
             import seatrial.isolation.choose
@@ -95,7 +100,6 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
             def test_after(db):
                 assert db.query(Team).count() == 0
             """,
-            "pytest.ini": "[pytest]\npythonpath = .\n",
         }
     )
     runs = [project.pytest("-v") for _ in range(3)]
@@ -109,22 +113,14 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
 def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
     """Its transaction has a loop of its own, which the test's need not be."""
     project.write(
-        {
+        TEAMS
+        | {
             "seatrial.toml": """
             [resources.db]
             kind = "postgres"
             schema = "models:Base"
             isolation = "auto"
             env = { DATABASE_URL = "postgresql+asyncpg://{user}:{password}@{host}:{port}/{database}" }
-            """,
-            "models.py": """
-            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-            class Base(DeclarativeBase): ...
-
-            class Team(Base):
-                __tablename__ = "team"
-                id: Mapped[int] = mapped_column(primary_key=True)
             """,
             "conftest.py": """
             import pytest
@@ -153,7 +149,6 @@ def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
                 db.add(Team(id=1))
                 await db.commit()
             """,
-            "pytest.ini": "[pytest]\npythonpath = .\n",
         }
     )
     first, second = (project.pytest("-v", "-p", "anyio.pytest_plugin") for _ in range(2))
@@ -164,21 +159,13 @@ def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
 def test_a_kind_that_has_no_rollback_never_gets_one(project):
     """Each test that a reset by scan had taken long failed in its next run, before it began."""
     project.write(
-        {
+        TEAMS
+        | {
             "seatrial.toml": """
             [resources.db]
             kind = "mariadb"
             schema = "models:Base"
             isolation = "auto"
-            """,
-            "models.py": """
-            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-            class Base(DeclarativeBase): ...
-
-            class Team(Base):
-                __tablename__ = "team"
-                id: Mapped[int] = mapped_column(primary_key=True)
             """,
             "conftest.py": """
             from seatrial.isolation.history import History, Seen
@@ -196,7 +183,6 @@ def test_a_kind_that_has_no_rollback_never_gets_one(project):
                 db.add(Team(id=1))
                 db.commit()
             """,
-            "pytest.ini": "[pytest]\npythonpath = .\n",
         }
     )
     run = project.pytest("-v")
