@@ -77,6 +77,8 @@ class Wheel:
     """The platforms that it is built for, as in file names of wheels: "manylinux_2_28_x86_64". Empty if unknown."""
     numbered: bool = False
     """Whether its versions are those of the server, so that one can be asked for by `pip install`."""
+    python: tuple[int, int] = (3, 0)
+    """The lowest Python that it can be installed on: (3, 12)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

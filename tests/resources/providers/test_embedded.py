@@ -81,6 +81,11 @@ def test_a_wheel_that_has_no_build_for_this_platform_says_so(spec, monkeypatch):
     assert "no build for manylinux_2_17_x86_64" in Embedded().probe(spec(wheels=(wheel,)))
 
 
+def test_a_wheel_that_needs_a_later_python_says_so(spec):
+    wheel = Wheel(package="not_there_at_all", distribution="not-there", folder="bin", python=(3, 99))
+    assert Embedded().probe(spec(wheels=(wheel,))).startswith("not-there needs Python 3.99; this is 3.")
+
+
 def test_the_platforms_of_each_wheel_are_those_of_the_locked_one(spec):
     text = (Path(__file__).parents[3] / "uv.lock").read_text()
     wheels = {

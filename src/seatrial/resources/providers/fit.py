@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from seatrial.errors import ProviderError
@@ -34,6 +35,8 @@ def unbuilt(wheel: Wheel) -> str | None:
     """Why a wheel can't be installed here, or None where it has a build for this platform, or that is not known."""
     from packaging import tags
 
+    if sys.version_info < wheel.python:
+        return f"{wheel.distribution} needs Python {'.'.join(map(str, wheel.python))}; this is {sys.version.split()[0]}"
     here = list(tags.platform_tags())
     if not wheel.platforms or set(here).intersection(wheel.platforms):
         return None

