@@ -23,7 +23,6 @@ from seatrial.resources.protocol import (
     Store,
     SupportsEnd,
     SupportsKeep,
-    SupportsRollback,
     SupportsTidy,
     SupportsVacant,
     Undone,
@@ -138,8 +137,9 @@ class Managed:
         if not self.plan.server.alive():
             self._recover()
         self._wider.refuse_lost()
-        holds = isinstance(self._copy, SupportsRollback)
-        isolation, reason = self._choosing.choose(test, isolation, reason, joinable=self.sessions.joinable, holds=holds)
+        isolation, reason = self._choosing.choose(
+            test, isolation, reason, joinable=self.sessions.joinable, copy=self._copy
+        )
         strategy = self._strategies[isolation]
         try:
             self._ending.start_over(self._copy, self.sessions)

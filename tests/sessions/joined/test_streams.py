@@ -24,6 +24,14 @@ def streamed(session: Any) -> Any:
     return rows
 
 
+async def streamed_on_a_loop(session: Any, most: int) -> Any:
+    """The same of an async session, one of which was read."""
+    query = text(f"SELECT generate_series(1, {most})")
+    rows = await session.stream(query, execution_options={"yield_per": 2})
+    assert await rows.fetchone() == (1,)
+    return rows
+
+
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 @pytest.mark.parametrize("joined", [True, False])
 @pytest.mark.parametrize("end", ["commit", "rollback"])
@@ -62,14 +70,12 @@ def test_so_it_does_on_a_loop(
 
     async def work() -> None:
         async with AsyncSession(engine) as session:
-            rows = await session.stream(text("SELECT generate_series(1, 99)"), execution_options={"yield_per": 2})
-            assert await rows.fetchone() == (1,)
+            rows = await streamed_on_a_loop(session, 99)
             await getattr(session, end)()
             with pytest.raises((DBAPIError, asyncpg.PostgresError)):
                 await rows.all()
             await session.rollback()
-            rows = await session.stream(text("SELECT generate_series(1, 99)"), execution_options={"yield_per": 2})
-            assert await rows.fetchone() == (1,)
+            rows = await streamed_on_a_loop(session, 99)
             await getattr(session, end)()
             await rows.close()
             assert await session.scalar(select(func.count()).select_from(User)) == 0
@@ -113,8 +119,7 @@ def test_rows_that_asyncpg_has_in_advance_can_be_read_after_a_commit(
 
     async def work() -> None:
         async with AsyncSession(engine) as session:
-            rows = await session.stream(text("SELECT generate_series(1, 9)"), execution_options={"yield_per": 2})
-            assert await rows.fetchone() == (1,)
+            rows = await streamed_on_a_loop(session, 9)
             await session.commit()
             assert [await rows.fetchone() for _ in range(8)] == [(each,) for each in range(2, 10)]
             with pytest.raises((DBAPIError, asyncpg.PostgresError)):

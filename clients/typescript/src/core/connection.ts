@@ -3,9 +3,7 @@
 import type { NetConnectOpts } from 'node:net';
 import { isProblem, SeatrialError } from './errors.js';
 import { type Answer, Line, Stale } from './line.js';
-
-// Taken now: a test may have faked them by the time they are needed.
-const { stringify, parse: parsed } = JSON;
+import { parse as parsed, stringify } from './native.js';
 
 const MOST_IDLE = 4;
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);

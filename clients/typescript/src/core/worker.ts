@@ -3,6 +3,7 @@
 import type { components } from './api.generated.js';
 import { Connection, type Where } from './connection.js';
 import { SeatrialError } from './errors.js';
+import { clearInterval, setInterval } from './native.js';
 
 type Schemas = components['schemas'];
 
@@ -14,9 +15,6 @@ export type Isolation = Schemas['CheckoutRequest']['isolation'] extends infer T
   : never;
 export type Checkin = Schemas['Checkin'];
 export type Checkout = Schemas['Checkout'];
-
-// Taken now: a test may have faked them by the time they are needed.
-const { setInterval, clearInterval } = globalThis;
 
 const LONGEST_NAME = 1000;
 const STILL_HERE = 60_000;

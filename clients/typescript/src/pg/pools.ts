@@ -1,12 +1,9 @@
 /** The app's `pg` pools and clients that lead to our copies: the only place where another library is changed. */
 
+import { setImmediate, stringify } from '../core/native.js';
 import { drivers, type Pg, type PgClient, type PgPool, type PoolCallback } from './driver.js';
 import { outlive } from './ended.js';
 import { Joined, type JoinedConnection } from './joined.js';
-
-// Taken now: a test may have faked them by the time they are needed.
-const { setImmediate } = globalThis;
-const { stringify } = JSON;
 
 const STATE = Symbol.for('@seatrial/vitest: pools');
 

@@ -1,9 +1,7 @@
 /** The connection that the pools of a test share: its end is the end of the transaction, whoever still writes. */
 
+import { clearTimeout, setTimeout } from '../core/native.js';
 import type { PgClient, PgResult } from './driver.js';
-
-// Taken now: a test may have faked it by the time it is needed.
-const { setTimeout, clearTimeout } = globalThis;
 
 const PATIENCE = 1_000;
 /** Milliseconds that a query which still runs at the end may take. */

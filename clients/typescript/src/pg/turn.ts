@@ -1,9 +1,7 @@
 /** Who may use the one connection now: everybody else waits, but not for ever. */
 
 import { SeatrialError } from '../core/errors.js';
-
-// Taken now: a test may have faked them by the time they are needed.
-const { setTimeout, clearTimeout } = globalThis;
+import { clearTimeout, setTimeout } from '../core/native.js';
 
 const PATIENCE = 5_000;
 /** Milliseconds. Less than most tests have, so that the reason is told and not a time-out. */

@@ -10,7 +10,7 @@ from seatrial.errors import SeatrialError, ServerLost
 from seatrial.harness.borders.telling import Emitter
 from seatrial.isolation.choose import AUTO, Chooser
 from seatrial.isolation.protocol import Lease
-from seatrial.resources.protocol import Undone
+from seatrial.resources.protocol import Copy, SupportsRollback, Undone
 
 _NOT_JOINABLE = "rollback needs sessions that can join one transaction (SQLAlchemy), and reset is as safe"
 
@@ -32,7 +32,7 @@ class Choosing:
         self._chooser: Chooser | None = None
         self._chosen = False
 
-    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool, holds: bool) -> tuple[str, str]:
+    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool, copy: Copy | None) -> tuple[str, str]:
         """The isolation that the test gets, and why; what it was told to have, unless that is "auto".
 
         Where sessions can't join a `rollback`, it is `reset`; one that the copy itself can't hold is not chosen.
@@ -46,7 +46,7 @@ class Choosing:
                 self._emitter.note(f"tests that were to run in rollback run in reset: {_NOT_JOINABLE}")
             return "reset", _NOT_JOINABLE
         self._chooser = self._chooser or self._open()
-        choice = self._chooser.choose(test, joinable=joinable and holds)
+        choice = self._chooser.choose(test, joinable=joinable and isinstance(copy, SupportsRollback))
         return choice.isolation, choice.reason
 
     def why(self, lease: Lease | None) -> str:

@@ -41,7 +41,8 @@ class Joined:
     def cursor(self, *args: Any, **kwargs: Any) -> JoinedCursor:
         """Open a cursor whose statements wait for their turn."""
         cursor = self.at_home(lambda: self._real.cursor(*args, **kwargs))
-        if not (isinstance(next(iter(args), None), str) or kwargs.get("name") or kwargs.get("server_side")):
+        name = args[0] if args else kwargs.get("name")
+        if not isinstance(name, str) and not kwargs.get("server_side"):
             return JoinedCursor(self, cursor)
         stream = Stream(self, cursor)
         self._streams.append(stream)

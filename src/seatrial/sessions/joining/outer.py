@@ -136,7 +136,8 @@ class Outer:
                 raise
             mine = self._of(owner)
             if mine is not None and self._failing is None:
-                mine.note(named)
+                if named is not None:
+                    mine.note(named)
                 mine.reads_on |= declares(text)
                 self._failing = None if named is not None and named.back else before  # it may have sent nothing
             return True, result

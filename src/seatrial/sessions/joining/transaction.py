@@ -27,10 +27,8 @@ class Open:
     failed: bool = False
     """Whether it has failed, and the one transaction of the test was brought back from that for another's sake."""
 
-    def note(self, done: Savepoint | None) -> None:
-        """A statement has gone well, about this savepoint or about none."""
-        if done is None:
-            return
+    def note(self, done: Savepoint) -> None:
+        """A statement about a savepoint has gone well."""
         if done.made:
             self.inner.append(done.name)
         elif done.name in self.inner:  # the last of this name, and all that are inside it

@@ -120,6 +120,10 @@ class Batch:
         self._statements.pop(name.encode(), None)
         self._by_sql.discard(name)
 
+    def forget_all(self) -> bytes:
+        """Messages that close all that has a name."""
+        return self.forget_cursors(held=True) + self.forget_statements()
+
     def forget_statements(self) -> bytes:
         """Messages that close all of them: one that is not there is closed without an error."""
         names = {name for name, found in self._statements.items() if found.control is None}

@@ -278,7 +278,7 @@ class Client:
         return self._complete(found.name)
 
     def _discard(self, found: Control) -> bool:
-        self._silently(self._batch.forget_cursors(held=True) + self._batch.forget_statements())
+        self._silently(self._batch.forget_all())
         return self._attempt(FORGET, messages.query(FORGET), quiet=True) and self._complete(found.name)
 
     def _complete(self, tag: str) -> bool:
@@ -340,7 +340,7 @@ class Client:
         self._stream.close()
         try:
             self._running.outer().give_up(self._transaction)
-            self._running.upstream().discard(self._batch.forget_cursors(held=True) + self._batch.forget_statements())
+            self._running.upstream().discard(self._batch.forget_all())
         except IsolationError:
             return  # the test is over, and its end has undone all
 
