@@ -28,6 +28,8 @@ PAGES = sorted(
     [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *(ROOT / "docs").rglob("*.md")]
 )
 COMMENT = re.compile(r"<!--\s*([\w-]+)(?::\s*(.*?))?\s*-->")
+NAME = re.compile(r"\*\*`([^`]+)`\*\*")
+"""A paragraph of its own: the file that the block after it is. Readers of the page see it, as they see no comment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,15 @@ class Block:
 
 
 def read(page: Path) -> Iterator[Block]:
-    """The page's blocks. Comments count for the block that follows them at once."""
+    """The page's blocks. Comments and the name of a file count for the block that follows them at once."""
     says: dict[str, str] = {}
     for token in MarkdownIt().parse(page.read_text()):
+        if token.type in {"paragraph_open", "paragraph_close"}:
+            continue
         if token.type == "html_block":
             says |= {name: value or "" for name, value in COMMENT.findall(token.content)}
+        elif token.type == "inline" and (named := NAME.fullmatch(token.content)):
+            says["file"] = named.group(1)
         elif token.type in {"fence", "code_block"}:
             line = token.map[0] + 1 if token.map else 0
             yield Block(page=page, line=line, language=token.info.strip(), text=token.content, says=dict(says))
@@ -119,7 +125,7 @@ class Runner:
         return by_language[block.language]
 
     def file(self, block: Block) -> None:
-        """`<!-- file: NAME -->`: the block is that file of the project, from here on."""
+        """A line of only **`NAME`** before it: the block is that file of the project, from here on."""
         path = self.project.folder / block.says["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)

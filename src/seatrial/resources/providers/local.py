@@ -121,19 +121,20 @@ def shape(spec: ServerSpec) -> str:
 
 
 def idle_seconds(spec: ServerSpec) -> float:
-    """How long a server stays up after its last holder: $SEATRIAL_IDLE, the configuration's, or 5 s (on CI 1 s).
+    """How long a server stays up after its last holder: the configuration's, $SEATRIAL_IDLE, or 5 s (on CI 1 s).
+
+    The variable is part of a configuration, below the command line; it is read here for whoever has none.
 
     Raises:
         ConfigError: the variable is no number.
     """
-    named = os.environ.get("SEATRIAL_IDLE", "")
-    if named:
+    if spec.idle is not None:
+        return spec.idle
+    if named := os.environ.get("SEATRIAL_IDLE", ""):
         try:
             return max(float(named), 0.0)
         except ValueError:
             raise ConfigError(f'SEATRIAL_IDLE is "{named}"', fix="set it to a number of seconds, such as 5") from None
-    if spec.idle is not None:
-        return spec.idle
     return 1.0 if os.environ.get("CI") else 5.0
 
 

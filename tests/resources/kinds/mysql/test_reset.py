@@ -124,6 +124,15 @@ def test_who_is_still_in_a_transaction_is_ended_and_named(lab):
             cursor.execute("SELECT 1")
 
 
+def test_idle_connections_are_ended_where_they_are_to_be_recycled(lab):
+    with lab.connect() as mine, lab.connect() as theirs:
+        assert [ended.pid for ended in lab.copy.end_idle([mine.thread_id()])] == [theirs.thread_id()]
+        mine.ping(reconnect=False)
+        with pytest.raises(pymysql.err.MySQLError):
+            theirs.ping(reconnect=False)
+    assert lab.undone("INSERT INTO blank (v) VALUES ('x')").path == "log"
+
+
 def test_a_late_write_is_named(lab):
     lab.undone()
     lab.do("INSERT INTO blank (v) VALUES ('late')")

@@ -72,6 +72,10 @@ class MySQLCopy:
         """Give whoever is in a transaction a moment, then end him."""
         return fence.settle(self._link, self._name)
 
+    def end_idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
+        """End all connections to the copy besides `own`, idle ones too: what the option `recycle` asks for."""
+        return fence.end_all(self._link, self._name, own)
+
     def undo(self) -> Undone:
         """Put back what the log says was written to; where it can't be read, whatever differs in any table.
 

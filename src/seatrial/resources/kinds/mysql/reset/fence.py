@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from seatrial.core import wait
 from seatrial.resources.kinds.mysql.connection import Link, literal
@@ -12,6 +14,7 @@ from seatrial.resources.protocol import Ended
 PATIENCE = 0.25
 """Seconds in which whoever is in a transaction may end it."""
 _ACTIVE = re.compile(r"---TRANSACTION [^\n]*\bACTIVE\b.*?(?:MySQL|MariaDB) thread id (\d+)", re.DOTALL)
+_WHO = "id, user, COALESCE(info, ''), command FROM information_schema.processlist"
 _SECTION = re.compile(r"(?=---TRANSACTION )")
 
 
@@ -25,14 +28,7 @@ def at_work(link: Link, database: str) -> tuple[Ended, ...]:
     pids = [pid for pid in active if int(pid) != link.pid]
     if not pids:
         return ()
-    rows = link.rows(
-        f"SELECT id, user, COALESCE(info, ''), command FROM information_schema.processlist "
-        f"WHERE id IN ({', '.join(pids)}) AND db = {literal(database)}"
-    )
-    return tuple(
-        Ended(pid=int(pid), application=str(user), query=str(query), state=str(state))
-        for pid, user, query, state in rows
-    )
+    return tuple(map(_named, link.rows(f"SELECT {_WHO} WHERE id IN ({', '.join(pids)}) AND db = {literal(database)}")))
 
 
 def settle(link: Link, database: str, patience: float = PATIENCE) -> tuple[Ended, ...]:
@@ -55,17 +51,22 @@ def settle(link: Link, database: str, patience: float = PATIENCE) -> tuple[Ended
     return ended
 
 
-def kill(link: Link, pid: int) -> None:
-    """End one connection, if it is still there."""
+def kill(link: Link, pid: int) -> bool:
+    """End one connection; False if it is no longer there, or is not ours to end."""
     import pymysql
 
     with contextlib.suppress(pymysql.err.MySQLError):
         link.run(f"KILL {pid}")
+        return True
+    return False
 
 
-def end_all(link: Link, database: str) -> None:
-    """End every connection to the database."""
-    for (pid,) in link.rows(
-        f"SELECT id FROM information_schema.processlist WHERE db = {literal(database)} AND id <> {link.pid}"
-    ):
-        kill(link, pid)
+def end_all(link: Link, database: str, own: Sequence[int] = ()) -> tuple[Ended, ...]:
+    """End every connection to the database besides `own`, idle ones too. Returns whom."""
+    rows = link.rows(f"SELECT {_WHO} WHERE db = {literal(database)}")
+    return tuple(one for one in map(_named, rows) if one.pid not in (link.pid, *own) and kill(link, one.pid))
+
+
+def _named(row: tuple[Any, ...]) -> Ended:
+    pid, user, query, state = row
+    return Ended(pid=int(pid), application=str(user), query=str(query), state=str(state))
