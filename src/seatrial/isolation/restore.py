@@ -37,8 +37,7 @@ def undo(copy: Copy, returning: Returning = NOBODY) -> Undone:
 
     `returning` is gathered before anything is undone that has not been undone before.
     """
-    done = copy.undo_at_once(returning) if isinstance(copy, SupportsUndoAtOnce) else None
-    returning.gather()
+    done = undo_at_once(copy, returning)
     if done is not None:
         return done
     if not isinstance(copy, SupportsReset):
@@ -47,6 +46,15 @@ def undo(copy: Copy, returning: Returning = NOBODY) -> Undone:
         return copy.undo()
     except NeedsClone as reason:
         return replace(renew(copy), notes=(reason.what,))
+
+
+def undo_at_once(copy: Copy, returning: Returning, *, rolled_back: bool = False) -> Undone | None:
+    """Undone in one step, where the copy can do that; `returning` is gathered then, or otherwise."""
+    done = None
+    if isinstance(copy, SupportsUndoAtOnce):
+        done = copy.undo_at_once(returning, rolled_back=rolled_back)
+    returning.gather()
+    return done
 
 
 def renew(copy: Copy) -> Undone:

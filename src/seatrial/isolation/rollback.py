@@ -41,7 +41,9 @@ class RollbackStrategy:
 
         Raises `IsolationError`, after the baseline is restored, where something was.
         """
-        returning.gather()
+        done = restore.undo_at_once(lease.copy, returning, rolled_back=True)
+        if done is not None:
+            return replace(done, path="rollback")
         if isinstance(lease.copy, SupportsRollback) and lease.copy.uncommitted_only():
             # No rollback takes a sequence back. Where that took a clone, all connections are stale.
             undone = restore.undo(lease.copy)

@@ -179,11 +179,12 @@ class Copy(Protocol):
 
 @runtime_checkable
 class SupportsUndoAtOnce(Protocol):
-    """A copy that can undo in one step what it has undone before."""
+    """A copy that can undo in one step what it has undone before, or what a rollback leaves."""
 
-    def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
+    def undo_at_once(self, returning: Returning = NOBODY, *, rolled_back: bool = False) -> Undone | None:
         """Undo all changes since the baseline; None if that is for `undo` to do.
 
+        After a test that was `rolled_back`, None as well if anything was committed, or may have been.
         `returning` may be sent before; it is not gathered, and none of it counts as somebody who is at work.
         """
         ...

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from tests.fuse import BrokenOff
 
+from seatrial.errors import NeedsClone
 from seatrial.resources.kinds.postgres.connection import Link
 from seatrial.resources.kinds.postgres.finding.log import Written
 from seatrial.resources.kinds.postgres.finding.search import MOST_BLOCKS
@@ -73,6 +74,67 @@ def test_a_test_that_only_reads_takes_one_as_well(learnt: Bench, monkeypatch: py
     trips.clear()
     assert learnt.copy.undo_at_once().path == "nothing"
     assert len(trips) == 1
+
+
+def begin(one: Bench) -> None:
+    """A test begins, when no spare clone is being made any more: to make one is written for the whole server."""
+    while not one.undo() or not one.copy.ready() or one.copy._clone.pending:
+        pass
+
+
+ROLLED_BACK = f"begin; {'; '.join(WORK)}; update seeded set v = 'z'; create table t (id serial); rollback"
+
+
+def test_after_a_rollback_it_takes_one_round_trip_to_put_sequences_back(
+    one: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.write(*WORK)  # our connection is open from the first undo on
+    trips = []
+    run = Link.run
+    monkeypatch.setattr(Link, "run", lambda self, script, *a, **k: trips.append(script) or run(self, script, *a, **k))
+    for work, path in ((ROLLED_BACK, "log"), (ROLLED_BACK, "log"), ("select 1", "nothing")):
+        begin(one)
+        one.write(work)
+        trips.clear()
+        undone = one.copy.undo_at_once(rolled_back=True)
+        assert len(trips) == 1
+        assert (undone.path, undone.rows) == (path, 0)
+        assert set(undone.tables) == ({'Of "mine_id_seq', "child_id_seq"} if work == ROLLED_BACK else set())
+        assert one.content() == one.before
+        assert one.copy.late_writes() == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "insert into child (v) values ('x')",
+        "insert into child (v) values ('x'); delete from child",
+        "update seeded set v = 'z' where id = 1",
+        "alter table child add column more int",
+        "create role seatrial_late; drop role seatrial_late",
+    ],
+)
+def test_what_was_committed_beside_a_rollback_is_left_to_a_second_look(one: Bench, more: str) -> None:
+    one.write(*WORK)
+    begin(one)
+    one.write(ROLLED_BACK, more)
+    assert one.copy.undo_at_once(rolled_back=True) is None
+    assert one.copy.uncommitted_only() == ("role" in more)  # that is in no database
+    try:
+        one.undo()
+    except NeedsClone:
+        one.copy.renew()
+    assert one.content() == one.before
+
+
+def test_who_is_still_in_a_transaction_after_a_rollback_is_left_to_a_second_look(one: Bench) -> None:
+    one.write(*WORK)
+    begin(one)
+    with one.connect(autocommit=False) as app:
+        app.execute(WORK[0])
+        assert one.copy.undo_at_once(rolled_back=True) is None
+        assert not one.copy.uncommitted_only()
+    one.undo()
 
 
 @pytest.mark.parametrize(

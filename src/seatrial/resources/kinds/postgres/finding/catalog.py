@@ -22,10 +22,15 @@ PG_INDEX = 2610
 STATISTICS = frozenset({2619, 3429})
 """pg_statistic, pg_statistic_ext_data: the planner's business."""
 
+SIZE = f"""
+case when c.relkind in ('r', 'm', 't') and (c.oid >= {FIRST_OF_USERS} or c.oid in {(*sorted(LARGE_OBJECTS),)})
+  then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end"""
+"""How many blocks a row of pg_class says that something with rows has; those of the server's own do not count."""
+
 _RELATIONS = f"""
 select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,
   format('%I.%I', n.nspname, c.relname), case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
-  case when c.relkind in ('r', 'm') and c.oid >= {FIRST_OF_USERS} then pg_relation_size(c.oid) else 0 end,
+  {SIZE},
   c.relispopulated, c.relisshared,
   c.relkind = 't' or has_table_privilege(c.oid, 'SELECT') and not (c.relkind = 'r' and row_security_active(c.oid))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -90,6 +95,8 @@ class Relation:
     """For people: without the schema "public"."""
     seeded: bool
     populated: bool
+    blocks: int
+    """How many it has; of a catalog nobody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +157,10 @@ def describe(link: Link) -> Catalog:
         select seqrelid::regclass::text from pg_sequence where seqcache > 1;
         {_HEARD}; {_KEYS}; select exists(select from pg_language where lanname = 'plpgsql')"""
     )
-    sized = {row[0]: row for row in found.rows if row[6] > 0 and row[9]}
+    sized = {row[0]: row for row in found.rows if row[6] > 0 and row[9] and row[2] != "t" and row[0] >= FIRST_OF_USERS}
     seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
     relations = {}
-    for oid, filenode, relkind, persistence, name, label, _size, populated, shared, readable in found.rows:
+    for oid, filenode, relkind, persistence, name, label, blocks, populated, shared, readable in found.rows:
         kind = "t" if relkind == "t" or oid in STATISTICS else "h" if not readable else relkind
         if kind in "rm" and oid < FIRST_OF_USERS:
             kind = "c"
@@ -167,6 +174,7 @@ def describe(link: Link) -> Catalog:
                 label=label,
                 seeded=oid in seeded,
                 populated=populated,
+                blocks=blocks,
             )
     by_table: dict[int, list[tuple[str, str]]] = {}
     for oid, before, after in guards.rows:

@@ -57,6 +57,18 @@ FOUND_AS_TEXT = f"""
     {_RECORDS}) f
 """
 """The same in one row: as text, as `LogReader.through` takes it; the filenodes; and how many blocks there are."""
+COMMITTED = f"""
+  select from (
+    select distinct xid::text::bigint as id from {{blocks}}({{since}}, {{until}}, false)
+    where reldatabase in ({{databases}}) and relforknumber = 0 and xid::text <> '0'
+      and resource_manager not in ({_words(INDEXES)}) and record_type not in ({_words(HARMLESS)})
+  ) t, (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint >> 32 << 32 as epoch) e
+  where pg_xact_status((e.epoch + t.id)::text::xid8) <> 'aborted'
+"""
+"""A row where any transaction that wrote to the databases between two positions has committed, or still may.
+
+Database 0 is what belongs to the whole server.
+"""
 
 _FOUND = FOUND.format(blocks="{blocks}", since="$1", until="u.lsn", database="$2", own="$3")
 READ = f"""(pg_lsn, oid, xid[]) as
@@ -284,16 +296,6 @@ def committed(link: Link, database: int, since: str, until: str) -> bool:
     The log must be flushed up to `until`, which a reader's piece has told: what is flushed by the way may end within
     a record. Nothing may have been logged: the function refuses to read nothing, and returns no rows for a null.
     """
-    return bool(
-        link.rows(
-            f"""select exists (
-              select from (
-                select distinct xid::text::bigint as id
-                from pg_get_wal_block_info({literal(since)}, nullif({literal(until)}::pg_lsn, {literal(since)}), false)
-                where reldatabase = {database} and relforknumber = 0 and xid::text <> '0'
-                  and resource_manager not in ({_words(INDEXES)})
-                  and record_type not in ({_words(HARMLESS)})
-              ) t, (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint >> 32 << 32 as epoch) e
-              where pg_xact_status((e.epoch + t.id)::text::xid8) <> 'aborted')"""
-        )[0][0]
-    )
+    until = f"nullif({literal(until)}::pg_lsn, {literal(since)})"
+    question = COMMITTED.format(blocks=HUB, since=literal(since), until=until, databases=database)
+    return bool(link.rows(f"select exists ({question})")[0][0])

@@ -1,11 +1,14 @@
-"""Look and undo in one round trip: a function of our session does what was done before, by statements prepared then."""
+"""Look and undo in one round trip: a function of our session does what was done before, by statements prepared then.
+
+After a rollback the same function looks whether it was one, and puts back what no rollback takes back.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres.finding.log import FOUND_AS_TEXT, NEAR, Written
+from seatrial.resources.kinds.postgres.finding.log import COMMITTED, FOUND_AS_TEXT, NEAR, Written
 from seatrial.resources.kinds.postgres.finding.search import MOST_BLOCKS
 from seatrial.resources.protocol import NOBODY
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
 FUNCTION = "pg_temp.seatrial_reset"
 DECLARE = f"""CREATE FUNCTION {FUNCTION}(
-  since pg_lsn, base oid, own xid[], mine int[], slots name[], known int8[], undos int8[], lasts int8[], called bool[]
+  since pg_lsn, base oid, own xid[], mine int[], slots name[], rolled bool,
+  known int8[], undos int8[], lasts int8[], called bool[]
 ) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -30,6 +34,7 @@ DECLARE
   touched int8[];
   amount int8;
   busy bool;
+  fit bool;
   undoer text;
   undone text;
   place int;
@@ -40,11 +45,16 @@ BEGIN
     SELECT * INTO found, touched, amount FROM ({{found}});
   END IF;
   busy := EXISTS ({{busy}});
-  IF NOT busy AND touched <@ known AND amount <= {MOST_BLOCKS} THEN
+  IF rolled THEN
+    fit := cardinality(touched) > 0 AND NOT EXISTS ({{committed}});
+  ELSE
+    fit := touched <@ known AND amount <= {MOST_BLOCKS};
+  END IF;
+  IF fit AND NOT busy THEN
     undoer := pg_current_xact_id()::xid::text;
     FOR number IN 1 .. cardinality(touched) LOOP
       place := array_position(known, touched[number]);
-      CONTINUE WHEN undos[place] = 0;
+      CONTINUE WHEN place IS NULL OR undos[place] = 0;
       IF called[place] IS NULL THEN
         EXECUTE 'EXECUTE undo_' || undos[place];
         GET DIAGNOSTICS deleted = ROW_COUNT;
@@ -58,6 +68,9 @@ BEGIN
 END $$"""
 """What `READ` does, then the fence's question, and then the undo of what was found: if nobody is busy, if all of it is
 known, and if it is not so much that a clone undoes it faster.
+
+After a rollback it is enough that nothing was committed, neither in the database nor for the whole server: then only
+sequences are not as they were.
 
 Of each filenode that is known there are, in four arrays: the relation, or 0 for what takes no undo; of a sequence, the
 state that it goes back to. It returns one text: what costs most in so short a function is what is set up for each
@@ -113,7 +126,9 @@ class AtOnce:
         self._catalog = catalog
         self._bearings = bearings
         self._known: dict[int, Known] = {}
-        self._prepared = {"glance": self._statement()}
+        self._nodes: Mapping[int, int] = {}
+        """The bearings' by which `rolled` was prepared."""
+        self._prepared = {"glance": self._statement({})}
 
     def glance(self) -> Looked | None:
         """Look, and undo nothing; else as `look`."""
@@ -126,6 +141,14 @@ class AtOnce:
             psycopg.Error: the log can't be read, or the undo was refused: nothing was changed.
         """
         return self._ask("at_once", returning) if self._known else None
+
+    def rolled(self, returning: Returning) -> Looked | None:
+        """The same after a rollback: sequences are put back, if nothing was committed since the last look."""
+        if self._nodes != self._bearings.nodes:
+            self._nodes, sequences = dict(self._bearings.nodes), self._catalog.sequences
+            moved = {node: Known(oid, *sequences[oid]) for node, oid in self._nodes.items() if oid in sequences}
+            self._prepared["rolled"] = self._statement(moved, rolled=True)
+        return self._ask("rolled", returning)
 
     def _ask(self, name: str, returning: Returning = NOBODY) -> Looked | None:
         # They are gathered later: who could use one before the answer is there would not be seen at work.
@@ -162,25 +185,28 @@ class AtOnce:
             elif oid and self._catalog.relations[oid].kind == "t":
                 self._known[node] = Known(0)
         if self._known != before:
-            self._prepared["at_once"] = self._statement()
+            self._prepared["at_once"] = self._statement(self._known)
 
-    def _statement(self) -> str:
+    @staticmethod
+    def _statement(nodes: Mapping[int, Known], *, rolled: bool = False) -> str:
         """What is known is a part of it: to send and to parse that for each test costs 0.1 ms, for 200 tables."""
-        known = self._known.values()
-        arrays = (
-            _array(self._known, "int8"),
+        known = nodes.values()
+        after = (
+            str(rolled),
+            _array(nodes, "int8"),
             _array([one.relation for one in known], "int8"),
             _array([one.last for one in known], "int8"),
             _array([one.called for one in known], "bool"),
         )
-        return f"(pg_lsn, oid, xid[], int[], name[]) AS SELECT {FUNCTION}($1, $2, $3, $4, $5, {', '.join(arrays)})"
+        return f"(pg_lsn, oid, xid[], int[], name[]) AS SELECT {FUNCTION}($1, $2, $3, $4, $5, {', '.join(after)})"
 
 
 def declare(fence: Fence) -> str:
     """The statement that declares the function for a session."""
     found = FOUND_AS_TEXT.format(blocks=NEAR, since="since", until="until", database="base", own="own")
     busy = fence.anybody.format(database="base", own="mine", slots="slots")
-    return DECLARE.format(found=found, busy=busy)
+    committed = COMMITTED.format(blocks=NEAR, since="since", until="until", databases="0, base")
+    return DECLARE.format(found=found, busy=busy, committed=committed)
 
 
 def _array(values: Iterable[object], of: str) -> str:

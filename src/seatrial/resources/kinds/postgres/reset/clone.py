@@ -12,7 +12,7 @@ from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, co
 from seatrial.resources.kinds.postgres.finding.meaning import Meaning
 from seatrial.resources.kinds.postgres.finding.search import Bearings, Search
 from seatrial.resources.kinds.postgres.reset.at_once import AtOnce, Looked, declare
-from seatrial.resources.kinds.postgres.reset.dead import DeadRows
+from seatrial.resources.kinds.postgres.reset.dead import SIZES, DeadRows
 from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.undo import Undo
 from seatrial.resources.protocol import NOBODY, Ended, Undone
@@ -82,7 +82,7 @@ class Clone:
         else:
             meaning.count(link)
         self._properties = scan.properties(source.admin, oid) if shared is None else ()
-        self._dead = DeadRows()
+        self._dead = DeadRows(catalog)
         self._ended = False
         self._losses = source.admin.losses + source.reader.losses
         self._lost = link.losses
@@ -118,14 +118,19 @@ class Clone:
             self._ended = True
             raise
 
-    def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
-        """Back to the baseline in one round trip, if it takes nothing but what was undone before."""
+    def undo_at_once(self, returning: Returning = NOBODY, *, rolled_back: bool = False) -> Undone | None:
+        """Back to the baseline in one round trip, if it takes nothing but what was undone before.
+
+        After a rollback, if nothing was committed since the test began: only sequences are not as they were then.
+        """
         import psycopg
 
         if self._log is None or self._at_once is None or self.pending:
             return None
+        if rolled_back and self._began[1] != self._log.position:
+            return None  # some of the log was read in the midst of the test
         try:
-            looked = self._at_once.look(returning)
+            looked = (self._at_once.rolled if rolled_back else self._at_once.look)(returning)
         except psycopg.Error:
             return None  # `undo` asks again, and knows what it means
         if looked is None:
@@ -208,9 +213,10 @@ class Clone:
 
         Costs nothing where nothing is due.
         """
-        due = self._dead.take_due(self.catalog)
+        due = self._dead.take_due()
         if due:
             self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
+            self._dead.measured(self._link.rows(SIZES))
         return bool(due)
 
     def written(self) -> list[str] | None:
@@ -304,6 +310,7 @@ class Clone:
                 self._at_once.learn(plan, self.pending)
             self._search.check_views(plan.views)
             notes += [f"the materialized view {view.label} was refreshed" for view in plan.views]
+        self._dead.reached(self._bearings, self.pending.blocks)
         shared = bool(self.pending.shared)  # which stays until it is put back
         self.pending = replace(self.pending, blocks={}) if shared else Written()
         path = path if plan else "nothing"
@@ -322,6 +329,7 @@ class Clone:
     def _undone_at_once(self, looked: Looked) -> Undone:
         written, self.pending = self.pending, Written()
         self._dead.add(looked.undone)
+        self._dead.reached(self._bearings, written.blocks)
         relations = sorted((self.catalog.relations[oid] for oid in looked.undone), key=lambda one: one.kind == "S")
         return Undone(
             path="log" if relations else "nothing",

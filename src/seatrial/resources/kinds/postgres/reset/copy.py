@@ -33,7 +33,8 @@ UNDO: Mapping[str, str] = {
 class PostgresCopy:
     """One copy of a template, for one worker, at one address from first test to last.
 
-    Implements `Copy`, `SupportsReady`, `SupportsReset`, `SupportsClone`, `SupportsRollback` and `SupportsLayers`.
+    Implements `Copy`, `SupportsReady`, `SupportsReset`, `SupportsUndoAtOnce`, `SupportsFence`, `SupportsTidy`,
+    `SupportsRecycle`, `SupportsClone`, `SupportsRollback` and `SupportsLayers`.
     What is asked of the database, and done in it, is its present clone's.
     """
 
@@ -153,9 +154,9 @@ class PostgresCopy:
         """Back to the baseline, whoever wrote. Raises as `Clone.undo`."""
         return self._now().undo()
 
-    def undo_at_once(self, returning: Returning = NOBODY) -> Undone | None:
-        """Back to the baseline in one round trip, if it takes nothing but what was undone before."""
-        return self._now().undo_at_once(returning)
+    def undo_at_once(self, returning: Returning = NOBODY, *, rolled_back: bool = False) -> Undone | None:
+        """Back to the baseline in one round trip, if it takes nothing else, as `Clone.undo_at_once`."""
+        return self._now().undo_at_once(returning, rolled_back=rolled_back)
 
     def late_writes(self) -> tuple[str, ...]:
         """What was written to since the last `undo`, or what asks it for a clone; empty where the log can't be read."""

@@ -1,26 +1,42 @@
-"""Dead rows that undos leave behind: counted, and removed between tests where there are many."""
+"""Dead rows that tests and their undos leave behind: told by what was written, and removed where there are many."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS
+from seatrial.resources.kinds.postgres.finding.catalog import LARGE_OBJECTS, SIZE
 
-    from seatrial.resources.kinds.postgres.finding.catalog import Catalog
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from seatrial.resources.kinds.postgres.finding.catalog import Catalog, Relation
+    from seatrial.resources.kinds.postgres.finding.search import Bearings
 
 MOST = 2_000
 """Dead rows of one table that call for a VACUUM."""
+BEYOND = 16
+"""Blocks by which a table may grow before one is called for: rows that were never committed are undone by nobody."""
 MOST_STIRS = 200
 """Undos that touched catalogs (TRUNCATE, temporary tables) which call for a VACUUM of the catalogs."""
 STIRRED = ("pg_class", "pg_attribute", "pg_type", "pg_depend", "pg_index", "pg_statistic", "pg_shdepend")
+SIZES = f"select c.oid::bigint, ({SIZE})::bigint from pg_class c where c.relkind in ('r', 'm', 't')"
+"""How many blocks each table has now: what `DeadRows.measured` takes."""
 
 
 class DeadRows:
-    """How many there are in each table of one copy."""
+    """How many there are in each table of one copy.
 
-    def __init__(self) -> None:
+    Args:
+        catalog: what the template holds, and how large that is.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._rows: dict[int, int] = {}
+        self._sizes = {oid: one.blocks for oid, one in catalog.relations.items() if _grows(one)}
+        self._grown: set[int] = set()
         self._stirs = 0
 
     def add(self, deleted: Mapping[int, int]) -> None:
@@ -28,17 +44,34 @@ class DeadRows:
         for oid, count in deleted.items():
             self._rows[oid] = self._rows.get(oid, 0) + count
 
+    def reached(self, bearings: Bearings, written: Mapping[int, set[int]]) -> None:
+        """These blocks were written to, by filenode: those behind the end of a table say that it has grown."""
+        for node, blocks in written.items():
+            size = self._sizes.get(oid := bearings.nodes.get(node, 0))
+            if size is not None and max(blocks) > size + BEYOND:
+                self._grown.add(oid)
+
     def stir(self) -> None:
         """A test, and the undo with it, has touched the catalogs of relations."""
         self._stirs += 1
 
-    def take_due(self, catalog: Catalog) -> list[str]:
+    def take_due(self) -> list[str]:
         """The tables that are to be vacuumed now; they have no dead rows any more."""
-        due = [oid for oid, rows in self._rows.items() if rows > MOST]
+        due = self._grown | {oid for oid, rows in self._rows.items() if rows > MOST}
+        self._grown = set()
         for oid in due:
-            del self._rows[oid]
-        names = [catalog.relations[oid].name for oid in due]
+            self._rows.pop(oid, None)
+        names = [self._catalog.relations[oid].name for oid in sorted(due)]
         if self._stirs > MOST_STIRS:
             self._stirs = 0
             names += STIRRED
         return names
+
+    def measured(self, sizes: Iterable[tuple[Any, ...]]) -> None:
+        """So large they are now: what stays of them, because a row of the baseline is at the end, is no growth."""
+        self._sizes.update((oid, blocks) for oid, blocks in sizes if oid in self._sizes)
+
+
+def _grows(one: Relation) -> bool:
+    """Whether it has rows of the test's: a table, or what is kept out of one, or large objects."""
+    return (one.kind in "rt" and one.oid >= FIRST_OF_USERS) or one.oid in LARGE_OBJECTS
