@@ -84,14 +84,24 @@ def running(store: Path) -> list[Path]:
     return [*memory, *(reversed(disk) if _uid() == 0 else disk)]
 
 
+def in_memory(path: Path) -> bool:
+    """Whether a folder of `running` is gone when the machine boots."""
+    return path.is_relative_to(_MEMORY)
+
+
 def room(name: str) -> Path:
     """The folder of the cache that is called `name`, one of `ROOMS`; it need not exist."""
     assert name in ROOMS, f"nobody would ever clean {name}"
     return cache().path / name
 
 
-def instance(store: Path, key: str) -> Place:
+def instance(store: Path, key: str, *, on_disk: bool = False) -> Place:
     """The folder of the server `key` (8 characters): where it is already, or the best place for a new one. Makes it.
+
+    Args:
+        store: the cache.
+        key: the server's.
+        on_disk: whether a new one outlasts the machine's next boot, though it is faster in memory.
 
     Raises:
         ProviderError: it can be made nowhere.
@@ -102,6 +112,8 @@ def instance(store: Path, key: str) -> Place:
         if (root / key).is_dir() and not _prepare(root):
             return Place(path=root / key)
     for root in roots:
+        if on_disk and in_memory(root):
+            continue
         if not root.exists():
             _tidy(root.parent)
         reason = _unfit(root) or _prepare(root)

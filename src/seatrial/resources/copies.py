@@ -210,7 +210,8 @@ class SupportsFence(Protocol):
     def settle(self) -> tuple[Ended, ...]:
         """Wait a moment for open transactions to finish, then end the connections that still hold one.
 
-        Afterwards nothing that began before this call can write any more. Returns the connections that were ended.
+        Afterwards nothing that began before this call can write any more, besides what is prepared for a commit.
+        Returns the connections that were ended.
         """
         ...
 

@@ -242,6 +242,21 @@ def test_what_was_written_before_the_machine_booted_is_not_trusted_unless_it_is_
         server.release()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is a folder on Linux only")
+def test_a_durable_server_is_on_the_disk_and_goes_there_from_memory(reserve):
+    at = Address(scheme="postgresql", host="localhost", port=free_port())
+    fast = reserve(at=at)
+    fast.start()
+    assert folders.in_memory(fast.instance.folder)
+    fast.release()
+    assert ended(fast)
+    durable = reserve(at=at, durable=True)
+    assert not folders.in_memory(durable.instance.folder)
+    assert not fast.instance.folder.exists()
+    durable.start()
+    assert ask(durable, "show fsync") == "on"
+
+
 def test_a_server_that_dies_while_it_starts_fails_at_once_with_the_end_of_its_log(spec):
     class Broken(PostgresProgram):
         def launch(self, *arguments):
@@ -403,7 +418,14 @@ def test_idle_is_a_number_of_seconds(reserve, monkeypatch):
 
 @pytest.mark.parametrize(
     ("variable", "ci", "configured", "seconds"),
-    [("", "", None, 5), ("", "true", None, 1), ("", "true", 30, 30), ("0.5", "true", 30, 0.5), ("-1", "", None, 0)],
+    [
+        ("", "", None, 5),
+        ("", "true", None, 1),
+        ("", "true", 30, 30),
+        ("0.5", "true", 30, 30),
+        ("0.5", "", None, 0.5),
+        ("-1", "", None, 0),
+    ],
 )
 def test_how_long_a_server_stays_up(spec, monkeypatch, variable, ci, configured, seconds):
     monkeypatch.setenv("SEATRIAL_IDLE", variable)

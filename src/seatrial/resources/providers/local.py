@@ -60,7 +60,8 @@ def reserve(spec: ServerSpec, provider: str, binaries: Binaries, port: int = 0) 
     if spec.exclusive:
         reserved, hold = _alone(spec, provider, binaries.folder, store)
     else:
-        reserved = place(store, key(spec, provider, binaries.folder), fixed=spec.at.port if spec.at else port)
+        name = key(spec, provider, binaries.folder)
+        reserved = place(store, name, fixed=spec.at.port if spec.at else port, durable=spec.durable)
         hold = None
     instance = reserved.instance
     endpoint = Endpoint(
@@ -85,7 +86,7 @@ def _alone(spec: ServerSpec, provider: str, binaries: Path, store: Path) -> tupl
     """
     for number in count():
         name = key(spec, provider, binaries, number)
-        reserved = place(store, name, fixed=spec.at.port if spec.at else 0)
+        reserved = place(store, name, fixed=spec.at.port if spec.at else 0, durable=spec.durable)
         hold = FileLock(reserved.instance.folder / "taken")
         if hold.try_acquire():
             if spec.at is not None or not client.pinned(reserved.instance):

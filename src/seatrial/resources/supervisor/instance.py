@@ -132,7 +132,7 @@ class Reserved:
             self.port = None
 
 
-def place(store: Path, key: str, fixed: int = 0) -> Reserved:
+def place(store: Path, key: str, fixed: int = 0, *, durable: bool = False) -> Reserved:
     """Reserve the folder of the server `key`, and its port, which is then in `about()["port"]`.
 
     The port lasts from run to run. It changes only if somebody else took it while our server was down: one who listens
@@ -142,10 +142,13 @@ def place(store: Path, key: str, fixed: int = 0) -> Reserved:
         store: the cache folder.
         key: 8 characters that name the server.
         fixed: take this port, whoever has it now.
+        durable: on a disk; a server that was in memory before goes, unless somebody has it.
     """
     with FileLock(store / "ports.lock", purpose="choosing a port"):
         (store / "ports.lock").touch()
-        where = folders.instance(store, key)
+        where = folders.instance(store, key, on_disk=durable)
+        if durable and folders.in_memory(where.path) and discard(Instance(folder=where.path)):
+            where = folders.instance(store, key, on_disk=True)
         instance = Instance(folder=where.path)
         first = not _is_reserved(instance)
         share = Share(instance.folder / "reserved")

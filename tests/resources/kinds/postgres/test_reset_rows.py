@@ -348,10 +348,6 @@ def test_a_rewritten_table_with_many_seed_rows_takes_a_clone(bench) -> None:
     one.undo()
 
 
-def test_the_numbers_of_a_sequence_with_a_cache_are_told(bench) -> None:
-    assert bench("create sequence c cache 20").copy.cached_sequences == ("c",)
-
-
 def test_dead_rows_are_removed_when_there_are_many(bench) -> None:
     one = bench(SEEDED)
     assert not one.copy.tidy()

@@ -27,14 +27,21 @@ case when c.relkind in ('r', 'm', 't') and (c.oid >= {FIRST_OF_USERS} or c.oid i
   then pg_relation_size(c.oid) / current_setting('block_size')::int else 0 end"""
 """How many blocks a row of pg_class says that something with rows has; those of the server's own do not count."""
 
+_BUILT_IN = "'btree', 'hash', 'gin', 'gist', 'spgist', 'brin'"
+_LOGGED_ALONE = f"""(c.relkind in ('r', 'S', 'm', 't') or c.relkind = 'i' and c.oid >= {FIRST_OF_USERS}
+  and c.relam not in (select oid from pg_am where amname in ({_BUILT_IN})))"""
+"""What the log tells of by its own filenode. Of PostgreSQL's own sorts of indexes it tells by a manager that we skip,
+of another (bloom, pgvector's) by one that might be anybody's."""
+
 _RELATIONS = f"""
 select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,
   format('%I.%I', n.nspname, c.relname), case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
   {SIZE},
   c.relispopulated, c.relisshared,
-  c.relkind = 't' or has_table_privilege(c.oid, 'SELECT') and not (c.relkind = 'r' and row_security_active(c.oid))
+  c.relkind in ('t', 'i')
+  or has_table_privilege(c.oid, 'SELECT') and not (c.relkind = 'r' and row_security_active(c.oid))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relpersistence <> 't' and c.relkind in ('r', 'S', 'm', 't')
+where c.relpersistence <> 't' and {_LOGGED_ALONE}
 """
 
 _GUARDS = f"""
@@ -84,7 +91,7 @@ class Relation:
     oid: int
     filenode: int
     kind: str
-    """As pg_class.relkind: "r", "S", "m"; "c" for a catalog; "t" for what is ignored.
+    """As pg_class.relkind: "r", "S", "m"; "c" for a catalog; "t" and "i" for what is ignored.
 
     "h" for what is hidden from our role: it may not read it, or not every row of it.
     """
@@ -107,8 +114,6 @@ class Catalog:
     """Tables, sequences, materialized views and catalogs by oid."""
     sequences: Mapping[int, tuple[int, bool]]
     """Oid -> last_value, is_called."""
-    cached_sequences: tuple[str, ...]
-    """Sequences with CACHE above 1: their numbers live on in the connections that took them."""
     guards: Mapping[int, tuple[tuple[str, str], ...]]
     """Table -> how to silence what fires even for a replica or forbids a delete, and how to take that back.
 
@@ -149,15 +154,14 @@ class Catalog:
 
 def describe(link: Link) -> Catalog:
     """Read the description from a fresh copy, before anyone has written to it."""
-    found, guards, marked, heard, large, cached, triggers, keys, languages = link.run(
+    found, guards, marked, heard, large, triggers, keys, languages = link.run(
         f"""{_RELATIONS}; {_GUARDS};
         {_CLUSTERED};
         select evtenabled::text from pg_event_trigger where evtevent <> 'login' and evtenabled <> 'D';
         select exists(select from pg_largeobject_metadata);
-        select seqrelid::regclass::text from pg_sequence where seqcache > 1;
         {_HEARD}; {_KEYS}; select exists(select from pg_language where lanname = 'plpgsql')"""
     )
-    sized = {row[0]: row for row in found.rows if row[6] > 0 and row[9] and row[2] != "t" and row[0] >= FIRST_OF_USERS}
+    sized = {row[0]: row for row in found.rows if row[6] and row[9] and row[2] in "rm" and row[0] >= FIRST_OF_USERS}
     seeded = _having_rows(link, {oid: row[4] for oid, row in sized.items()})
     relations = {}
     for oid, filenode, relkind, persistence, name, label, blocks, populated, shared, readable in found.rows:
@@ -182,7 +186,6 @@ def describe(link: Link) -> Catalog:
     return Catalog(
         relations=relations,
         sequences=sequence_states(link, [one for one in relations.values() if one.kind == "S"]),
-        cached_sequences=tuple(name for (name,) in cached.rows),
         guards={oid: tuple(found) for oid, found in by_table.items()},
         clustered=dict(marked.rows),
         listeners=frozenset(when for (when,) in heard.rows),
@@ -212,9 +215,9 @@ def filenodes(link: Link) -> dict[int, int]:
     """The filenode of each relation now, by oid: TRUNCATE and its like give a relation a new one."""
     return dict(
         link.rows(
-            """select oid::bigint, pg_relation_filenode(oid)::bigint from pg_class
-            where relpersistence <> 't' and relkind in ('r', 'S', 'm', 't') and not relisshared
-            and pg_relation_filenode(oid) is not null"""
+            f"""select c.oid::bigint, pg_relation_filenode(c.oid)::bigint from pg_class c
+            where c.relpersistence <> 't' and {_LOGGED_ALONE} and not c.relisshared
+            and pg_relation_filenode(c.oid) is not null"""
         )
     )
 

@@ -151,7 +151,7 @@ class Search:
             oid = self._bearings.nodes.get(node)
             if oid is None:
                 strange = True
-            elif self._catalog.relations[oid].kind != "t":
+            elif self._catalog.relations[oid].kind not in "ti":
                 touched.setdefault(oid, set()).update(blocks)
         return touched, strange
 

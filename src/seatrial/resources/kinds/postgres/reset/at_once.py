@@ -182,7 +182,7 @@ class AtOnce:
                 self._prepared[f"undo_{oid}"] = f"AS DELETE FROM ONLY {tables[oid].name} RETURNING 1"
             elif oid in moved:
                 self._known[node] = Known(oid, *sequences[oid])
-            elif oid and self._catalog.relations[oid].kind == "t":
+            elif oid and self._catalog.relations[oid].kind in "ti":
                 self._known[node] = Known(0)
         if self._known != before:
             self._prepared["at_once"] = self._statement(self._known)

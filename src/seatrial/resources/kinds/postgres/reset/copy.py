@@ -56,11 +56,6 @@ class PostgresCopy:
         """Where the app finds it."""
         return self._source.address
 
-    @property
-    def cached_sequences(self) -> tuple[str, ...]:
-        """Sequences with CACHE above 1: a pooled connection hands out the numbers that it took in an earlier test."""
-        return self._now().catalog.cached_sequences
-
     def connect(self) -> Any:
         """A psycopg connection as the app would have it."""
         return plain(self.address)
