@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from tests.sessions.conftest import Pet, RealCopy, User
@@ -137,6 +137,51 @@ def test_nested_transactions_of_the_app_are_its_own(sessions: Any, app: Any) -> 
         session.add(User(email="after"))
         session.commit()
     assert emails(sessions.session()) == {"outside", "after"}
+    assert sessions.end() == ()
+
+
+def test_a_failed_transaction_is_rolled_back_while_another_session_reads(sessions: Any, app: Any) -> None:
+    with app() as one, app() as reader:
+        one.add(User(email="a"))
+        one.flush()
+        assert emails(reader) == {"a"}
+        with pytest.raises(DBAPIError):
+            one.execute(text("SELECT * FROM nope"))
+        one.rollback()
+        assert emails(one) == emails(reader) == set()
+    assert sessions.end() == ()
+
+
+def test_a_nested_transaction_that_has_failed_is_rolled_back_while_another_session_reads(
+    sessions: Any, app: Any
+) -> None:
+    with app() as one, app() as reader:
+        one.add(User(email="a"))
+        nested = one.begin_nested()
+        one.add(User(email="b"))
+        one.flush()
+        assert emails(reader) == {"a", "b"}
+        with pytest.raises(DBAPIError):
+            one.execute(text("SELECT * FROM nope"))
+        nested.rollback()
+        assert emails(one) == emails(reader) == {"a"}
+        one.commit()
+        assert emails(reader) == {"a"}
+    assert sessions.end() == ()
+
+
+def test_the_commit_of_a_failed_transaction_is_a_rollback_while_another_session_reads(
+    sessions: Any, engine: Any, app: Any
+) -> None:
+    with app() as reader, engine.connect() as one:
+        one.execute(text("INSERT INTO users (email) VALUES ('a')"))
+        assert emails(reader) == {"a"}
+        with pytest.raises(DBAPIError):
+            one.execute(text("SELECT * FROM nope"))
+        with pytest.raises(DBAPIError):
+            one.execute(text("INSERT INTO users (email) VALUES ('b')"))
+        one.commit()
+        assert emails(reader) == set()
     assert sessions.end() == ()
 
 

@@ -337,9 +337,13 @@ class Outer:
             self._stack.remove(mine)
 
     def _drop_readers_above(self, mine: Open | None) -> None:
-        """Release the innermost transactions of others that have only read."""
+        """Release the innermost transactions of others that have only read.
+
+        In a transaction that has failed nothing can be released: they go with the rollback that must come.
+        """
         while self._stack and self._stack[-1] is not mine and not self._stack[-1].wrote:
-            self._run(f"RELEASE SAVEPOINT {self._stack[-1].name}")
+            if self._failing is None:
+                self._run(f"RELEASE SAVEPOINT {self._stack[-1].name}")
             reader = self._stack.pop()
             if reader.reads_on and self._stack:
                 self._stack[-1].holds = "a cursor that another session was reading"
