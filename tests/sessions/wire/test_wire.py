@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -299,6 +300,25 @@ def test_copy_pipelines_cursors_and_many_rows_pass_the_wire(sessions: Any, url: 
     assert sessions.end() == ()
 
 
+def test_after_many_rows_of_which_an_early_one_is_refused_a_copy_and_all_after_it_are_answered(
+    sessions: Any, url: str
+) -> None:
+    async def work() -> None:
+        connection, other = await asyncpg.connect(url), await asyncpg.connect(url)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.executemany("INSERT INTO users (email) VALUES ($1)", [("a",)] * 100)
+        await connection.copy_to_table("users", source=io.BytesIO(b"copied\n"), columns=["email"])
+        for number in range(3):
+            assert await other.fetchval(f"SELECT {number}") == number
+            assert await connection.fetchval(f"SELECT {-number}") == -number
+        await connection.close()
+        await other.close()
+
+    asyncio.run(work())
+    assert emails(sessions) == ["copied"]
+    assert sessions.end() == ()
+
+
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
@@ -451,6 +471,49 @@ def test_settings_of_one_connection_do_not_hold_for_another(sessions: Any, url: 
             with pytest.raises(psycopg.errors.DivisionByZero):
                 schema.execute("SELECT 1 / 0")
             plain.execute("DISCARD ALL")
+    assert sessions.end() == ()
+
+
+def test_settings_of_one_connection_do_not_hold_for_another_after_a_rollback(sessions: Any, url: str) -> None:
+    tenant = psycopg.connect(url, options="-c search_path=pg_catalog,public -c seatrial.x=1")
+    plain = psycopg.connect(url)
+    with tenant, plain:
+        tenant.execute(INSERT, ("a",))
+        tenant.commit()
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            plain.execute(INSERT, ("a",))
+        plain.rollback()
+        assert plain.execute("SHOW search_path").fetchone() == ('"$user", public',)
+        plain.rollback()
+        assert tenant.execute("SHOW search_path").fetchone() == ("pg_catalog,public",)
+    assert sessions.end() == ()
+
+
+def test_settings_of_one_connection_do_not_hold_for_another_after_it_went_back_to_a_savepoint(
+    sessions: Any, url: str
+) -> None:
+    tenant = psycopg.connect(url, options="-c search_path=pg_catalog,public")
+    plain = psycopg.connect(url, autocommit=True)
+    with tenant, plain:
+        tenant.execute("SAVEPOINT mine")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            tenant.execute("SELECT 1 / 0")
+        plain.execute("SELECT 1")
+        tenant.execute("ROLLBACK TO SAVEPOINT mine")
+        assert plain.execute("SHOW search_path").fetchone() == ('"$user", public',)
+        assert tenant.execute("SHOW search_path").fetchone() == ("pg_catalog,public",)
+    assert sessions.end() == ()
+
+
+def test_a_failed_transaction_is_rolled_back_while_another_connection_reads(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as one, psycopg.connect(url) as reader:
+        one.execute(INSERT, ("a",))
+        assert reader.execute(EMAILS).fetchall() == [("a",)]
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            one.execute("SELECT * FROM nope")
+        one.rollback()
+        assert one.execute(EMAILS).fetchall() == []
+        assert reader.execute(EMAILS).fetchall() == []
     assert sessions.end() == ()
 
 

@@ -62,8 +62,6 @@ class Batch:
         self._cursors: dict[bytes, bool] = {}
         """Those that SQL has declared, and whether they outlive their transaction."""
         self._waiting: list[tuple[bytes, bytes]] = []
-        self.extended = False
-        """Whether the last messages came from here."""
 
     def add(self, kind: bytes, message: bytes) -> None:
         """A message arrived."""
@@ -72,7 +70,6 @@ class Batch:
     def take(self) -> Iterator[Part]:
         """All that has arrived, in order."""
         waiting, self._waiting = self._waiting, []
-        self.extended = True
         steps: list[_Step] = []
         for kind, body in waiting:
             step = self._step(kind, body, parsed=any(earlier.data[:1] == b"P" for earlier in steps))
@@ -85,7 +82,6 @@ class Batch:
                 yield Part(answer=step.answer, control=step.control)
         if steps:
             yield _joined(steps)
-        self.extended = False
 
     def own(self, text: str) -> str:
         """The same statement, with the name on the shared connection of what it is about.

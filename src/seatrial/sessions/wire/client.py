@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from seatrial.errors import IsolationError
@@ -162,7 +163,8 @@ class Client:
             alone: whether it is one statement, and no part of a script.
             quiet: whether the client hears of it only if it fails.
         """
-        outer = self._running.outer()
+        outer, simple = self._running.outer(), data[:1] == b"Q"
+        feed = partial(self._feed, b"" if simple else messages.SYNC)
         if alone and not self.in_block and (name := only_in_blocks(text)):
             return self._needs_block(name)
 
@@ -175,11 +177,11 @@ class Client:
             if before and upstream.unnamed is not self:
                 upstream.exchange(before + messages.SYNC, ignore)
             upstream.unnamed = self if data[:1] == b"P" or before else None
-            if _RESETS.search(text):
+            if _UNSETS.search(text):
                 upstream.forget_settings()
             self.sending = True
             try:
-                done = upstream.exchange(data, self._send_error if quiet else self._send, self._feed)
+                done = upstream.exchange(data, self._send_error if quiet else self._send, feed)
             finally:
                 self.sending = False
             if done.error:
@@ -194,7 +196,7 @@ class Client:
             self._tell(error)
             return False
         self._failed = done.status == b"E"
-        self._copied = done.copied and data[:1] != b"Q"
+        self._copied = done.copied and not simple
         if done.error:
             self._complain(outer, messages.fields(done.error).get("C", ""), text)
         return not done.error
@@ -321,8 +323,8 @@ class Client:
             self._running.outer().complain(error.what)
             self._stream.send(messages.error(error.what, code="0A000", hint=error.fix))
 
-    def _feed(self, upstream: Stream) -> None:
-        """Send on the data of a COPY."""
+    def _feed(self, after: bytes, upstream: Stream) -> None:
+        """Send on the data of a COPY, and `after` it what the server took no notice of meanwhile: a Sync."""
         while True:
             try:
                 kind, message = self._stream.message()
@@ -331,8 +333,7 @@ class Client:
             if kind in (b"d", b"c", b"f"):
                 upstream.send(message)
             if kind in (b"c", b"f"):
-                if self._batch.extended:
-                    upstream.send(messages.SYNC)
+                upstream.send(after)
                 return
 
     def _leave(self) -> None:
@@ -345,7 +346,7 @@ class Client:
             return  # the test is over, and its end has undone all
 
 
-_RESETS = re.compile(r"\breset\s+all\b", re.IGNORECASE)
+_UNSETS = re.compile(r"\breset\s+all\b|\brollback\b", re.IGNORECASE)
 
 
 def _raising(reason: str) -> str:

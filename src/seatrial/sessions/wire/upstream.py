@@ -57,6 +57,9 @@ class Upstream:
         plain.settimeout(None)
         self._stream = Stream(plain)
         self._settings: Mapping[str, str] | None = {}
+        """Those that clients have asked for and that hold now; None where that is not known."""
+        self._adopted: set[str] = set()
+        """The names of all that have ever held in this test."""
         self._discarded: list[bytes] = []
         self.unnamed: object = None
         """Whose the unnamed prepared statement is."""
@@ -126,7 +129,7 @@ class Upstream:
         """Let the settings hold that a client has asked for when it connected."""
         if self._settings == settings:
             return
-        before = self._settings if self._settings is not None else {}
+        before = self._settings if self._settings is not None else self._adopted
         wanted = [f"RESET {_quoted(name)}" for name in before if name not in settings]
         wanted += [
             f"SELECT pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
@@ -135,9 +138,10 @@ class Upstream:
         if wanted:
             self.run("; ".join(wanted))
         self._settings = dict(settings)
+        self._adopted.update(settings)
 
     def forget_settings(self) -> None:
-        """Somebody has reset all of them."""
+        """Somebody has reset all of them, or gone back to when others held."""
         self._settings = None
 
     def discard(self, closing: bytes) -> None:
@@ -159,6 +163,7 @@ class Upstream:
     def close(self) -> None:
         """A test is over: the connection is kept, in its first state."""
         self._settings, self.unnamed = {}, None
+        self._adopted.clear()
         discarded, self._discarded = self._discarded, []
         if any(discarded):
             self.exchange(b"".join(discarded) + SYNC, ignore)
