@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import psycopg_pool
 import pytest
+from psycopg.rows import class_row, dict_row, scalar_row, tuple_row
 from sqlalchemy import create_engine
 from tests.fuse import BrokenOff
 from tests.sessions.conftest import RealCopy
@@ -180,6 +181,71 @@ def test_one_whose_pool_resets_it_in_a_task_of_its_own_is_kept(copy: RealCopy, p
             pools.gather(copy.address)
         runner.run(pool.close())
     assert found == found[:1] * 10
+
+
+IN_TOKYO = "SET timezone = 'Asia/Tokyo'"
+ZONE = "SELECT current_setting('timezone') AS zone, pg_backend_pid() AS pid"
+
+
+@pytest.mark.parametrize("rows", [dict_row, scalar_row, class_row(dict)])
+def test_whatever_rows_an_app_reads_what_its_configure_has_set_is_put_back(
+    copy: RealCopy, pools: Pools, rows: Any
+) -> None:
+    def configure(connection: Any) -> None:
+        connection.execute(IN_TOKYO)
+        connection.commit()
+
+    with psycopg_pool.ConnectionPool(
+        copy.address.url(), min_size=1, max_size=1, timeout=10, kwargs={"row_factory": rows}, configure=configure
+    ) as pool:
+        found = []
+        for _ in range(2):
+            with pool.connection() as connection:
+                found.append(connection.cursor(row_factory=tuple_row).execute(ZONE).fetchone())
+                connection.execute("SET timezone = 'Europe/Rome'")
+            pools.restore(copy.address)
+            pools.gather(copy.address)
+    assert found[0] == found[1]
+    assert found[0][0] == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("rows", [dict_row, scalar_row, class_row(dict)])
+def test_so_it_is_on_a_loop(copy: RealCopy, pools: Pools, rows: Any) -> None:
+    async def configure(connection: Any) -> None:
+        await connection.execute(IN_TOKYO)
+        await connection.commit()
+
+    async def use(pool: Any) -> Any:
+        async with pool.connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            await cursor.execute(ZONE)
+            found = await cursor.fetchone()
+            await connection.execute("SET timezone = 'Europe/Rome'")
+        return found
+
+    async def opened() -> Any:
+        pool = psycopg_pool.AsyncConnectionPool(
+            copy.address.url(),
+            min_size=1,
+            max_size=1,
+            timeout=10,
+            kwargs={"row_factory": rows},
+            configure=configure,
+            open=False,
+        )
+        await pool.open()
+        return pool
+
+    with asyncio.Runner() as runner:
+        pool = runner.run(opened())
+        found = []
+        for _ in range(2):
+            found.append(runner.run(use(pool)))
+            pools.restore(copy.address)
+            pools.gather(copy.address)
+        runner.run(pool.close())
+    assert found[0] == found[1]
+    assert found[0][0] == "Asia/Tokyo"
 
 
 def test_what_takes_a_running_loop_too_long_is_given_up(

@@ -38,6 +38,8 @@ def _change(generations: Generations, module: ModuleType, changes: Changes) -> N
 
 
 def _checks(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
+    from psycopg.rows import tuple_row
+
     configure, check = options.get("configure"), options.get("check")
     stamps = _Stamps(generations, given_back)
 
@@ -62,7 +64,8 @@ def _checks(generations: Generations, given_back: WeakSet[Any], options: dict[st
             check(connection)
         if stamps.watched(connection):
             if stamps.unknown(connection):
-                rows = connection.execute(generations.first_state).fetchall()
+                with connection.cursor(row_factory=tuple_row) as cursor:  # whatever rows the app reads
+                    rows = cursor.execute(generations.first_state).fetchall()
                 connection.rollback()
                 stamps.know(connection, rows, _when_reset)
             stamps.lend(connection)
@@ -91,6 +94,8 @@ def _is_in_pool(connection: Any) -> bool:
 
 
 def _checks_async(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
+    from psycopg.rows import tuple_row
+
     configure, check = options.get("configure"), options.get("check")
     stamps = _Stamps(generations, given_back)
 
@@ -116,7 +121,8 @@ def _checks_async(generations: Generations, given_back: WeakSet[Any], options: d
             await check(connection)
         if stamps.watched(connection):
             if stamps.unknown(connection):
-                rows = await (await connection.execute(generations.first_state)).fetchall()
+                async with connection.cursor(row_factory=tuple_row) as cursor:  # as above
+                    rows = await (await cursor.execute(generations.first_state)).fetchall()
                 await connection.rollback()
                 stamps.know(connection, rows, _when_reset_async)
             stamps.lend(connection)
