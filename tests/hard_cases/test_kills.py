@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.errors import ServerLost
+
 from .apps import Psycopg
 from .sea import Sea
 
@@ -81,12 +83,7 @@ def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, 
         assert app.commit(ORDER) == [(6,)]
         sea.harness.session("plain").rollback()
         ((pid,),) = app.commit("select pg_backend_pid()")
-        if victim == "server":
-            with sea.admin("plain") as admin:
-                pid = int(admin.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0])
-        os.kill(pid, signal.SIGKILL)
-        while _alive(pid):
-            time.sleep(0.01)
+        _kill(_server(sea) if victim == "server" else pid)
         with suppress(Exception):  # whatever the driver says
             app.commit(ORDER)
     assert all(error.cause and error.fix for error in test.told)
@@ -96,6 +93,45 @@ def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, 
             assert app.commit("select count(*) from line") == [(5,)]
             assert sea.harness.session("plain").execute("select count(*) from line").fetchone() == (5,)
         assert after.told == []
+
+
+def test_a_server_that_is_killed_while_a_connection_of_the_test_before_is_held_is_told_to_its_test(alone):
+    sea, app = alone
+    with sea.one_test("reset", "plain"):
+        held = app.hold()
+        held.run(ORDER)
+        held.run("COMMIT")
+    with sea.one_test("reset", "plain") as test:
+        _kill(_server(sea))
+    with suppress(Exception):  # whatever the driver says
+        held.rollback()
+    assert [type(error) for error in test.told] == [ServerLost]
+    with sea.one_test("reset", "plain") as after:
+        assert app.commit(ORDER) == [(6,)]
+    assert after.told == []
+
+
+def test_a_server_that_is_killed_in_a_test_whose_database_is_to_be_kept_is_told_to_it(alone):
+    sea, app = alone
+    with sea.one_test("reset", "plain") as test:
+        _kill(_server(sea))
+        test.told = sea.harness.end(keep=True)
+        assert [type(error) for error in test.told] == [ServerLost]
+    with sea.one_test("reset", "plain") as after:
+        assert app.commit(ORDER) == [(6,)]
+    assert after.told == []
+
+
+def _server(sea: Sea) -> int:
+    """Its first process."""
+    with sea.admin("plain") as admin:
+        return int(admin.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0])
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    while _alive(pid):
+        time.sleep(0.01)
 
 
 def _alive(pid: int) -> bool:

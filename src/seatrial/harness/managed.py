@@ -180,7 +180,7 @@ class Managed:
             held, self._held = self._held, frozenset(self.plan.held())
             if held:
                 self._emitter.disturbed(lease, held)
-            undone = self._set_aside(lease) if keep else self._check_in(lease, told, recover=recover)
+            undone = self._check_in(lease, told, keep=keep, recover=recover)
             if undone.path == "clone" or undone.ended:
                 self.sessions.gather()
                 self.sessions.invalidate()
@@ -315,8 +315,10 @@ class Managed:
             if late.path == "clone" or late.ended:
                 self.sessions.invalidate()
 
-    def _check_in(self, lease: Lease, told: list[SeatrialError], *, recover: bool) -> Undone:
+    def _check_in(self, lease: Lease, told: list[SeatrialError], *, keep: bool, recover: bool) -> Undone:
         try:
+            if keep:
+                return self._set_aside(lease)
             return self._strategies[lease.isolation].checkin(lease, self.sessions)
         except ServerLost as error:
             told.append(error)

@@ -87,7 +87,7 @@ class Emitter:
 
     def disturbed(self, lease: Lease, held: Collection[int]) -> None:
         """Of the server processes `held`, which earlier tests hold, those that worked during this test."""
-        for one in lease.copy.used_since_checkout(()):
+        for one in restore.at_work(lease.copy):
             if one.pid in held:
                 self._emit(
                     events.Disturbed(
