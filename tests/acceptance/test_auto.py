@@ -69,6 +69,31 @@ def test_what_a_test_did_last_time_decides_and_the_reason_is_told(auto):
     assert "[db " not in third.text
 
 
+ONCE = """
+import os
+import signal
+
+def test_that_fails(db):
+    db.execute("insert into t values (2)")
+    db.commit()
+    assert "FIRST" not in os.environ
+
+def test_in_which_the_server_dies(db):
+    if "FIRST" in os.environ:
+        os.kill(int(db.execute("select pg_read_file('postmaster.pid', 0, 20)").fetchone()[0].split()[0]), signal.SIGKILL)
+"""
+
+
+def test_a_database_that_was_kept_and_a_server_that_died_say_nothing_of_what_fits_the_test(auto):
+    auto.write({"test_auto.py": ONCE})
+    first = auto.pytest("-v", "--seatrial-keep", FIRST="1")
+    assert first.counts().get("failed") == 1, first.text
+    assert "kept" in first.text
+    second = auto.pytest("-v")
+    assert second.counts() == {"passed": 2}, second.text
+    assert second.text.count("[db reset: nothing is known of it yet]") == 2, second.text
+
+
 def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is_not_chosen_again(project):
     project.write(
         TEAMS

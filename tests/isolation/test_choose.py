@@ -84,6 +84,21 @@ def test_a_test_that_failed_in_a_rollback_gets_a_reset_next_time(chooser: Choose
     assert run(chooser, path="scan", cost=40) == "reset"
 
 
+def test_what_rollback_could_not_hold_gets_none_after_it_has_failed_in_a_reset_either(chooser: Chooser) -> None:
+    run(chooser, path="scan", cost=40)
+    run(chooser, past_rollback="this test wrote past its transaction in rollback mode")
+    assert run(chooser, path="scan", cost=40, failed=True) == "reset"
+    assert run(chooser, path="scan", cost=40) == "reset"
+    assert "rollback can't hold it: this test wrote" in reason(chooser)
+
+
+def test_a_test_that_fails_in_a_reset_as_well_may_get_a_rollback_again(chooser: Chooser) -> None:
+    run(chooser, path="scan", cost=40)
+    assert run(chooser, failed=True) == "rollback"
+    assert run(chooser, path="scan", cost=40, failed=True) == "reset"
+    assert run(chooser, path="scan", cost=40) == "rollback"
+
+
 def test_what_two_workers_saw_is_kept_of_both(tmp_path: Path) -> None:
     path = tmp_path / "db.json"
     one, other = Chooser(History(path)), Chooser(History(path))

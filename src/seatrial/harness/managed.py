@@ -184,7 +184,8 @@ class Managed:
             if undone.path == "clone" or undone.ended:
                 self.sessions.gather()
                 self.sessions.invalidate()
-        undone = self._choosing.learn(lease, undone, told, (time.perf_counter() - before) * 1000, failed=failed)
+        milliseconds = (time.perf_counter() - before) * 1000
+        undone = self._choosing.learn(lease, undone, told, milliseconds, failed=failed, kept=keep)
         self._emitter.ended(lease.test, undone.ended)
         milliseconds = (time.perf_counter() - before) * 1000
         self._emitter.checked_in(lease, undone, milliseconds, complaints)

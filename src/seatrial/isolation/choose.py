@@ -10,6 +10,8 @@ from seatrial.resources.protocol import Undone
 AUTO = "auto"
 DEAR = 5.0
 """Milliseconds of a reset, by a scan or a copy of the whole, from which on a rollback is worth trying."""
+SUSPECTED = "it failed in it last time"
+"""A guess against rollback, which a failure in another isolation refutes."""
 AGAIN = 10
 """A test that was given a clone by choice is looked at again every so many runs: it may need none any more."""
 
@@ -61,9 +63,10 @@ class Chooser:
         """What the test did now. One that failed in rollback gets a reset next time: it may have failed of that."""
         before = self._history.of(test)
         if isolation == "rollback" and failed and not past_rollback:
-            past_rollback = "it failed in it last time"
-        if not past_rollback and before is not None and isolation != "rollback" and not failed:
-            past_rollback = before.past_rollback
+            past_rollback = SUSPECTED
+        if not past_rollback and before is not None and isolation != "rollback":
+            refuted = failed and before.past_rollback == SUSPECTED
+            past_rollback = "" if refuted else before.past_rollback
         again = isolation == "clone" and before is not None and before.path == "clone"
         self._history.note(
             test,

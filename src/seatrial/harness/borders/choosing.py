@@ -64,9 +64,19 @@ class Choosing:
         )
 
     def learn(
-        self, lease: Lease, undone: Undone, told: list[SeatrialError], milliseconds: float, *, failed: bool
+        self,
+        lease: Lease,
+        undone: Undone,
+        told: list[SeatrialError],
+        milliseconds: float,
+        *,
+        failed: bool,
+        kept: bool,
     ) -> Undone:
-        """Take down what the test did. What only the choice is to blame for fails no test: `told` is emptied then."""
+        """Take down what the test did. What only the choice is to blame for fails no test: `told` is emptied then.
+
+        How it was undone says nothing of the next run where its database was kept, or its check-in went wrong.
+        """
         if not self._chosen or self._chooser is None:
             return undone
         refused = ""
@@ -75,6 +85,8 @@ class Choosing:
             undone = replace(undone, notes=(f"rollback was chosen, and could not hold it: {refused}",))
             if not failed:
                 told.clear()
+        elif told or kept:
+            return undone
         seen = replace(undone, path="rollback", notes=()) if refused else undone
         self._chooser.learn(lease.test, lease.isolation, seen, milliseconds, failed=failed, past_rollback=refused)
         return undone
