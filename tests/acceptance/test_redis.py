@@ -99,6 +99,23 @@ def test_the_tests_of_a_cache_and_a_queue(project):
     assert project.seatrial("down").status == 0
 
 
+def test_what_a_failed_test_left_is_not_kept_and_that_is_all_that_is_told_of_it(project):
+    tests = """
+    def test_that_fails(store):
+        store.set("left", "behind")
+        assert False
+
+    def test_after(store):
+        assert not store.exists("left")
+    """
+    project.write({"pyproject.toml": CONFIG, "app.py": APP, "seeds.py": SEEDS, "tests/test_kept.py": tests})
+    outcome = project.pytest("-q", "--seatrial-keep")
+    assert outcome.counts() == {"failed": 1, "passed": 1}, outcome.text
+    assert "store: tests/test_kept.py::test_that_fails: not kept: this kind of resource can't be kept" in outcome.text
+    assert "after its end" not in outcome.text
+    assert "fresh clone" not in outcome.text
+
+
 def test_a_key_for_tables_is_refused_with_what_to_write(project):
     project.write({"pyproject.toml": CONFIG.replace('seed = "seeds:load"', 'schema = "schema.sql"')})
     outcome = project.seatrial("doctor", "--no-start")

@@ -173,7 +173,7 @@ class Managed:
         told: list[SeatrialError] = []
         with self._ending.all_or_none(self.sessions):
             self._lease = None
-            keep = keep and not self._emitter.not_kept(lease, failed=failed)
+            keep = keep and not self._emitter.not_kept(lease, self._store, failed=failed)
             if self._audit is not None:
                 self._at_work = restore.at_work(lease.copy)
             complaints = self._ending.end(self.sessions, told)
@@ -347,8 +347,7 @@ class Managed:
         """Keep the copy under a name of its own, for a look at it."""
         self.sessions.gather()
         store = self._store
-        if not isinstance(store, SupportsKeep):
-            return Undone(path="clone", notes=(f"{self.plan.kind.name} can't keep a database",))
+        assert isinstance(store, SupportsKeep)
         assert self._copy is not None
         kept = f"{self.plan.name}_kept_{secrets.token_hex(3)}"
         if self._wider:

@@ -9,7 +9,7 @@ from seatrial.core.redact import redact
 from seatrial.isolation import restore
 from seatrial.isolation.audit import listed
 from seatrial.isolation.protocol import Lease
-from seatrial.resources.protocol import Ended, Endpoint, Undone
+from seatrial.resources.protocol import Ended, Endpoint, Store, SupportsKeep, Undone
 
 
 class Emitter:
@@ -99,9 +99,11 @@ class Emitter:
                     )
                 )
 
-    def not_kept(self, lease: Lease, *, failed: bool) -> bool:
-        """Whether there is nothing to keep of a test, which is told then. Asked before its sessions end."""
-        if failed and restore.untouched(lease.copy):
+    def not_kept(self, lease: Lease, store: Store | None, *, failed: bool) -> bool:
+        """Whether there is nothing to keep of a test, or no way to; it is told then. Asked before its sessions end."""
+        if not isinstance(store, SupportsKeep):
+            why = "this kind of resource can't be kept"
+        elif failed and restore.untouched(lease.copy):
             why = "the test has left nothing in it, so it is as at the start of every test"
         elif lease.joined:
             way = f'@pytest.mark.seatrial({self._resource}="reset")'
