@@ -138,6 +138,18 @@ def test_a_configuration_knows_where_each_key_was_set(files, tmp_path):
     assert config.origins["resources.db.schema"] == f"{tmp_path / 'pyproject.toml'}:6"
 
 
+@pytest.mark.parametrize("seconds", ["2.5", "3", '"4"'])
+def test_a_key_of_one_kinds_own_may_be_a_number(files, seconds):
+    config = files.load(f"""
+        [tool.seatrial.resources.tides]
+        kind = "command"
+        command = "tides {{port}}"
+        reset = "nothing"
+        patience = {seconds}
+    """)
+    assert config.resources[0].options["patience"] == seconds.strip('"')
+
+
 def test_options_stand_on_a_command_line_as_key_and_value():
     assert pairs(["db.isolation=clone", "db.url=postgresql://h/x?a=b"]) == {
         "db.isolation": "clone",

@@ -166,7 +166,7 @@ def _text(value: object) -> str | None:
 
 def _option(value: object) -> str | None:
     """The value of a key of one kind's own, which is a text to it."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _text(value)
 
 
 def _written(text: str) -> str:

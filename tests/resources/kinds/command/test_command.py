@@ -161,6 +161,14 @@ def test_what_was_there_before_the_start_does_not_count(tmp_path):
     assert read("file:ready").holds(replace(running, started=now - 1))
 
 
+def test_a_line_of_the_log_is_what_matches(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("reading\nready\nwaiting\n")
+    running = Running(port=1, fields={}, log=log, since=0, started=0, cwd=tmp_path)
+    assert read("log:^ready$").holds(running)
+    assert not read("log:^read$").holds(running)
+
+
 def test_a_server_that_answers_badly_is_not_ready(program):
     server = program()
     server.start()

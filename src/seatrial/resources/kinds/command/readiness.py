@@ -109,7 +109,7 @@ def _logged(running: Running, pattern: str) -> bool:
             text = file.read().decode(errors="replace")
     except OSError:
         return False
-    return re.search(pattern, text) is not None
+    return re.search(pattern, text, re.MULTILINE) is not None
 
 
 def _succeeds(command: str, cwd: Path) -> bool:

@@ -43,7 +43,7 @@ class Nats:
             raise ConfigError(
                 "a nats resource can't use a `url`",
                 cause="a stream of somebody else's server can't be told from one of ours, and each reset removes them",
-                fix="remove `url`: Seatrial starts a server in some 10 ms",
+                fix="remove `url`: Seatrial then starts a server of its own",
             )
         return replace(
             requirements.server(self.name),
