@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,21 @@ class Statement:
     """The number of the `Exchange` during which it was sent; 0 if it was sent by the test, or a thread of its own."""
 
 
+class BodyState(Enum):
+    """How much the body of an `Exchange` tells of what the app had to say."""
+
+    WHOLE = "whole"
+    """All of it, as it reads: what was compressed is decompressed. It may be empty."""
+    NONE = "none"
+    """There can't be one: it answers HEAD, has a status such as 204, or never began."""
+    TOO_LARGE = "too large"
+    """It was too large to be kept."""
+    BROKEN_OFF = "broken off"
+    """Its beginning: the client left, or the app failed, before the rest."""
+    ENCODED = "encoded"
+    """As it was sent, in an encoding that Seatrial can't read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Event):
     """An HTTP request to an app, and its response. `resource` is the app that answered."""
@@ -164,6 +180,8 @@ class Exchange(Event):
     """Whether the caller got that exception in the place of the response, as from the fixture `client`."""
     body: bytes | None = field(default=None, repr=False)
     """The body of the response; None if it was too large to be kept."""
+    body_state: BodyState = BodyState.NONE
+    """How much `body` tells."""
     statements: tuple[Statement, ...] = field(default=(), repr=False)
     """The statements that the app sent to the run's databases, as far as this process can see them."""
 

@@ -138,3 +138,58 @@ def test_an_exception_that_the_test_got_is_no_response_that_could_contradict(pro
     outcome = project.pytest("-q", "--seatrial-set", "strict=openapi")
     assert outcome.text.count("GET /boom answered 500, which is not described") >= 1, outcome.text
     assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+
+
+def test_a_response_is_judged_by_what_its_client_could_read_of_it(project):
+    """Compressed ones as they read, none where only a part came, and an empty one as what it is."""
+    project.write(
+        {
+            "pyproject.toml": PROJECT["pyproject.toml"],
+            "service.py": """
+                import asyncio
+                from fastapi import FastAPI, Response
+                from fastapi.responses import StreamingResponse
+                from starlette.middleware.gzip import GZipMiddleware
+
+                app = FastAPI()
+                app.add_middleware(GZipMiddleware)
+
+                @app.get("/long")
+                def long() -> list[int]:
+                    return list(range(1000))
+
+                @app.get("/export")
+                async def export() -> list[int]:
+                    async def produce():
+                        yield b"[1"
+                        await asyncio.sleep(60)
+                        yield b"]"
+
+                    return StreamingResponse(produce(), media_type="application/json")
+
+                @app.get("/nothing")
+                def nothing() -> int:
+                    return Response(status_code=200)
+                """,
+            "test_it.py": """
+                def test_compressed(client):
+                    response = client.get("/long")
+                    assert response.headers["content-encoding"] == "gzip"
+                    assert response.json() == list(range(1000))
+
+                def test_left_early(client):
+                    with client.stream("GET", "/export") as response:
+                        assert response.status_code == 200
+
+                def test_left_early_on_a_socket(live_app):
+                    with live_app.client.stream("GET", "/export") as response:
+                        assert response.status_code == 200
+
+                def test_empty(client):
+                    assert client.get("/nothing").content == b""
+                """,
+        }
+    )
+    outcome = project.pytest("-q", "--seatrial-set", "strict=openapi")
+    assert "GET /nothing answered 200 without a body, described as application/json" in outcome.text, outcome.text
+    assert outcome.counts() == {"passed": 4, "error": 1}, outcome.text

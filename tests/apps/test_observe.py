@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 
 import flask
 import litestar
 import pytest
 from fastapi import APIRouter, FastAPI
 from litestar.params import FromPath
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import StreamingResponse
 
 from seatrial.apps.inprocess import InProcess
 from seatrial.apps.observe.seen import LARGEST, Seen
+from seatrial.events import BodyState
 
 
 class Notes:
@@ -174,3 +178,107 @@ def test_an_exchange_is_answered_when_its_client_has_all_of_it(method, status, h
     assert seen.answered is answered
     seen.ends()
     assert seen.answered
+
+
+RAW = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+WORDS = b'"ahoy"'
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "pieces", "body", "state"),
+    [
+        ("GET", 200, [], [b"some", b"more"], b"somemore", BodyState.WHOLE),
+        ("GET", 200, [("Content-Length", "0")], [], b"", BodyState.WHOLE),
+        ("HEAD", 200, [("Content-Length", "4")], [b"some"], b"", BodyState.NONE),
+        ("GET", 204, [], [b""], b"", BodyState.NONE),
+        ("GET", 200, [], [b"x" * LARGEST, b"x"], None, BodyState.TOO_LARGE),
+        ("GET", 200, [("Content-Length", "8")], [b"some"], b"some", BodyState.BROKEN_OFF),
+        ("GET", 200, [("Content-Encoding", "gzip")], [gzip.compress(WORDS)], WORDS, BodyState.WHOLE),
+        (
+            "GET",
+            200,
+            [("Content-Encoding", "gzip")],
+            [gzip.compress(b"a"), gzip.compress(b"b")],
+            b"ab",
+            BodyState.WHOLE,
+        ),
+        ("GET", 200, [("content-encoding", "X-GZIP")], [gzip.compress(WORDS)], WORDS, BodyState.WHOLE),
+        ("GET", 200, [("Content-Encoding", "deflate")], [zlib.compress(WORDS)], WORDS, BodyState.WHOLE),
+        ("GET", 200, [("Content-Encoding", "deflate")], [RAW.compress(WORDS), RAW.flush()], WORDS, BodyState.WHOLE),
+        ("GET", 200, [("Content-Encoding", "identity")], [WORDS], WORDS, BodyState.WHOLE),
+        ("GET", 200, [("Content-Encoding", "gzip")], [gzip.compress(b"x" * LARGEST * 2)], None, BodyState.TOO_LARGE),
+        ("GET", 200, [("Content-Encoding", "br")], [b"?"], b"?", BodyState.ENCODED),
+        ("GET", 200, [("Content-Encoding", "br"), ("Content-Encoding", "gzip")], [b"?"], b"?", BodyState.ENCODED),
+        ("GET", 200, [("Content-Encoding", "gzip")], [WORDS], WORDS, BodyState.ENCODED),
+    ],
+)
+def test_a_body_is_told_as_it_reads_or_why_it_can_not_be_read(method, status, headers, pieces, body, state):
+    seen = Seen(method, "/")
+    seen.starts(status, headers)
+    for piece in pieces:
+        seen.keep(piece)
+    seen.completes()
+    assert (seen.body, seen.state) == (body, state)
+
+
+def test_a_response_that_never_began_has_no_body():
+    seen = Seen("GET", "/")
+    seen.ends()
+    assert (seen.body, seen.state) == (b"", BodyState.NONE)
+
+
+def test_a_compressed_response_is_seen_as_its_client_reads_it(watched, notes):
+    app = FastAPI()
+    app.add_middleware(GZipMiddleware)
+
+    @app.get("/")
+    def read() -> str:
+        return "x" * 1000
+
+    response = watched(app).get("/")
+    assert (response.headers["content-encoding"], len(response.json())) == ("gzip", 1000)
+    assert (notes.seen[0].body, notes.seen[0].state) == (response.content, BodyState.WHOLE)
+
+
+def test_a_stream_whose_reader_leaves_is_broken_off(watched, notes):
+    app, wsgi = FastAPI(), flask.Flask("made_up")
+
+    @app.get("/")
+    async def export():
+        async def produce():
+            yield b"[1"
+            await asyncio.sleep(60)
+            yield b"]"
+
+        return StreamingResponse(produce(), media_type="application/json")
+
+    @wsgi.get("/")
+    def slowly():
+        return flask.Response((piece for piece in ("[1", "]")), mimetype="application/json")
+
+    for client in (watched(app), watched(wsgi, "wsgi")):
+        with client.stream("GET", "/") as response:
+            assert next(response.iter_raw()) == b"[1"
+    assert [(seen.body, seen.state) for seen in notes.seen] == [(b"[1", BodyState.BROKEN_OFF)] * 2
+
+
+def test_what_a_wsgi_app_writes_beside_its_result_is_of_the_body(watched, notes):
+    def app(environ, start_response):
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        write(b"a")
+        return [b"b"]
+
+    assert watched(app, "wsgi").get("/").text == "ab"
+    assert (notes.seen[0].body, notes.seen[0].state) == (b"ab", BodyState.WHOLE)
+
+
+def test_a_wsgi_app_that_replaces_its_response_is_seen_with_the_second(watched, notes):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "0"), ("Content-Type", "text/plain")])
+        error = LookupError("no such user")
+        start_response("503 No", [], (LookupError, error, None))
+        return [b"no"]
+
+    assert watched(app, "wsgi").get("/").text == "no"
+    (seen,) = notes.seen
+    assert (seen.status, seen.media_type, seen.body, seen.state) == (503, "", b"no", BodyState.WHOLE)

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from litestar.params import FromPath
 
 from seatrial.contracts.openapi import OpenApi, description_of
-from seatrial.events import Exchange
+from seatrial.events import BodyState, Exchange
 
 USER = {
     "type": "object",
@@ -28,6 +28,7 @@ DOCUMENT = {
             }
         },
         "/any": {"get": {"responses": {"default": {"content": {"text/*": {}}}}}},
+        "/file": {"get": {"responses": {"default": {"content": {"*/*": {}}}}}},
     },
     "components": {
         "schemas": {"User": USER},
@@ -36,10 +37,13 @@ DOCUMENT = {
 }
 
 
-def answer(body: bytes = b"", *, route="/users/{user_id}", status=200, media_type="application/json", method="GET"):
+def answer(
+    body: bytes | None = b"", *, route="/users/{user_id}", status=200, media_type="application/json", method="GET",
+    state=BodyState.WHOLE,
+):  # fmt: skip
     return Exchange(
         resource="app", test="t", number=1, caller="test", method=method, path=route, route=route, status=status,
-        media_type=media_type, body=body, milliseconds=1,
+        media_type=media_type, body=body, body_state=state, milliseconds=1,
     )  # fmt: skip
 
 
@@ -61,6 +65,12 @@ def described() -> OpenApi:
         pytest.param(answer(b"?", route="", status=404), id="no route at all"),
         pytest.param(answer(status=0), id="no response"),
         pytest.param(answer(status=405, method="OPTIONS"), id="what frameworks answer by themselves"),
+        pytest.param(answer(media_type="", state=BodyState.NONE), id="a status without a body"),
+        pytest.param(answer(None, state=BodyState.TOO_LARGE), id="a body that was too large to keep"),
+        pytest.param(answer(b"[1", state=BodyState.BROKEN_OFF), id="the beginning of a body that broke off"),
+        pytest.param(answer(b"?", state=BodyState.ENCODED), id="an encoding that nobody here reads"),
+        pytest.param(answer(route="/any", media_type="text/plain"), id="a text of no words"),
+        pytest.param(answer(route="/file", media_type=""), id="nothing, where anything may come"),
     ],
 )
 def test_what_is_described_so_contradicts_nothing(described, exchange):
@@ -73,6 +83,9 @@ def test_what_is_described_so_contradicts_nothing(described, exchange):
         (answer(status=201), "answered 201, which is not described (described: 200, 404, 4XX)"),
         (answer(b"hi", media_type="text/html"), "answered 200 as text/html, described as application/json"),
         (answer(b"nonsense"), "answered 200 with a body that is no JSON"),
+        (answer(), "answered 200 without a body, described as application/json"),
+        (answer(media_type=""), "answered 200 without a body, described as application/json"),
+        (answer(b"[1", media_type="text/html", state=BodyState.BROKEN_OFF), "answered 200 as text/html"),
         (answer(b'{"id": "1"}'), 'answered 200 with a body that is not as described: body.id: "1" is not of type'),
         (answer(b"{}"), 'a body that is not as described: body: "id" is a required property'),
         (answer(b"[]", status=404, media_type="application/problem+json"), '[] is not of type "object"'),

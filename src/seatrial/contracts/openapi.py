@@ -9,7 +9,7 @@ from typing import Any
 
 from seatrial.contracts.dialect import as_json_schema
 from seatrial.errors import ContractError
-from seatrial.events import Exchange
+from seatrial.events import BodyState, Exchange
 
 DOCUMENT = "urn:seatrial:openapi"
 METHODS_OF_CLIENTS = ("OPTIONS", "HEAD", "TRACE")
@@ -40,7 +40,7 @@ class OpenApi:
 
         What is not described at all (a path that no operation has) contradicts nothing.
         """
-        method, route, status, media_type = exchange.method, exchange.route, exchange.status, exchange.media_type
+        method, route, status = exchange.method, exchange.route, exchange.status
         operation = self._operation(method, route)
         if operation is None or not status:
             return ""
@@ -50,15 +50,22 @@ class OpenApi:
             return f"answered {status}, which is not described (described: {', '.join(responses) or 'nothing'})"
         response, place = self._resolved(responses[described], self._place(method, route, "responses", described))
         content: Mapping[str, Any] = response.get("content") or {}
-        if not content or not exchange.body:
+        if not content or exchange.body_state is BodyState.NONE:
             return ""
-        accepted = _accepting(media_type, content)
+        return self._unlike(exchange, content, f"{place}/content")
+
+    def _unlike(self, exchange: Exchange, content: Mapping[str, Any], place: str) -> str:
+        """In what the body, or its media type, is not one of those described."""
+        status, media_type = exchange.status, exchange.media_type
+        accepted, is_json = _accepting(media_type, content), media_type.endswith(JSON_ENDINGS)
+        is_whole = exchange.body_state is BodyState.WHOLE
+        if is_whole and not exchange.body and (is_json or (not media_type and accepted is None)):
+            return f"answered {status} without a body, described as {', '.join(content)}"
         if accepted is None:
             return f"answered {status} as {media_type or 'nothing'}, described as {', '.join(content)}"
-        is_json = media_type.endswith(JSON_ENDINGS)
-        if "schema" not in content[accepted] or not is_json:
-            return ""
-        return self._invalid(f"{place}/content/{_escaped(accepted)}/schema", status, exchange.body)
+        if "schema" in content[accepted] and is_json and is_whole:
+            return self._invalid(f"{place}/{_escaped(accepted)}/schema", status, exchange.body or b"")
+        return ""
 
     def _operation(self, method: str, route: str) -> Mapping[str, Any] | None:
         if not route or method in METHODS_OF_CLIENTS:

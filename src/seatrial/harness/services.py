@@ -276,6 +276,7 @@ class Services:
                 for piece in reply.body:
                     seen.keep(piece)
                     yield piece
+                seen.completes()
             finally:
                 over()
 

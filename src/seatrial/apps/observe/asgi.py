@@ -40,7 +40,7 @@ class ObservedAsgi:
             elif message["type"] == "http.response.body":
                 seen.keep(bytes(message.get("body", b"")))
                 if not message.get("more_body", False):
-                    seen.ends()
+                    seen.completes()
             await send(message)
 
         try:

@@ -30,7 +30,13 @@ class ObservedWsgi:
         def starting(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             seen.route = _wsgi_route(environ, path)  # now: Flask forgets its request before the response is closed
             seen.starts(int(status.split(" ", 1)[0]), headers)
-            return start_response(status, headers, *error)
+            write = start_response(status, headers, *error)
+
+            def writing(piece: bytes) -> Any:
+                seen.keep(piece)
+                return write(piece)
+
+            return writing
 
         def ended(error: BaseException | None = None) -> None:
             error = error or next(iter(environ.get(RAISED) or ()), None)
@@ -61,6 +67,7 @@ class _Body:
             for piece in self._answer:
                 self._seen.keep(piece)
                 yield piece
+            self._seen.completes()
         except BaseException as error:
             self._end(error)
             raise

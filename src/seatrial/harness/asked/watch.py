@@ -67,6 +67,7 @@ class _Open:
             error=self.seen.error,
             raised=self.seen.raised,
             body=self.seen.body,
+            body_state=self.seen.state,
             statements=tuple(self.statements),
         )
 
