@@ -193,3 +193,155 @@ def test_a_response_is_judged_by_what_its_client_could_read_of_it(project):
     outcome = project.pytest("-q", "--seatrial-set", "strict=openapi")
     assert "GET /nothing answered 200 without a body, described as application/json" in outcome.text, outcome.text
     assert outcome.counts() == {"passed": 4, "error": 1}, outcome.text
+
+
+INCOMPARABLE = {
+    "pyproject.toml": PROJECT["pyproject.toml"],
+    "service.py": """
+        from typing import Annotated
+        from fastapi import FastAPI, Response
+        from pydantic import BaseModel, Field
+
+        app = FastAPI()
+
+        class Code(BaseModel):
+            code: Annotated[str, Field(json_schema_extra={"pattern": r"^a\\Z"})]
+
+        @app.get("/code")
+        def code() -> Code:
+            return Code(code="a")
+
+        @app.get("/half")
+        def half() -> str:
+            return Response('"\\\\ud83d"', media_type="application/json")
+
+        @app.get("/lost", responses={404: {"$ref": "#/components/responses/Lost"}})
+        def lost() -> int:
+            return Response(status_code=404)
+
+        @app.get("/text")
+        def text() -> int:
+            return Response("ahoy", media_type="text/plain")
+        """,
+    "test_it.py": """
+        import pytest
+
+        @pytest.mark.parametrize("path", ["code", "code", "half", "lost", "text"])
+        def test_asks(client, path):
+            client.get(f"/{path}")
+        """,
+}
+OPERATIONS = {
+    "code": """ValidationError: "^a\\\\Z" is not a "regex\"""",
+    "half": "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud83d'",
+    "lost": "KeyError: 'responses'",
+}
+
+
+def test_an_operation_that_can_not_be_compared_is_noted_once_and_the_others_are_compared(project):
+    outcome = project.write(INCOMPARABLE).pytest("-q")
+    assert outcome.counts() == {"passed": 5}, outcome.text
+    for path, reason in OPERATIONS.items():
+        told = f"app: Responses to GET /{path} can't be compared with the app's OpenAPI description: {reason}"
+        assert outcome.text.count(told) == 1, (told, outcome.text)
+    assert "GET /text answered 200 as text/plain" in outcome.text
+
+
+def test_where_responses_must_be_as_described_one_that_can_not_be_compared_fails_its_test(project):
+    outcome = project.write(INCOMPARABLE).pytest("-q", "--seatrial-set", "strict=openapi")
+    assert outcome.counts() == {"passed": 5, "error": 5}, outcome.text
+    assert "Traceback" not in outcome.text, outcome.text
+    for path, reason in OPERATIONS.items():
+        told = f"Responses to GET /{path} can't be compared with the app's OpenAPI description.\n  why: {reason}"
+        assert told in outcome.text, (told, outcome.text)
+
+
+UNDESCRIBED = {
+    "pyproject.toml": PROJECT["pyproject.toml"],
+    "service.py": """
+        from collections.abc import Callable
+        from fastapi import FastAPI
+        from pydantic import BaseModel
+
+        app = FastAPI()
+        asked = []
+
+        class Hook(BaseModel):
+            call: Callable[[int], int]
+
+        @app.post("/hooks")
+        def hooks(hook: Hook) -> int:
+            return 1
+
+        @app.get("/number")
+        def number() -> int:
+            return 1
+
+        own = app.openapi
+
+        def openapi():
+            asked.append(1)
+            return own()
+
+        app.openapi = openapi
+        """,
+    "test_it.py": """
+        import pytest
+        from service import asked
+
+        @pytest.mark.parametrize("time", [1, 2])
+        def test_asks(client, time):
+            assert client.get("/number").json() == 1
+
+        def test_the_description_was_asked_for_once():
+            assert asked == [1]
+        """,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "counts", "told"),
+    [
+        ((), {"passed": 3}, "app: Responses of app can't be compared with the app's OpenAPI description: Pydantic"),
+        (
+            ("--seatrial-set", "strict=openapi"),
+            {"passed": 3, "error": 2},
+            "  why: PydanticInvalidForJsonSchema: Cannot",
+        ),
+    ],
+    ids=["noted", "strict"],
+)
+def test_an_app_that_can_not_describe_itself_is_told_of_and_breaks_no_test(project, options, counts, told):
+    outcome = project.write(UNDESCRIBED).pytest("-q", *options)
+    assert outcome.counts() == counts, outcome.text
+    assert outcome.text.count(told) == 1, outcome.text
+    assert "Traceback" not in outcome.text, outcome.text
+
+
+def test_warnings_of_a_description_that_a_project_makes_errors_keep_nothing_from_being_compared(project):
+    """`filterwarnings = error` is about the tests; here it would be a teardown that asks for the description."""
+    project.write(
+        {
+            "pyproject.toml": PROJECT["pyproject.toml"],
+            "service.py": """
+                from fastapi import FastAPI, Response
+
+                app = FastAPI()
+
+                @app.get("/a", operation_id="same")
+                def a() -> int:
+                    return Response("ahoy", media_type="text/plain")
+
+                @app.get("/b", operation_id="same")
+                def b() -> int:
+                    return 1
+                """,
+            "test_it.py": """
+                def test_asks(client):
+                    client.get("/a")
+                """,
+        }
+    )
+    outcome = project.pytest()
+    assert outcome.counts() == {"passed": 1}, outcome.text
+    assert "GET /a answered 200 as text/plain" in outcome.text, outcome.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,15 +106,20 @@ class OpenApi:
 
 
 def description_of(target: Any) -> Mapping[str, Any] | None:
-    """The OpenAPI document of an app, of whatever framework has a way to tell it; None where none is found."""
+    """The OpenAPI document of an app, of whatever framework has a way to tell it; None where none is found.
+
+    Raises what the app raises, without its warnings: whether these are errors is decided for tests, not for this.
+    """
     seen: set[int] = set()
-    while target is not None and id(target) not in seen:
-        seen.add(id(target))
-        for tell in (_by_fastapi, _by_litestar):
-            description = tell(target)
-            if description is not None:
-                return description
-        target = getattr(target, "app", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while target is not None and id(target) not in seen:
+            seen.add(id(target))
+            for tell in (_by_fastapi, _by_litestar):
+                description = tell(target)
+                if description is not None:
+                    return description
+            target = getattr(target, "app", None)
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from seatrial import events
+from seatrial.apps.observe.seen import in_one_line
 from seatrial.errors import ContractError, OutboundError, SeatrialError
 from seatrial.events import Exchange
 
@@ -17,8 +18,23 @@ class Description(Protocol):
     """What an app says of itself."""
 
     def contradiction(self, exchange: Exchange) -> str:
-        """In what a response contradicts it; empty where it does not."""
+        """In what a response contradicts it; empty where it does not. May raise anything where that can't be told."""
         ...
+
+
+class Unknown:
+    """A `Description` that can't be had.
+
+    Args:
+        why: for each response that should have been compared with it.
+    """
+
+    def __init__(self, why: ContractError) -> None:
+        self._why = why
+
+    def contradiction(self, exchange: Exchange) -> str:  # noqa: ARG002 - of no response it can be told
+        """Raises `ContractError`."""
+        raise self._why.with_traceback(None)
 
 
 class Checks:
@@ -42,6 +58,7 @@ class Checks:
         self._test = ""
         self._beyond: dict[tuple[str, int], None] = {}
         self._descriptions: dict[str, Description | None] = {}
+        self._noted: set[str] = set()
 
     def begin(self, test: str) -> None:
         """A test begins."""
@@ -79,36 +96,61 @@ class Checks:
 
     def _contradictions(self, test: str, exchanges: Sequence[Exchange], apps: Mapping[str, Any]) -> list[ContractError]:
         found: dict[tuple[str, str], None] = {}
+        incomparable: dict[str, ContractError] = {}
         for exchange in exchanges:
             if exchange.raised:
                 continue  # nobody has seen a response
+            operation = f"{exchange.method} {exchange.route}"
             description = self._description(exchange.resource, apps)
-            text = description.contradiction(exchange) if description is not None else ""
+            try:
+                text = description.contradiction(exchange) if description is not None else ""
+            except Exception as error:  # noqa: BLE001 - the app's own words may hold anything; the test is checked in
+                why = _incomparable(f"to {operation}", error)
+                incomparable[why.what] = why
+                self._note(exchange.resource, why)
+                continue
             if text:
-                found[f"{exchange.method} {exchange.route}", text] = None
-                self._emit(
-                    events.Contradiction(
-                        resource=exchange.resource,
-                        test=test,
-                        operation=f"{exchange.method} {exchange.route}",
-                        text=text,
-                    )
-                )
+                found[operation, text] = None
+                self._emit(events.Contradiction(resource=exchange.resource, test=test, operation=operation, text=text))
         if OPENAPI not in self._strict:
             return []
         return [
-            ContractError(
-                f"{operation} {text}",
-                cause='the configuration has "openapi" in `strict`, and the app describes itself otherwise',
-                fix="describe this response (`responses=` in FastAPI and Litestar), or mend the endpoint",
-            )
-            for operation, text in found
+            *incomparable.values(),
+            *[
+                ContractError(
+                    f"{operation} {text}",
+                    cause='the configuration has "openapi" in `strict`, and the app describes itself otherwise',
+                    fix="describe this response (`responses=` in FastAPI and Litestar), or mend the endpoint",
+                )
+                for operation, text in found
+            ],
         ]
+
+    def _note(self, answerer: str, why: ContractError) -> None:
+        """Where nobody is strict about it: once a run."""
+        text = f"{why.what.removesuffix('.')}: {why.cause}"
+        if OPENAPI not in self._strict and text not in self._noted:
+            self._noted.add(text)
+            self._emit(events.Note(resource=answerer, text=text))
 
     def _description(self, answerer: str, apps: Mapping[str, Any]) -> Description | None:
         if answerer not in self._descriptions:
             app = apps.get(answerer)
             if app is None:
                 return None
-            self._descriptions[answerer] = self._describe(app)
+            try:
+                self._descriptions[answerer] = self._describe(app)
+            except Exception as error:  # noqa: BLE001 - raised by the app, which is asked once
+                self._descriptions[answerer] = Unknown(_incomparable(f"of {answerer}", error))
         return self._descriptions[answerer]
+
+
+def _incomparable(which: str, error: Exception) -> ContractError:
+    """That these responses can't be compared with the description, because of `error`."""
+    if isinstance(error, ContractError):
+        return error
+    return ContractError(
+        f"Responses {which} can't be compared with the app's OpenAPI description.",
+        cause=in_one_line(error),
+        fix='mend what the cause names, in the description or in the response, or take "openapi" out of `strict`',
+    )
