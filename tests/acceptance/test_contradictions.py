@@ -232,7 +232,7 @@ INCOMPARABLE = {
         """,
 }
 OPERATIONS = {
-    "code": """ValidationError: "^a\\\\Z" is not a "regex\"""",
+    "code": """ValueError: "^a\\\\Z" is not a "regex\"""",
     "half": "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud83d'",
     "lost": "KeyError: 'responses'",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import litestar
 import pytest
 from fastapi import FastAPI
@@ -88,11 +90,55 @@ def test_what_is_described_so_contradicts_nothing(described, exchange):
         (answer(b"[1", media_type="text/html", state=BodyState.BROKEN_OFF), "answered 200 as text/html"),
         (answer(b'{"id": "1"}'), 'answered 200 with a body that is not as described: body.id: "1" is not of type'),
         (answer(b"{}"), 'a body that is not as described: body: "id" is a required property'),
-        (answer(b"[]", status=404, media_type="application/problem+json"), '[] is not of type "object"'),
+        (answer(b"[]", status=404, media_type="application/problem+json"), 'an array is not of type "object"'),
     ],
 )
 def test_a_contradiction_says_in_what(described, exchange, text):
     assert text in described.contradiction(exchange)
+
+
+LOGIN = {
+    "type": "object",
+    "properties": {
+        "access_token": {"type": "integer"},
+        "password": {"type": "string", "maxLength": 3},
+        "credentials": {"type": "array", "items": {"type": "integer"}},
+        "header": {"enum": ["a"]},
+        "note": {"type": "integer"},
+        "pin": {"type": "string"},
+        "tags": {"type": "object", "additionalProperties": {"type": "integer"}},
+    },
+    "propertyNames": {"maxLength": 30},
+}
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJodW50ZXIyMiJ9.geheim"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([{"password": "geheim"}], 'body: an array is not of type "object"'),
+        ({"tags": ["geheim"]}, 'body.tags: an array is not of type "object"'),
+        ({"note": {"password": "geheim"}}, 'body.note: an object is not of type "integer"'),
+        ({"access_token": "geheim"}, 'body.access_token: a string is not of type "integer"'),
+        ({"password": "geheim"}, "body.password: a string is longer than 3 characters"),
+        ({"credentials": ["geheim"]}, 'body.credentials[0]: a string is not of type "integer"'),
+        ({"pin": 1234}, 'body.pin: a number is not of type "string"'),
+        ({"pin": None}, 'body.pin: null is not of type "string"'),
+        ({"header": f"Bearer {JWT}"}, 'body.header: "Bearer ***" is not one of'),
+        ({"note": JWT}, 'body.note: "***" is not of type "integer"'),
+        ({"tags": {JWT: "x"}}, 'body.tags.***: "x" is not of type "integer"'),
+        ({JWT: 1}, '"***" is longer than 30 characters'),
+        ({"note": "ahoy"}, 'body.note: "ahoy" is not of type "integer"'),
+        ({"note": "ahoy " * 100}, '... is not of type "integer"'),
+    ],
+)
+def test_a_contradiction_tells_types_where_a_value_is_large_or_may_be_secret(value, text):
+    response = {"200": {"content": {"application/json": {"schema": LOGIN}}}}
+    described = OpenApi({"openapi": "3.1.0", "paths": {"/login": {"post": {"responses": response}}}})
+    told = described.contradiction(answer(json.dumps(value).encode(), route="/login", method="POST"))
+    assert text in told
+    assert "geheim" not in told
+    assert "1234" not in told
 
 
 def test_the_own_words_of_openapi_3_0_are_understood():

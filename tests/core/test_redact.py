@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.core.redact import HIDDEN, redact
+from seatrial.core.redact import HIDDEN, is_secret, redact
 
 ALPHABET = string.ascii_letters + string.digits + string.punctuation + "äß"
 PASSWORDS = st.text(ALPHABET, min_size=8)
@@ -104,6 +104,8 @@ def test_the_value_of_a_variable_that_is_named_like_a_secret_is_hidden(value):
         'authorization: { token: "hunter22" }',
         "access_token: hunter22",
         "Authorization: Bearer hunter22",
+        "it was refused: bearer hunter22-and-more-of-it",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJodW50ZXIyMiJ9.hunter22 is not one of a, b",
         "?user=app&password=hunter22&x=1",
         "Server=h;Password=hunter22;Database=x",
         "my-server --password hunter22 --port 1",
@@ -159,13 +161,46 @@ def test_passwords_are_hidden_in_every_form_that_tools_write(text):
         "primary_key=id, sort_key: name",
         "tokens=12, 3 secrets",
         "write to a@example.org: it is done",
+        "Bearer authentication-is-required",
+        "eyJ.x, version 1.2.3",
     ],
 )
 def test_what_is_no_secret_stays(text):
     assert redact(text) == text
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["password", "userPassword", "password_hash", "access_token", "refreshToken", "apiKey", "client-secret", "pin",
+     "db_pwd", "Authorization", "set-cookie", "jwt", "credentials"],
+)  # fmt: skip
+def test_what_a_secret_is_called_is_known(name):
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["id", "name", "shipping", "primary_key", "author", "compass", "passenger", ""])
+def test_other_names_are_no_secrets(name):
+    assert not is_secret(name)
+
+
 def test_a_large_text_of_any_shape_takes_no_noticeable_time():
-    shapes = [":", "a.", "a://b:", "'", "password", "password=", "identified by ", "setuser >a", "$a$", "&", "\\", ",)"]
+    shapes = [
+        ":",
+        "a.",
+        "a://b:",
+        "'",
+        "password",
+        "password=",
+        "identified by ",
+        "setuser >a",
+        "$a$",
+        "&",
+        "\\",
+        ",)",
+        "eyJ-",
+        "eyJaaaaaa.",
+        "bearer ",
+        "bearer a",
+    ]
     program = f"from seatrial.core.redact import redact\nfor shape in {shapes!r}: redact(shape * 30_000)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

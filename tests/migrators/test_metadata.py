@@ -74,10 +74,13 @@ def test_a_module_that_fails_to_import_is_noted_and_the_rest_is_there(sqlite: Be
     sqlite.write({f"{app}/__init__.py": "", f"{app}/database.py": DATABASE})
     sqlite.write({f"{app}/user.py": USER.format(package=f"{app}.")})
     sqlite.write({f"{app}/broken.py": f"from {app}.database import Base\nimport nowhere_at_all\nclass A: pass\n"})
+    url = "raise ValueError('no postgresql://app:geheim@h/x')"
+    sqlite.write({f"{app}/refused.py": f"from {app}.database import Base\n{url}\nclass A: pass\n"})
     assert sqlite.tables(sqlite.step(f"{app}.database:Base")) == {"users"}
-    assert len(sqlite.notes) == 1
+    assert len(sqlite.notes) == 2
     assert f"{app}.broken was not imported" in sqlite.notes[0]
     assert "nowhere_at_all" in sqlite.notes[0]
+    assert "ValueError: no postgresql://app:***@h/x" in sqlite.notes[1]
 
 
 def test_a_project_of_single_files_and_one_with_src_work(sqlite: Bench, app: str) -> None:

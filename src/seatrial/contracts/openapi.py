@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seatrial.contracts.dialect import as_json_schema
+from seatrial.core.redact import is_secret, redact
 from seatrial.errors import ContractError
 from seatrial.events import BodyState, Exchange
 
@@ -16,7 +17,9 @@ DOCUMENT = "urn:seatrial:openapi"
 METHODS_OF_CLIENTS = ("OPTIONS", "HEAD", "TRACE")
 """Answered by frameworks and servers themselves; described by nobody."""
 JSON_ENDINGS = ("/json", "+json")
-LONGEST = 160
+LONGEST, LONGEST_VALUE = 160, 60
+VALUE = "\ue000"
+"""Stands in messages of jsonschema-rs where the value would: a character that nobody writes."""
 
 
 class OpenApi:
@@ -94,15 +97,22 @@ class OpenApi:
             value = json.loads(body)
         except ValueError as error:
             return f"answered {status} with a body that is no JSON: {error}"
-        validator = self._validators.get(place)
-        if validator is None:
-            schema = {"$ref": f"{DOCUMENT}{place}"}
-            validator = self._validators[place] = self._checker.Draft202012Validator(schema, registry=self._registry)
-        wrong = next(validator.iter_errors(value), None)
+        wrong = next(self._validator(place).iter_errors(value), None)
         if wrong is None:
             return ""
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.instance_path)
-        return f"answered {status} with a body that is not as described: body{where}: {_short(wrong.message)}"
+        where = redact("".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.instance_path))
+        return f"answered {status} with a body that is not as described: body{where}: {_short(_said(wrong))}"
+
+    def _validator(self, place: str) -> Any:
+        """For the schema that stands there. Raises ValueError where there is none that can be used."""
+        if place not in self._validators:
+            schema = {"$ref": f"{DOCUMENT}{place}"}
+            try:
+                made = self._checker.Draft202012Validator(schema, registry=self._registry, mask=VALUE)
+            except self._checker.ValidationError as error:
+                raise ValueError(_said(error)) from None
+            self._validators[place] = made
+        return self._validators[place]
 
 
 def description_of(target: Any) -> Mapping[str, Any] | None:
@@ -177,6 +187,20 @@ def _escaped(step: str) -> str:
     return quote(step.replace("~", "~0").replace("/", "~1"), safe="~")
 
 
-def _short(message: str) -> str:
+def _said(wrong: Any) -> str:
+    """The message of jsonschema-rs, with as much of the value in it as may be told."""
+    return redact(wrong.message).replace(VALUE, _told(wrong.instance, wrong.instance_path))
+
+
+def _told(value: Any, place: Sequence[str | int]) -> str:
+    """A value that is not as described: what it is, and itself only where that is short and no secret."""
+    if isinstance(value, Mapping | list):
+        return "an array" if isinstance(value, list) else "an object"
+    if isinstance(value, bool) or value is None or not any(is_secret(str(step)) for step in place):
+        return _short(redact(json.dumps(value, ensure_ascii=False)), LONGEST_VALUE)
+    return "a string" if isinstance(value, str) else "a number"
+
+
+def _short(message: str, longest: int = LONGEST) -> str:
     line = " ".join(message.split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+    return line if len(line) <= longest else line[: longest - 3] + "..."

@@ -24,6 +24,11 @@ _STRING = rf"""(?:\\*[a-z]{{0,2}}&?'(?:\\\\|\\'{{1,2}}|''|'{_GOES_ON}|[^'\n])*'?
 _WORD = r"""(?:[^\s"'][^\s]*?(?=["',)}\]]{0,9}(?:\s|$|[&;](?:[\w.-]+=|\s|$))))"""
 """What stands without quotation marks: to the next blank, or to the next pair of a query or connection string."""
 _VALUE = rf"(?P<secret>{_STRING}|{_WORD})"
+_NAMES = r"""passw(?:or)?d|passphrase|pgpass|secret|credentials?
+            |(?:api|access|private|account|signing|encryption)[_-]?key|(?<=_)(?:pass|pwd|auth)"""
+"""What is told with a secret in settings of any kind."""
+_NAMES_ALONE = rf"{_NAMES}|token|authorization|cookie|jwt|^(?:pass|pwd|auth|pin|otp)$"
+"""The same for a name that is known to be one: no sentence is taken for it."""
 
 _PATTERNS = (
     # scheme://user:secret@host, and the secret may hold any character: all up to the last @ is taken for it, but
@@ -39,13 +44,15 @@ _PATTERNS = (
     r"""(?P<before>\b[a-z0-9+.-]{0,30}(?:tls|rediss?|valkeys?|https?|wss?)://)
         (?P<secret>[^\s:/?\#@"'`]{1,512}):?(?=@)""",
     # name=value, name: value, "name": "value"; `token` is a word of parsers as well, as in: unexpected token: ")".
-    rf"""(?P<before>(?:passw(?:or)?d|passphrase|pgpass|secret|credentials?
-            |(?:api|access|private|account|signing|encryption)[_-]?key|(?<=_)(?:pass|pwd|auth)
+    rf"""(?P<before>(?:{_NAMES}
             |(?:^|[{{(,])[\ \t-]*token|(?<=[a-z_-])token|token(?=\\*["']\s*[:=]|\s*=))
         (?:[_-]?(?:access[_-]?)?key)?(?:[_-]?base)?\d*\\*["']?\s*(?:=>|:=|[:=])\s*)
         (?!(?:none|null|true|false)(?:[\s,;)}}\]]|$)){_VALUE}""",
     r"""(?P<before>\bauthorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest)\s+)?)
         (?P<secret>[\w+/~.=-]{6,})""",
+    # What shows what it is wherever it stands: a JSON Web Token (its header begins with {"), and a bearer's.
+    r"""(?P<before>)(?P<secret>\b(?-i:eyJ)[\w-]{6,1024}\.[\w-]{4,}(?:\.[\w-]*)?)""",
+    r"""(?P<before>\bbearer\s)(?P<secret>(?=[a-z+/~.=_-]{0,512}\d)[\w+/~.=-]{16,})""",
     # On a command line, and in what Redis is told.
     rf"""(?P<before>(?:--[\w-]{{0,40}}(?:password|passwd|secret|token)|--(?:pass|auth)|\b(?:requirepass|masterauth))
         (?:\s+|["'],\s*))(?!-){_VALUE}""",
@@ -68,6 +75,11 @@ def redact(text: str, *secrets: str) -> str:
     for pattern in _PATTERNS:
         text = re.sub(pattern, rf"\g<before>{HIDDEN}", text, flags=_FLAGS)
     return _ACL.sub(lambda line: _ACL_SECRET.sub(rf"\g<before>{HIDDEN}", line[0]), text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether what bears this name, in JSON for instance, is to be hidden, whatever it is."""
+    return re.search(_NAMES_ALONE, name, flags=_FLAGS) is not None
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
+from seatrial.core.redact import redact
 from seatrial.migrators.source.modules import Modules
 
 _NEVER = frozenset(("alembic", "migrations", "versions", "tests", "test", "node_modules", "venv", "env"))
@@ -83,4 +84,4 @@ def _import(name: str, note: Callable[[str], None]) -> None:
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module of the project's may raise
-        note(f"{name} was not imported while collecting models: {type(error).__name__}: {error}")
+        note(redact(f"{name} was not imported while collecting models: {type(error).__name__}: {error}"))
