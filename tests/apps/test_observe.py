@@ -77,6 +77,17 @@ def test_a_mounted_app_s_route_is_told_with_the_path_it_is_mounted_at_and_its_er
     assert (seen.route, seen.error) == ("/admin/logs/{day}", "ValueError: nothing on monday")
 
 
+@pytest.mark.parametrize("path", ["/v1/users/7", "/api/v1/users/7", "/api/admin/logs/monday"])
+@pytest.mark.parametrize("who", ["the app", "the client"])
+def test_where_a_proxy_mounts_the_app_is_not_of_its_routes(serve, notes, who, path):
+    app = fast_api()
+    app.root_path = "/api" if who == "the app" else ""
+    options = {"root_path": "/api"} if who == "the client" else {}
+    client = serve(app, "asgi", witness=notes).client(raise_server_exceptions=False, **options)
+    assert client.get(path).status_code == (500 if "logs" in path else 200)
+    assert notes.seen[0].route == ("/admin/logs/{day}" if "logs" in path else "/v1/users/{user_id}")
+
+
 def test_a_path_that_no_route_answers_has_no_route(watched, notes):
     assert watched(fast_api()).get("/nowhere").status_code == 404
     assert (notes.seen[0].route, notes.seen[0].status) == ("", 404)

@@ -26,8 +26,7 @@ class ObservedAsgi:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, mounted = scope["path"], scope.get("root_path", "")
-        seen = Seen(scope["method"], path, scope.get("query_string", b"").decode("latin-1"))
+        seen = Seen(scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1"))
         ticket = self._witness.begins(seen)
         if ticket is None:
             await self._app(scope, receive, send)
@@ -35,7 +34,7 @@ class ObservedAsgi:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.route = _asgi_route(scope, mounted)
+                seen.route = _asgi_route(scope)
                 seen.starts(int(message["status"]), _text(message.get("headers", ())))
             elif message["type"] == "http.response.body":
                 seen.keep(bytes(message.get("body", b"")))
@@ -50,7 +49,7 @@ class ObservedAsgi:
             raise
         finally:
             seen.ends()
-            seen.route = seen.route or _asgi_route(scope, mounted)
+            seen.route = seen.route or _asgi_route(scope)
             self._witness.ended(ticket)
 
 
@@ -59,7 +58,7 @@ def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
         yield bytes(name).decode("latin-1"), bytes(value).decode("latin-1")
 
 
-def _asgi_route(scope: MutableMapping[str, Any], mounted: str) -> str:
+def _asgi_route(scope: MutableMapping[str, Any]) -> str:
     """What the framework left in the scope: Litestar a template, Starlette the route, FastAPI how it included it."""
     litestars = scope.get("path_template")
     if isinstance(litestars, str):
@@ -69,5 +68,11 @@ def _asgi_route(scope: MutableMapping[str, Any], mounted: str) -> str:
     for holder in (context, getattr(context, "starlette_route", None), scope.get("route")):
         template = getattr(holder, "path_format", None) or getattr(holder, "path", None)
         if isinstance(template, str) and template:
-            return str(scope.get("root_path", "")).removeprefix(mounted) + template
+            return _mounted_at(scope) + template
     return ""
+
+
+def _mounted_at(scope: MutableMapping[str, Any]) -> str:
+    """Where within the app who answers is mounted; not where a proxy has the app, which FastAPI may say by itself."""
+    outer = scope.get("app_root_path")  # there where something is mounted
+    return "" if outer is None else str(scope.get("root_path", "")).removeprefix(outer)
