@@ -29,6 +29,7 @@ DOCUMENT = {
                 }
             }
         },
+        "/": {"get": {"responses": {"200": {}}}},
         "/any": {"get": {"responses": {"default": {"content": {"text/*": {}}}}}},
         "/file": {"get": {"responses": {"default": {"content": {"*/*": {}}}}}},
     },
@@ -139,6 +140,38 @@ def test_a_contradiction_tells_types_where_a_value_is_large_or_may_be_secret(val
     assert text in told
     assert "geheim" not in told
     assert "1234" not in told
+
+
+def described_as(**paths: dict[str, str]) -> OpenApi:
+    """Each path with its methods, and the type that each answers with."""
+
+    def responses(kind):
+        return {"responses": {"200": {"content": {"application/json": {"schema": {"type": kind}}}}}}
+
+    return OpenApi(
+        {
+            "openapi": "3.1.0",
+            "paths": {path: {method: responses(kind) for method, kind in ways.items()} for path, ways in paths.items()},
+        }
+    )
+
+
+@pytest.mark.parametrize("route", ["/f/{fid:int}", "/f/<int:fid>", "/f/<fid>/", "/f/{other:int}"])
+def test_of_paths_of_one_shape_the_one_with_the_same_names_is_compared_or_one_that_has_the_method(route):
+    described = described_as(**{"/f/{id}": {"get": "string"}, "/f/{fid}": {"put": "integer"}})
+    assert described.contradiction(answer(b"1", route=route, method="PUT")) == ""
+    assert 'not of type "integer"' in described.contradiction(answer(b'"1"', route=route, method="PUT"))
+
+
+def test_a_path_of_the_same_names_is_compared_whichever_comes_first():
+    described = described_as(**{"/f/{id}": {"get": "string"}, "/f/{fid}": {"get": "integer"}})
+    assert described.contradiction(answer(b"1", route="/f/{fid:int}")) == ""
+    assert described.contradiction(answer(b'"1"', route="/f/{id:str}")) == ""
+
+
+def test_an_operation_that_is_left_out_of_the_description_is_not_taken_for_another_one():
+    described = described_as(**{"/f/{id}": {"get": "string"}, "/f/{fid}": {"put": "integer"}})
+    assert described.contradiction(answer(b"1", route="/f/{fid:int}", method="GET")) == ""
 
 
 def test_the_own_words_of_openapi_3_0_are_understood():

@@ -38,21 +38,26 @@ class OpenApi:
         self._checker = _checker()
         self._registry = self._checker.Registry([(DOCUMENT, self._document)])
         self._validators: dict[str, Any] = {}
+        self._alike: dict[str, list[str]] = {}
+        for path in self._paths:
+            self._alike.setdefault(_nameless(path), []).append(path)
 
     def contradiction(self, exchange: Exchange) -> str:
         """In what a response contradicts the description, in one line; empty where it does not.
 
         What is not described at all (a path that no operation has) contradicts nothing.
         """
-        method, route, status = exchange.method, exchange.route, exchange.status
-        operation = self._operation(method, route)
-        if operation is None or not status:
+        method, status = exchange.method, exchange.status
+        path = self._spelled(method, exchange.route)
+        operation: Mapping[str, Any] | None = (self._paths.get(path) or {}).get(method.lower())
+        if operation is None or not status or method in METHODS_OF_CLIENTS:
             return ""
         responses: Mapping[str, Any] = operation.get("responses") or {}
         described = next((each for each in (str(status), f"{status // 100}XX", "default") if each in responses), None)
         if described is None:
             return f"answered {status}, which is not described (described: {', '.join(responses) or 'nothing'})"
-        response, place = self._resolved(responses[described], self._place(method, route, "responses", described))
+        place = _pointer("paths", path, method.lower(), "responses", described)
+        response, place = self._resolved(responses[described], place)
         content: Mapping[str, Any] = response.get("content") or {}
         if not content or exchange.body_state is BodyState.NONE:
             return ""
@@ -71,16 +76,15 @@ class OpenApi:
             return self._invalid(f"{place}/{_escaped(accepted)}/schema", status, exchange.body or b"")
         return ""
 
-    def _operation(self, method: str, route: str) -> Mapping[str, Any] | None:
-        if not route or method in METHODS_OF_CLIENTS:
-            return None
-        path = self._paths.get(_spelled(route, self._paths)) or {}
-        operation: Mapping[str, Any] | None = path.get(method.lower())
-        return operation
+    def _spelled(self, method: str, route: str) -> str:
+        """The route as the description writes it: "/users/{id:int}", "/users/<int:id>" and "/users/{id}" are one.
 
-    def _place(self, method: str, route: str, *parts: str) -> str:
-        steps = ("paths", _spelled(route, self._paths), method.lower(), *parts)
-        return "#/" + "/".join(_escaped(step) for step in steps)
+        Parameters may have other names there: a path with the same ones comes first, and then one that has the method.
+        """
+        if route in self._paths or not route:
+            return route
+        named, alike = _named(route), self._alike.get(_nameless(route), ())
+        return max(alike, key=lambda path: (_named(path) == named, method.lower() in self._paths[path]), default=route)
 
     def _resolved(self, value: Mapping[str, Any], place: str) -> tuple[Mapping[str, Any], str]:
         """What a reference within the document leads to, and where that stands."""
@@ -161,17 +165,17 @@ def _checker() -> Any:
     return jsonschema_rs
 
 
-def _spelled(route: str, paths: Mapping[str, Any]) -> str:
-    """The route as the description writes it: "/users/{id:int}", "/users/<int:id>" and "/users/{id}" are one."""
-    if route in paths:
-        return route
-    plain = _plain(route)
-    return next((path for path in paths if _plain(path) == plain), route)
+def _named(route: str) -> str:
+    """With the names of parameters only, as OpenAPI writes them: frameworks write their types there, too."""
+    return re.sub(r"\{([^}:]*)[^}]*\}|<(?:[^>]*:)?([^>]*)>", r"{\1\2}", route).rstrip("/") or "/"
 
 
-def _plain(route: str) -> str:
-    """With the names of parameters taken out, and what frameworks say of their types."""
-    return re.sub(r"\{[^}]*\}|<[^>]*>", "{}", route).rstrip("/") or "/"
+def _nameless(route: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", _named(route))
+
+
+def _pointer(*steps: str) -> str:
+    return "#/" + "/".join(_escaped(step) for step in steps)
 
 
 def _accepting(media_type: str, content: Mapping[str, Any]) -> str | None:
