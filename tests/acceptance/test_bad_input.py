@@ -25,6 +25,15 @@ def test_a_mistake_in_the_configuration_names_file_key_and_nearest_value(project
     assert "Traceback" not in outcome.text
 
 
+def test_an_option_that_sets_no_key_says_how_one_is_set(project):
+    table = '[tool.seatrial.resources.db]\nkind = "sqlite"\n'
+    project.write({"pyproject.toml": table, "test_x.py": "def test_x(): pass\n"})
+    outcome = project.pytest("-q", "--seatrial-set", "db.isolation")
+    assert outcome.status == 4
+    assert "`db.isolation` sets no key" in outcome.text
+    assert "fix: write KEY=VALUE, as in db.isolation=clone" in outcome.text
+
+
 @pytest.mark.parametrize(
     ("marked", "fix"),
     [

@@ -20,7 +20,6 @@ JOINTS = (
     "seatrial.isolation.protocol",
     "seatrial.sessions.protocol",
     "seatrial.apps.protocol",
-    "seatrial.report.protocol",
     "seatrial.harness.protocol",
 )
 FOR_PROVIDERS = ("seatrial.resources.providers.local.Binaries", "seatrial.resources.providers.local.reserve")

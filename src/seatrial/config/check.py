@@ -12,7 +12,6 @@ from seatrial.config.explain import Findings, describe, instead
 from seatrial.config.explain import Path as KeyPath
 from seatrial.config.keys import (
     ADAPT,
-    PLANNED_TOP,
     RESOURCE,
     STARTS,
     STRICT,
@@ -24,14 +23,12 @@ from seatrial.config.keys import (
 from seatrial.config.model import ISOLATIONS, Config, ResourceConfig
 from seatrial.config.services.check import services
 
-_LATER = "remove it: this is planned, and not built in this version"
-
 
 def check(table: Mapping[str, object], *, known: Known, findings: Findings, source: Path) -> Config | None:
     """The configuration that `table` describes, or None where `findings` has something to say about it."""
     from seatrial.config.contradictions import across, by_kind, within
 
-    top = _shaped((), table, TOP, PLANNED_TOP, findings)
+    top = _shaped((), table, TOP, findings)
     if "app" in top:
         _judge(findings, ("app",), values.import_path("app", top["app"], example=TOP["app"].example, call=True))
     idle = top.get("idle")
@@ -78,7 +75,7 @@ def _resource(name: str, keys: object, known: Known, findings: Findings) -> Reso
     of_kind = {key: Key(shape=Shape.OPTION, example=f"{key} = {_written(value)}") for key, value in own.items()}
     strays = _of_other_kinds(path, keys, known, findings)
     keys = {key: value for key, value in keys.items() if key not in strays}
-    taken = _shaped(path, keys, {**RESOURCE, **of_kind}, (), findings)
+    taken = _shaped(path, keys, {**RESOURCE, **of_kind}, findings)
     options = {key: taken.pop(key) for key in own if key in taken}
     if "kind" not in keys:
         findings.add(path, f"[resources.{name}] has no kind", 'write what it is, as in kind = "postgres"')
@@ -133,17 +130,13 @@ def _names(path: KeyPath, taken: Mapping[str, Any], known: Known, findings: Find
             findings.add((*path, key), f'there is no {key} "{value}"', instead(value, valid, of=f"{key}s"))
 
 
-def _shaped(
-    path: KeyPath, table: Mapping[str, object], keys: Mapping[str, Key], planned: tuple[str, ...], findings: Findings
-) -> dict[str, Any]:
+def _shaped(path: KeyPath, table: Mapping[str, object], keys: Mapping[str, Key], findings: Findings) -> dict[str, Any]:
     """The values of `table` that have the shape which their key asks for; all others are findings."""
     taken: dict[str, Any] = {}
     place = f" in [{'.'.join(path)}]" if path else ""
     for name, value in table.items():
         here = (*path, name)
-        if name in planned:
-            findings.add(here, f"`{name}`{place}", _LATER)
-        elif name not in keys:
+        if name not in keys:
             findings.add(here, f"unknown key `{name}`{place}", instead(name, keys, of="keys"))
         else:
             key = keys[name]

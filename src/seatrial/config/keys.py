@@ -1,4 +1,4 @@
-"""The keys that a configuration may have: the shape of each, an example of it, and what is yet to come."""
+"""The keys that a configuration may have: the shape of each, and an example of it."""
 
 from __future__ import annotations
 
@@ -98,8 +98,6 @@ RUNS = ("inline", "thread", "process")
 STARTS = ("lazy", "early")
 ADAPT = ("testcontainers", "pytest-postgresql", "pytest-databases")
 STRICT = ("openapi", "outbound")
-
-PLANNED_TOP: tuple[str, ...] = ()
 
 SERVER_KEYS = ("provider", "url", "role", "extensions", "recycle")
 """Keys that say something about a server: a kind without one takes none of them."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import seatrial
+from seatrial.config.layers import pairs
 from seatrial.config.load import load
 from seatrial.config.model import ISOLATIONS, Config
 from seatrial.errors import SeatrialError
@@ -71,7 +72,7 @@ class SeatrialPlugin:
                 reporter.handle(event)
 
         try:
-            settings = load(found, environ=os.environ, options=_pairs(options.seatrial_set))
+            settings = load(found, environ=os.environ, options=pairs(options.seatrial_set))
             worker = os.environ.get("PYTEST_XDIST_WORKER", "")
             run = (Run.joined(settings.root, worker) if worker else None) or Run.new(settings.root)
             harness = compose(settings, run, keep=options.seatrial_keep, audit=options.seatrial_audit, emit=emit)
@@ -340,16 +341,6 @@ class SeatrialPlugin:
             os.environ[VARIABLE] = self._environment
         elif not self.run.ports:
             os.environ.pop(VARIABLE, None)
-
-
-def _pairs(options: list[str]) -> Mapping[str, str]:
-    pairs = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise pytest.UsageError(f"--seatrial-set {option}: write KEY=VALUE, as in db.isolation=clone")
-        pairs[key.strip()] = value.strip()
-    return pairs
 
 
 def _modules(config: Config) -> list[str]:

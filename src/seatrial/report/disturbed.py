@@ -20,9 +20,6 @@ class Disturbances:
         """What disturbed this test; empty where nothing did. Forgotten then."""
         return "; ".join(self._of.pop(test, ()))
 
-    def close(self) -> None:
-        """Nothing to release."""
-
 
 def describe(event: events.Disturbed) -> str:
     """Who did it, and with what."""

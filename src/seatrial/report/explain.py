@@ -25,6 +25,3 @@ class Explain:
                 f"{event.test}: {event.resource} {event.isolation} ({asked}), {read}undone: {what}, "
                 f"path {event.path}{because}, {event.milliseconds:.2f} ms"
             )
-
-    def close(self) -> None:
-        """Nothing to release."""

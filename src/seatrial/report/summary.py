@@ -88,9 +88,6 @@ class Summary:
             case _:
                 _count_asked(tally, event)
 
-    def close(self) -> None:
-        """Nothing to release."""
-
     def notable(self) -> bool:
         """Whether there is something that should be read even when the run is quiet."""
         return any(tally.notes or tally.kept or tally.beyond for tally in self.tallies.values())

@@ -13,7 +13,7 @@ from seatrial.config.explain import Findings, describe, instead
 from seatrial.config.keys import RUNS, SERVICE, TAKEN_FIXTURES
 from seatrial.config.model import ResourceConfig, ServiceConfig
 
-Shaped = Callable[[tuple[str, ...], Mapping[str, object], Mapping[str, Any], tuple[str, ...], Findings], dict[str, Any]]
+Shaped = Callable[[tuple[str, ...], Mapping[str, object], Mapping[str, Any], Findings], dict[str, Any]]
 
 _SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
@@ -32,7 +32,7 @@ def services(
         if not isinstance(keys, dict):
             findings.add(path, f"services.{name} is {describe(keys)}", f"write a table [services.{name}]")
             continue
-        taken = shaped(path, keys, SERVICE, (), findings)
+        taken = shaped(path, keys, SERVICE, findings)
         _keys(path, taken, findings)
         found.append(_service(name, taken))
     _names(found, resources, findings)
