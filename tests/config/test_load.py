@@ -141,13 +141,11 @@ def test_a_configuration_knows_where_each_key_was_set(files, tmp_path):
 @pytest.mark.parametrize("seconds", ["2.5", "3", '"4"'])
 def test_a_key_of_one_kinds_own_may_be_a_number(files, seconds):
     config = files.load(f"""
-        [tool.seatrial.resources.tides]
-        kind = "command"
-        command = "tides {{port}}"
-        reset = "nothing"
-        patience = {seconds}
+        [tool.seatrial.resources.db]
+        kind = "postgres"
+        connections = {seconds}
     """)
-    assert config.resources[0].options["patience"] == seconds.strip('"')
+    assert config.resources[0].options["connections"] == seconds.strip('"')
 
 
 def test_options_stand_on_a_command_line_as_key_and_value():
