@@ -86,6 +86,12 @@ def test_each_is_listed_with_its_test_and_fails_it_where_that_is_wished(project,
     assert len(listed) == 5, outcome.text
 
 
+def test_a_response_that_contradicts_is_listed_by_a_quiet_run_in_which_nothing_else_is(project):
+    outcome = project.write(PROJECT).pytest("-q", "-k", "missing")
+    assert outcome.counts() == {"passed": 1, "deselected": 7}, outcome.text
+    assert CONTRADICTIONS[0] in outcome.text
+
+
 APPS = {
     "fastapi": """
         from fastapi import FastAPI

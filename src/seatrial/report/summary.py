@@ -90,7 +90,7 @@ class Summary:
 
     def notable(self) -> bool:
         """Whether there is something that should be read even when the run is quiet."""
-        return any(tally.notes or tally.kept or tally.beyond for tally in self.tallies.values())
+        return any(tally.notes or tally.kept or tally.beyond or tally.contradictions for tally in self.tallies.values())
 
     def dump(self) -> dict[str, dict[str, Any]]:
         """Plain values, for the channel between a worker and the controller."""
