@@ -10,10 +10,10 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
+from seatrial.patches.lending.generations import Generations, Stamp, address_of
 from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
-from seatrial.resources.first_state import begin_script
+from seatrial.resources.first_state import backend, begin_script
 
 STAMP = "seatrial_stamp"
 LENT = "seatrial_lent"
@@ -110,7 +110,7 @@ class _Listeners:
             restore,
             idle=lambda: not record.in_use and record.driver_connection is driver,
             spoil=lambda: record.info.setdefault(SPOILT, "held at check-in"),
-            pid=backend_of(driver),
+            pid=backend(driver),
             loop=loop,
         )
 
@@ -180,6 +180,6 @@ async def _first_lent(generations: Generations, holder: Any) -> Lent:
         restore,
         idle=lambda: holder._con is held() and holder._in_use is None,  # noqa: SLF001  # as above
         spoil=lambda: setattr(holder, "_generation", EXPIRED),
-        pid=backend_of(connection),
+        pid=backend(connection),
         loop=running_loop(),
     )

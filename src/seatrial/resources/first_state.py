@@ -153,3 +153,10 @@ def _set(name: str, value: str) -> str:
 def _literal(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{escaped}'"
+
+
+def backend(connection: Any) -> int:
+    """The server's process id behind a driver's connection (psycopg, psycopg2, asyncpg); 0 where it does not tell."""
+    if hasattr(connection, "get_server_pid"):
+        return int(connection.get_server_pid())
+    return int(getattr(getattr(connection, "info", None), "backend_pid", 0) or 0)

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from seatrial.resources.first_state import backend
 from seatrial.resources.protocol import NOBODY, Address, Client, Copy, Returning, SupportsJoining, SupportsReturning
-from seatrial.sessions.connections.own import backend
 from seatrial.sessions.connections.uncommitted import wrote
 from seatrial.sessions.detours import APP, TEST, Detours
 from seatrial.sessions.pools import Pools

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from seatrial.resources.first_state import OWN
+from seatrial.resources.first_state import OWN, backend
 from seatrial.resources.protocol import Copy
 from seatrial.sessions.connections.elsewhere import LoopEngines
 from seatrial.sessions.connections.engines import engine_for, is_on, twin
@@ -14,7 +14,6 @@ from seatrial.sessions.connections.home import Home, on_asyncio
 from seatrial.sessions.connections.kept import Kept
 from seatrial.sessions.connections.known import Engines
 from seatrial.sessions.connections.on_loop import OnLoop
-from seatrial.sessions.connections.own import backend
 from seatrial.sessions.connections.uncommitted import pending, wrote_async
 from seatrial.sessions.dependencies.make import make_anew, make_session
 from seatrial.sessions.dependencies.probe import actual_session, engines_of, sync_session

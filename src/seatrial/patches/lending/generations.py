@@ -56,10 +56,3 @@ def address_of(connection: Any) -> tuple[str, int, str] | None:
             return "", int(address.rpartition(".")[2]), str(parameters.database)
         return str(address[0]), int(address[1]), str(parameters.database)
     return None
-
-
-def backend_of(connection: Any) -> int:
-    """The server's process behind a driver's connection; 0 where it does not tell."""
-    if hasattr(connection, "get_server_pid"):
-        return int(connection.get_server_pid())
-    return int(getattr(getattr(connection, "info", None), "backend_pid", 0) or 0)

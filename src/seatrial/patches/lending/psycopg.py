@@ -10,10 +10,10 @@ from typing import Any
 from weakref import WeakSet
 
 from seatrial.core import wait
-from seatrial.patches.lending.generations import Generations, Stamp, address_of, backend_of
+from seatrial.patches.lending.generations import Generations, Stamp, address_of
 from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
-from seatrial.resources.first_state import PATIENCE, Script, begin_script
+from seatrial.resources.first_state import PATIENCE, Script, backend, begin_script
 
 _BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
 
@@ -180,7 +180,7 @@ class _Stamps:
             lambda: run(held(), script),
             idle=lambda: held() is not None and held() in self._given_back,
             spoil=lambda: self._spoilt.setdefault(held(), "held at check-in"),
-            pid=backend_of(connection),
+            pid=backend(connection),
             loop=running_loop() if run is _when_reset_async else None,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from seatrial.resources.first_state import OWN, FirstState, Script, finish
+from seatrial.resources.first_state import OWN, FirstState, Script, backend, finish
 from seatrial.sessions.connections.uncommitted import wrote
 
 
@@ -103,11 +103,3 @@ class Own:
     def _on_checkin(self, connection: Any, record: Any) -> None:  # noqa: ARG002  # SQLAlchemy's signature
         if id(record) not in self._records:
             record.invalidate()  # it outlived its test, and so its pool: nobody will ask for it again
-
-
-def backend(driver_connection: Any) -> int:
-    """The server's process id behind a driver's connection (psycopg, psycopg2, asyncpg); 0 where there is none."""
-    if hasattr(driver_connection, "get_server_pid"):
-        return int(driver_connection.get_server_pid())
-    info = getattr(driver_connection, "info", None)
-    return int(getattr(info, "backend_pid", 0) or 0)

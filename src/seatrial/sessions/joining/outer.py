@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError
-from seatrial.sessions.connections.own import backend
+from seatrial.resources.first_state import backend
 from seatrial.sessions.joining.schema import Schema
 from seatrial.sessions.joining.statements import Savepoint, declares, reads, savepoint
 from seatrial.sessions.joining.transaction import Open
