@@ -86,6 +86,29 @@ def test_a_copy_can_be_kept(client, template):
     assert client.ask("POST", f"/v1/copies/{copy['id']}/keep").status == 404
 
 
+def test_a_copy_that_its_kind_cannot_keep_stays_with_who_has_it_and_is_given_back_as_advised(serving, tmp_path):
+    (tmp_path / "seatrial.toml").write_text('[resources.queue]\nkind = "redis"\n')
+    with serving(tmp_path, copies=1, wait=0.3) as served:
+        client = served.client()
+        clone = client.post("/v1/clones", resource="queue")
+        refused = client.ask("POST", f"/v1/copies/{clone['id']}/keep")
+        assert (refused.status, refused.body["fix"]) == (422, "check it in")
+        client.delete(f"/v1/copies/{clone['id']}")
+        client.post("/v1/clones", resource="queue")
+        client.close()
+
+
+def test_a_copy_that_could_not_be_kept_leaves_room_for_another(serving, worker):
+    with serving(copies=1, wait=0.3) as served:
+        client = served.client()
+        clone = client.post("/v1/clones", resource="db")
+        worker.run(f"drop database {clone['url'].rpartition('/')[2]} with (force)")
+        assert client.ask("POST", f"/v1/copies/{clone['id']}/keep").status >= 400
+        assert client.ask("DELETE", f"/v1/copies/{clone['id']}").status == 404
+        assert run(client.post("/v1/clones", resource="db")["url"], "select name from users") == [("Ada",)]
+        client.close()
+
+
 def test_while_a_template_is_filled_others_wait_for_it(served, client):
     begun = client.post("/v1/templates", hash="slow")
     assert client.post("/v1/templates", hash="slow")["state"] == "building"

@@ -177,10 +177,12 @@ class Service:
             return await self._shelves[taken.resource].reset(taken)
 
     async def keep(self, id_: str) -> messages.Kept:
-        """Set a copy aside."""
-        taken = self.taken(id_)
+        """Set a copy aside. Where its kind can't do that, its holder still has it."""
+        shelf = self._shelves[self.taken(id_).resource]
+        await shelf.require_keep()
+        taken = self.taken(id_)  # somebody else may have been faster
         del self._taken[id_]
-        return messages.Kept(url=await self._shelves[taken.resource].keep(taken))
+        return messages.Kept(url=await shelf.keep(taken))
 
     async def put_back(self, id_: str) -> messages.Undone:
         """Check a copy in."""

@@ -107,11 +107,16 @@ class Shelf:
         finally:
             self._slots.release()
 
+    async def require_keep(self) -> None:
+        """Raises `RequestError` where none of these can be kept."""
+        await self._run(self._keeping)
+
     async def keep(self, taken: Taken) -> str:
-        """Set it aside under a name of its own; returns its URL."""
-        url = await self._run(lambda: self._keep(taken))
-        self._slots.release()
-        return url
+        """Set it aside under a name of its own; returns its URL. What can't be set aside is dropped."""
+        try:
+            return await self._run(lambda: self._keep(taken))
+        finally:
+            self._slots.release()
 
     async def forget(self, key: str) -> None:
         """Remove the template, and the copies of it that nobody has."""
@@ -177,13 +182,20 @@ class Shelf:
         self._free.append((taken.key, taken.name, taken.copy))
         return undone
 
-    def _keep(self, taken: Taken) -> str:
+    def _keeping(self) -> SupportsKeep:
         store = self._opened()
         if not isinstance(store, SupportsKeep):
             raise RequestError(422, f"{self.plan.kind.name} can't keep a database", fix="check it in")
-        taken.copy.close()
+        return store
+
+    def _keep(self, taken: Taken) -> str:
         self._out.discard(taken.name)
-        return store.keep(taken.name, f"{self.plan.name}_kept_{secrets.token_hex(3)}").url()
+        try:
+            taken.copy.close()
+            return self._keeping().keep(taken.name, f"{self.plan.name}_kept_{secrets.token_hex(3)}").url()
+        except Exception:
+            self._drop(taken.name, taken.copy)
+            raise
 
     def _forget(self, key: str) -> None:
         store = self._opened()
