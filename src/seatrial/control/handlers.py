@@ -64,20 +64,19 @@ class Handlers:
         """A test begins."""
         worker = self._service.worker(call.path["worker"])
         with worker.lease.used():
-            return await worker.checkout(call.body.test, call.body.isolation)
+            return await worker.checkout(call.body)
 
     async def checkin(self, call: Call) -> messages.Checkin:
         """A test is over."""
         worker = self._service.worker(call.path["worker"])
         with worker.lease.used():
-            return await worker.checkin(failed=call.body.failed, keep=call.body.keep)
+            return await worker.checkin(call.body)
 
     async def next(self, call: Call) -> messages.Next:
         """A test is over, and the next begins."""
-        worker, body = self._service.worker(call.path["worker"]), call.body
+        worker = self._service.worker(call.path["worker"])
         with worker.lease.used():
-            done, begun = await worker.next(body.test, body.isolation, failed=body.failed, keep=body.keep)
-        return messages.Next(checkin=done, checkout=begun)
+            return await worker.next(call.body)
 
     async def open_layer(self, call: Call) -> messages.Layer:
         """Rows for several tests come next."""

@@ -98,7 +98,7 @@ class Service:
             plan, endpoint = managed.plan, managed.plan.server.endpoint
             found[name] = messages.Resource(
                 kind=plan.kind.name,
-                isolation=cast("messages.Isolation", plan.isolation),
+                isolation=cast("messages.Configured", plan.isolation),
                 variables=tuple(plan.variables),
                 version=endpoint.version,
                 provider=endpoint.provider,

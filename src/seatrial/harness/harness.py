@@ -69,6 +69,7 @@ class Harness:
         self._app: App | None = None
         self._test: TestContext | None = None
         self._isolations: Mapping[str, str] = {}
+        self._joins: Collection[str] | None = None
         self._failed = False
         """Whether a test before the running one, with which it shares its leases, has failed."""
         self._environment = Environment()
@@ -122,16 +123,24 @@ class Harness:
             keys[name] = managed.build()
         return keys
 
-    def begin(self, test: TestContext, isolations: Mapping[str, str], needs: Iterable[str]) -> None:
+    def begin(
+        self,
+        test: TestContext,
+        isolations: Mapping[str, str],
+        needs: Iterable[str],
+        *,
+        joins: Collection[str] | None = None,
+    ) -> None:
         """A test's own part starts: it gets a lease on each resource that it needs, and on each that runs already.
 
         Args:
             test: the test.
             isolations: by resource, where the test asks for another than the configured one.
             needs: resources that the test uses; they are started now if they are not.
+            joins: resources for which rollback may be chosen, if that is not up to their sessions alone.
         """
         self.require(list(needs))
-        self._test, self._isolations = test, isolations
+        self._test, self._isolations, self._joins = test, isolations, joins
         for name, managed in self.resources.items():
             if managed.started and managed.failure is None:
                 self._lend(name)
@@ -142,7 +151,8 @@ class Harness:
         assert self._test is not None, "only a test gets a lease"
         managed, asked = self.resources[name], self._isolations.get(name)
         reason = "the test's marker" if asked else "the configuration"
-        managed.begin(self._test.id, asked or managed.plan.isolation, reason)
+        joins = self._joins is None or name in self._joins
+        managed.begin(self._test.id, asked or managed.plan.isolation, reason, joins=joins)
 
     @property
     def in_test(self) -> bool:

@@ -131,14 +131,14 @@ class Managed:
         self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name)
         return built
 
-    def begin(self, test: str, isolation: str, reason: str) -> None:
-        """A test gets the copy, at its baseline."""
+    def begin(self, test: str, isolation: str, reason: str, *, joins: bool = True) -> None:
+        """A test gets the copy, at its baseline. `joins`: whether rollback may be chosen for it."""
         self.break_off()  # where the test before never came to its check-in
         if not self.plan.server.alive():
             self._recover()
         self._wider.refuse_lost()
         isolation, reason = self._choosing.choose(
-            test, isolation, reason, joinable=self.sessions.joinable, copy=self._copy
+            test, isolation, reason, joinable=self.sessions.joinable, joins=joins, copy=self._copy
         )
         strategy = self._strategies[isolation]
         try:

@@ -18,7 +18,7 @@ class RemoteSessions:
     awaited = False
 
     def __init__(self, copy: Copy) -> None:
-        self.joinable = isinstance(copy, SupportsRollback)
+        self.joinable = isinstance(copy, SupportsRollback)  # as far as it is up to us: whoever runs the tests knows
         self._copy = copy
 
     def begin(self, *, joined: bool) -> None:

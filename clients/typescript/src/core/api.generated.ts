@@ -441,6 +441,10 @@ export interface components {
             isolation?: {
                 [key: string]: "reset" | "rollback" | "clone";
             };
+            /** @description By resource, whether the runner can hold the test in one transaction: where not, "auto" chooses no rollback. */
+            joins?: {
+                [key: string]: boolean;
+            };
         };
         /** @description A copy of the configured template, at its baseline. */
         Clone: {
@@ -531,6 +535,9 @@ export interface components {
             isolation?: {
                 [key: string]: "reset" | "rollback" | "clone";
             };
+            joins?: {
+                [key: string]: boolean;
+            };
             /** @default false */
             failed?: boolean;
             /** @default false */
@@ -546,7 +553,7 @@ export interface components {
         Ready: {
             url: string;
             /** @enum {string} */
-            isolation: "reset" | "rollback" | "clone";
+            isolation: "reset" | "rollback" | "clone" | "auto";
             /** @description The key of the template: equal keys make equal databases. */
             template: string;
         };
@@ -554,7 +561,7 @@ export interface components {
         Resource: {
             kind: string;
             /** @enum {string} */
-            isolation: "reset" | "rollback" | "clone";
+            isolation: "reset" | "rollback" | "clone" | "auto";
             /** @description The environment variables that an app reads its address from. */
             variables: string[];
             /** @description The server's, as the provider tells it before anything runs. */

@@ -4,7 +4,7 @@ import { Pools } from '../pg/pools.js';
 import type { Where } from './connection.js';
 import { SeatrialError } from './errors.js';
 import { Layer } from './layer.js';
-import { type Checkin, type Isolation, Worker } from './worker.js';
+import { type Checkin, type Checkout, type Isolation, Worker } from './worker.js';
 
 export interface SessionOptions {
   /** The project's folder: where its `pg` is looked for. Default: the working directory. */
@@ -49,16 +49,15 @@ export class Session {
   async begin(test: string, isolation: Isolation | undefined = this.#options.isolation): Promise<void> {
     await this.#pools.leave(); // of a test that never ended
     this.#unbegun = true;
-    const told = await this.worker.checkout(test, this.#each(isolation));
+    const told = await this.worker.checkout(test, this.#each(isolation), this.#joins());
+    try {
+      await this.#join(told);
+    } catch (error) {
+      await this.worker.checkin({ failed: true }).catch(() => undefined); // it never began: that is told
+      throw error;
+    }
     this.#unbegun = false;
     this.#test = test;
-    const joined = Object.values(told.resources)
-      .filter((lease) => lease.isolation === 'rollback')
-      .map((lease) => lease.url);
-    if (joined.length > 0) {
-      if (!this.#pools.joinable) throw nothingToJoin();
-      await this.#pools.join(joined);
-    }
     say(told.notes);
     if (Object.values(told.resources).some((lease) => lease.late !== null)) await this.#pools.refreshed();
   }
@@ -90,6 +89,19 @@ export class Session {
     say([...told.notes, ...report(told)]);
     if (problems.length === 1) throw problems[0];
     if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
+  }
+
+  async #join({ resources }: Checkout): Promise<void> {
+    const joined = Object.values(resources).filter((lease) => lease.isolation === 'rollback');
+    if (joined.length === 0) return;
+    if (!this.#pools.joinable) throw nothingToJoin();
+    await this.#pools.join(joined.map((lease) => lease.url));
+  }
+
+  /** What may be in rollback without having been asked for it. */
+  #joins(): Record<string, boolean> {
+    const urls = Object.entries(this.worker.resources).filter(([, { url }]) => this.#pools.joinable && isPostgres(url));
+    return Object.fromEntries(urls.map(([name]) => [name, true]));
   }
 
   /** By resource, where it is not as configured. What can't be joined, as only pools of `pg` can, is not in rollback. */

@@ -69,9 +69,14 @@ export class Worker {
    *
    * @param test its name, unique in the run.
    * @param isolation for all resources, or by resource, where the test asks for another than the configured one.
+   * @param joins by resource, whether the caller can hold the test in one transaction: "auto" may choose rollback then.
    */
-  async checkout(test: string, isolation: Isolation | Record<string, Isolation> = {}): Promise<Checkout> {
-    const message: Schemas['NextRequest'] = { test: test.slice(0, LONGEST_NAME), isolation: this.#each(isolation) };
+  async checkout(
+    test: string,
+    isolation: Isolation | Record<string, Isolation> = {},
+    joins: Record<string, boolean> = {},
+  ): Promise<Checkout> {
+    const message: Schemas['NextRequest'] = { test: test.slice(0, LONGEST_NAME), isolation: this.#each(isolation), joins };
     const told = (await this.#enclose('next', message)) as Schemas['Next'];
     clearInterval(this.#pulse);
     this.#pulse = setInterval(() => {

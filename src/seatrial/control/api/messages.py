@@ -10,6 +10,8 @@ from seatrial.control.api.advice import for_clients
 from seatrial.errors import SeatrialError
 
 Isolation = Literal["reset", "rollback", "clone"]
+Configured = Literal["reset", "rollback", "clone", "auto"]
+"""What a configuration may say: "auto" chooses one for each test."""
 
 WORKER = "^[A-Za-z0-9_-]{1,32}$"
 HASH = "^[A-Za-z0-9._~=+-]{1,128}$"
@@ -53,7 +55,7 @@ class Resource:
     """One resource of the configuration."""
 
     kind: str
-    isolation: Isolation
+    isolation: Configured
     variables: tuple[str, ...]
     """The environment variables that an app reads its address from."""
     version: str
@@ -82,7 +84,7 @@ class Ready:
     """A worker's copy of one resource."""
 
     url: str
-    isolation: Isolation
+    isolation: Configured
     template: str
     """The key of the template: equal keys make equal databases."""
 
@@ -107,6 +109,8 @@ class CheckoutRequest:
     test: str = _text(shortest=1)
     isolation: Mapping[str, Isolation] = field(default_factory=dict)
     """By resource, where the test asks for another than the configured one."""
+    joins: Mapping[str, bool] = field(default_factory=dict)
+    """By resource, whether the runner can hold the test in one transaction: where not, "auto" chooses no rollback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +186,7 @@ class NextRequest:
 
     test: str = _text(shortest=1)
     isolation: Mapping[str, Isolation] = field(default_factory=dict)
+    joins: Mapping[str, bool] = field(default_factory=dict)
     failed: bool = False
     keep: bool = False
 

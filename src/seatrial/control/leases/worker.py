@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from seatrial import events
@@ -85,19 +85,17 @@ class Worker:
         """Have a copy of each resource. Raises what keeps the first of them from it."""
         return await self._lane.run(self._open)
 
-    async def checkout(self, test: str, isolations: Mapping[str, str]) -> messages.Checkout:
+    async def checkout(self, asked: messages.CheckoutRequest) -> messages.Checkout:
         """A test begins."""
-        return await self._lane.run(lambda: self._checkout(test, isolations))
+        return await self._lane.run(lambda: self._checkout(asked))
 
-    async def checkin(self, *, failed: bool, keep: bool) -> messages.Checkin:
+    async def checkin(self, asked: messages.CheckinRequest) -> messages.Checkin:
         """The test is over."""
-        return await self._lane.run(lambda: self._checkin(failed=failed, keep=keep))
+        return await self._lane.run(lambda: self._checkin(failed=asked.failed, keep=asked.keep))
 
-    async def next(
-        self, test: str, isolations: Mapping[str, str], *, failed: bool, keep: bool
-    ) -> tuple[messages.Checkin | None, messages.Checkout]:
+    async def next(self, asked: messages.NextRequest) -> messages.Next:
         """The test is over, and the next begins."""
-        return await self._lane.run(lambda: self._next(test, isolations, failed=failed, keep=keep))
+        return await self._lane.run(lambda: self._next(asked))
 
     async def open_layer(self, name: str) -> messages.Layer:
         """Rows for several tests come next."""
@@ -123,11 +121,10 @@ class Worker:
         """What one of the three methods of that name would answer. Called in the worker's lane, by its door."""
         with self.lease.used():
             if step == "checkout":
-                return self._checkout(body.test, body.isolation)
+                return self._checkout(body)
             if step == "checkin":
                 return self._checkin(failed=body.failed, keep=body.keep)
-            done, begun = self._next(body.test, body.isolation, failed=body.failed, keep=body.keep)
-            return messages.Next(checkin=done, checkout=begun)
+            return self._next(body)
 
     def _open(self) -> messages.Worker:
         if self._harness is None:
@@ -147,7 +144,9 @@ class Worker:
             env={variable: value for plan in plans.values() for variable, value in plan.variables.items()},
             resources={
                 name: messages.Ready(
-                    url=plan.address.url(), isolation=_isolation(plan.isolation), template=self._keys[name]
+                    url=plan.address.url(),
+                    isolation=cast("messages.Configured", plan.isolation),
+                    template=self._keys[name],
                 )
                 for name, plan in plans.items()
             },
@@ -171,27 +170,28 @@ class Worker:
             )
         return harness
 
-    def _checkout(self, test: str, isolations: Mapping[str, str]) -> messages.Checkout:
+    def _checkout(self, asked: messages.CheckoutRequest | messages.NextRequest) -> messages.Checkout:
         harness = self._between_tests()
-        for name in isolations:
+        for name in (*asked.isolation, *asked.joins):
             if name not in harness.resources:
                 known = ", ".join(harness.resources)
                 raise RequestError(404, f'there is no resource "{name[:40]}"', fix=f"the resources are: {known}")
         self._heard.clear()
-        running = RemoteTest(test)
+        running = RemoteTest(asked.test)
+        joins = [name for name, can in asked.joins.items() if can]
         try:
-            harness.begin(running, isolations, harness.resources)
+            harness.begin(running, asked.isolation, harness.resources, joins=joins)
         except BaseException:
             harness.end()  # some of the resources may have been handed out by then
             raise
         self._test = running
         late = {event.resource: event for event in self._heard if isinstance(event, events.LateWrite)}
         return messages.Checkout(
-            test=test,
+            test=asked.test,
             resources={
                 event.resource: messages.Leased(
                     url=harness.url(event.resource),
-                    isolation=_isolation(event.isolation),
+                    isolation=cast("messages.Isolation", event.isolation),
                     reason=event.reason,
                     late=_late(late.get(event.resource)),
                 )
@@ -201,11 +201,9 @@ class Worker:
             notes=self._left(),
         )
 
-    def _next(
-        self, test: str, isolations: Mapping[str, str], *, failed: bool, keep: bool
-    ) -> tuple[messages.Checkin | None, messages.Checkout]:
-        done = self._checkin(failed=failed, keep=keep) if self._test is not None else None
-        return done, self._checkout(test, isolations)
+    def _next(self, asked: messages.NextRequest) -> messages.Next:
+        done = self._checkin(failed=asked.failed, keep=asked.keep) if self._test is not None else None
+        return messages.Next(checkin=done, checkout=self._checkout(asked))
 
     def _checkin(self, *, failed: bool, keep: bool) -> messages.Checkin:
         harness, test = self._ready(), self._test
@@ -253,10 +251,6 @@ class Worker:
             self._keys[event.resource] = event.key
         else:
             self._heard.append(event)
-
-
-def _isolation(name: str) -> messages.Isolation:
-    return cast("messages.Isolation", name)  # the configuration and the request were both checked
 
 
 def _late(event: events.LateWrite | None) -> messages.Late | None:

@@ -32,10 +32,13 @@ class Choosing:
         self._chooser: Chooser | None = None
         self._chosen = False
 
-    def choose(self, test: str, isolation: str, reason: str, *, joinable: bool, copy: Copy | None) -> tuple[str, str]:
+    def choose(
+        self, test: str, isolation: str, reason: str, *, joinable: bool, joins: bool, copy: Copy | None
+    ) -> tuple[str, str]:
         """The isolation that the test gets, and why; what it was told to have, unless that is "auto".
 
-        Where sessions can't join a `rollback`, it is `reset`; one that the copy itself can't hold is not chosen.
+        Where sessions can't join a `rollback`, it is `reset`; one that the copy itself can't hold,
+        or that whoever runs the test does not join (`joins`), is not chosen.
         """
         self._chosen = isolation == AUTO
         if not self._chosen:
@@ -46,7 +49,7 @@ class Choosing:
                 self._emitter.note(f"tests that were to run in rollback run in reset: {_NOT_JOINABLE}")
             return "reset", _NOT_JOINABLE
         self._chooser = self._chooser or self._open()
-        choice = self._chooser.choose(test, joinable=joinable and isinstance(copy, SupportsRollback))
+        choice = self._chooser.choose(test, joinable=joinable and joins and isinstance(copy, SupportsRollback))
         return choice.isolation, choice.reason
 
     def why(self, lease: Lease | None) -> str:
