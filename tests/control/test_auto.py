@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 
 import jsonschema_rs
+import psycopg
 import pytest
 
 from seatrial.control.api.description import describe
@@ -66,3 +67,25 @@ def test_the_description_knows_that_auto_can_be_configured(client):
     ):
         schema = {"$ref": f"#/components/schemas/{name}", "components": describe()["components"]}
         jsonschema_rs.Draft202012Validator(schema).validate(told)
+
+
+def test_a_failed_test_is_told_the_servers_log_and_that_its_isolation_was_chosen(serving, tmp_path):
+    (tmp_path / "seatrial.toml").write_text(TOML.replace("sqlite", "postgres"))
+    (tmp_path / "schema.sql").write_text("create table t (id int);")
+    with serving(tmp_path) as served:
+        client = served.client()
+        for name in "12":
+            url = client.post("/v1/workers", worker=name)["env"]["DATABASE_URL"]
+            client.post(f"/v1/workers/{name}/checkout", test="it alters")
+            with psycopg.connect(url, autocommit=True) as app:
+                app.execute("alter table t add column age int")
+                with pytest.raises(psycopg.Error):
+                    app.execute("select no_such_column from t")
+            done = client.post(f"/v1/workers/{name}/checkin", failed=True)
+            client.delete(f"/v1/workers/{name}")
+        client.close()
+    assert "no_such_column" in done["logs"]["db"]
+    (note,) = done["notes"]
+    assert note.startswith("db ran in clone, which Seatrial chose (last time the schema was changed: ")
+    asks = 'check it out with {"isolation": {"db": "reset"}} (in TypeScript: await seatrial.use("reset"))'
+    assert note.endswith(f"To see whether the test fails because of that: {asks}")

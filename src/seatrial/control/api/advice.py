@@ -1,4 +1,4 @@
-"""What an error advises, in the words of whoever is served here: errors are written for tests in pytest."""
+"""What is advised, in the words of whoever is served here: errors and notes are written for tests in pytest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import re
 _MARKED = re.compile(
     r'mark (?P<test>it|the test) (?:with )?@pytest\.mark\.seatrial\((?P<name>\w+)="(?P<isolation>\w+)"\)'
 )
+_RUN = re.compile(r"\s+pytest \S.* --seatrial-set (?P<name>\w+)\.isolation=(?P<isolation>\w+)$")
 
 
-def for_clients(fix: str) -> str:
-    """The same advice, with another isolation where pytest has a marker for it."""
-    return _MARKED.sub(_asked, fix)
+def for_clients(text: str) -> str:
+    """The same, with another isolation where pytest has a marker, or an option, for it."""
+    text = _MARKED.sub(lambda found: _asked(found["test"], found), text)
+    return _RUN.sub(lambda found: f" {_asked('it', found)}", text)
 
 
-def _asked(found: re.Match[str]) -> str:
+def _asked(test: str, found: re.Match[str]) -> str:
     asked = f'{{"isolation": {{"{found["name"]}": "{found["isolation"]}"}}}}'
-    return f'check {found["test"]} out with {asked} (in TypeScript: await seatrial.use("{found["isolation"]}"))'
+    return f'check {test} out with {asked} (in TypeScript: await seatrial.use("{found["isolation"]}"))'

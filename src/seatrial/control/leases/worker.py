@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from seatrial import events
 from seatrial.control.api import messages
+from seatrial.control.api.advice import for_clients
 from seatrial.control.api.problems import RequestError
 from seatrial.control.leases.door import Door
 from seatrial.control.leases.lane import Lane
@@ -36,14 +37,19 @@ class RemoteTest:
         self.id = test
         self.failed = False
         self.logs: dict[str, str] = {}
+        self.said: list[str] = []
 
     def add_cleanup(self, cleanup: Callable[[], None]) -> None:
         """Its runner cleans up by itself, before it checks in."""
         raise NotImplementedError("a test that runs elsewhere takes no cleanup from here")
 
     def log(self, title: str, text: str) -> None:
-        """What a server has logged."""
-        self.logs[title.rpartition(" of ")[2]] = text
+        """What a server has logged, or what else helps to understand a failure."""
+        what, _, resource = title.rpartition(" of ")
+        if what.startswith("log "):
+            self.logs[resource] = text
+        else:
+            self.said.append(text)
 
 
 class Worker:
@@ -226,7 +232,7 @@ class Worker:
             undone={event.resource: _undone(event) for event in self._heard if isinstance(event, events.CheckedIn)},
             kept={event.resource: event.url for event in self._heard if isinstance(event, events.Kept)},
             logs=test.logs,
-            notes=self._left(),
+            notes=(*map(for_clients, test.said), *self._left()),
         )
 
     def _left(self) -> tuple[str, ...]:
