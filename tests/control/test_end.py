@@ -163,6 +163,20 @@ def test_an_interrupt_ends_it_and_a_kill_leaves_nothing_for_long(process, root, 
         assert name not in databases(worker.url)
 
 
+def test_what_concerns_no_test_is_said_once_on_standard_error(process, tmp_path):
+    (tmp_path / "seatrial.toml").write_text('[resources.db]\nkind = "sqlite"\nschema = "true"\n')
+    one = process("--until-stdin-closes", "-C", str(tmp_path))
+    told = json.loads(one.stdout.readline())
+    client = Client(told["url"], told["token"])
+    for name in "12":
+        client.post("/v1/workers", worker=name)
+        assert client.post(f"/v1/workers/{name}/checkout", test="it")["notes"] == []
+    client.close()
+    _, err = one.communicate(timeout=SOON)
+    says = "`true` runs again in each run: `inputs` (globs of the files it reads) would save that"
+    assert err == f"seatrial: db: {says}\n"
+
+
 def test_a_project_without_configuration_is_told_so_and_nothing_is_served(process, tmp_path, root):
     one = process("-C", str(tmp_path), "--json")
     out, err = one.communicate(timeout=SOON)

@@ -314,3 +314,45 @@ def test_what_a_test_did_after_its_end_is_told_when_the_next_begins(worker):
     assert re.match(r"it is late: wrote to users\S*, users\S* after its end; undone before the next test\. ", notes[0])
     assert "To wait for it, join the thread, or await the task, that runs it before the test ends" in notes[0]
     assert notes[1].startswith("it is late: left a connection idle in transaction")
+
+
+def test_a_test_that_wrote_late_is_named_when_a_layer_begins_and_who_writes_it_when_it_is_laid(client, worker):
+    worker.checkout("it is late")
+    worker.checkin()
+    worker.run("insert into users (name) values ('late')")
+    layer = client.post(f"{worker.path}/layers", name="a file")
+    (note,) = layer["notes"]
+    assert note.startswith("it is late: wrote to users")
+    with psycopg.connect(worker.url) as busy:
+        busy.execute("insert into users (name) values ('half')")
+        (note,) = client.post(f"{worker.path}/layers/{layer['id']}/lay")["notes"]
+        busy.close()
+    assert note.startswith("the layer a file: left a connection idle in transaction")
+    assert worker.next("a test of the file")["checkout"]["notes"] == []
+    worker.checkin()
+    assert client.delete(f"{worker.path}/layers/{layer['id']}")["notes"] == []
+
+
+def test_what_a_killed_process_left_at_work_is_told_when_its_layer_goes(client, worker):
+    layer = client.post(f"{worker.path}/layers", name="a file")
+    client.post(f"{worker.path}/layers/{layer['id']}/lay")
+    worker.checkout("it is killed")
+    with psycopg.connect(worker.url) as busy:
+        busy.execute("insert into users (name) values ('half')")
+        (note,) = client.delete(f"{worker.path}/layers/{layer['id']}")["notes"]
+        busy.close()
+    assert note.startswith("it is killed: left a connection idle in transaction")
+
+
+def test_a_copy_that_is_not_kept_is_told_with_the_reason(worker):
+    worker.checkout("it rolls back", db="rollback")
+    with psycopg.connect(worker.url) as connection:
+        connection.execute("insert into users (name) values ('Grace')")
+        connection.rollback()
+    notes = worker.checkin(keep=True)["notes"]
+    asks = 'check the test out with {"isolation": {"db": "reset"}} (in TypeScript: await seatrial.use("reset"))'
+    why = f"a rollback leaves nothing to look at; {asks}, and run it again"
+    assert notes == [f"db: it rolls back: not kept: {why}"]
+    worker.checkout("it writes nothing")
+    why = "the test has left nothing in it, so it is as at the start of every test"
+    assert f"db: it writes nothing: not kept: {why}" in worker.checkin(failed=True, keep=True)["notes"]

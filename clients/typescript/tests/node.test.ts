@@ -74,6 +74,7 @@ it('rollback is for PostgreSQL, and chosen for no other resource; a test that co
     expect(done.text).toContain(`${JSON.stringify([{ db: true }, {}])}\n`); // where "auto" may choose rollback
     expect(done.text).toContain('rollback is not possible here\nworker two runs no test\n');
     expect(done.text).toContain('there is no worker');
+    expect(done.text.match(/^seatrial: either: `true` runs again in each run: .*$/gm)).toHaveLength(1);
     expect(done.status).toBe(0);
   } finally {
     await lite.close();

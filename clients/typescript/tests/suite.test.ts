@@ -37,7 +37,7 @@ describe('with plugins: [seatrial()]', () => {
     ['clone', 8],
     ['processes', 4],
     ['cleanup', 2],
-    ['left', 7],
+    ['left', 9],
   ])('%s.test.ts passes', (name, least) => {
     const found = results(`/tests/${name}.test.ts`);
     expect(found.filter((test) => test.status !== 'passed').flatMap((test) => test.failureMessages)).toEqual([]);
@@ -64,6 +64,7 @@ describe('with plugins: [seatrial()]', () => {
     expect(said.join('\n')).toMatch(/left a connection idle in transaction \(pid \d+\); it was ended. It ran: INSERT INTO/);
     expect(said.filter((line) => line.includes('a connection of `pg` to the database of the tests has ended'))).toHaveLength(2);
     expect(said).toContainEqual(of('what is written between two tests > is undone before the second'));
+    expect(said).toContainEqual(of('what is written before a beforeAll > is undone before that'));
     expect(said.join('\n')).toMatch(/wrote to Customer\S*, Customer\S* after its end; undone before the next test/);
   });
 

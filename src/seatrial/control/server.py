@@ -36,16 +36,22 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
-def serve(config: Config, options: Options, ready: Callable[[dict[str, Any]], None]) -> None:
+def serve(
+    config: Config,
+    options: Options,
+    ready: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve until somebody says that it is enough, or nobody has wanted anything for the idle time.
 
     Args:
         config: the project's.
         options: what the command line says.
         ready: told once where the server answers, and the token.
+        say: told what people should read, and what concerns no test.
     """
     with asyncio.Runner(loop_factory=_loop()) as runner:
-        runner.run(_serve(config, options, ready))
+        runner.run(_serve(config, options, ready, say))
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -57,7 +63,9 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(config: Config, options: Options, ready: Callable[[dict[str, Any]], None]) -> None:
+async def _serve(
+    config: Config, options: Options, ready: Callable[[dict[str, Any]], None], say: Callable[[str], None]
+) -> None:
     from seatrial.control.application import application
     from seatrial.control.doors import Doors
     from seatrial.control.handlers import Handlers
@@ -70,7 +78,7 @@ async def _serve(config: Config, options: Options, ready: Callable[[dict[str, An
             sockets.append(stack.enter_context(_unix(options.socket)))
             stack.callback(options.socket.unlink, missing_ok=True)
         open_door = Doors(options.socket, options.token).open if options.socket else lambda _: None
-        service = Service(config, options.limits, open_door)
+        service = Service(config, options.limits, say, open_door)
         app = application(service, Handlers(service).table(), options.token)
         servers = [_uvicorn(app, sockets)]
         integresql = None

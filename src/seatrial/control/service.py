@@ -19,7 +19,7 @@ from seatrial.control.leases.lane import Lane
 from seatrial.control.leases.lease import Lease, Patience
 from seatrial.control.leases.shelf import Shelf, Taken
 from seatrial.control.leases.templates import Templates
-from seatrial.control.leases.worker import Worker, database_suffix
+from seatrial.control.leases.worker import Worker, database_suffix, in_words
 from seatrial.errors import SeatrialError
 from seatrial.harness.compose import compose
 from seatrial.harness.environment import variables
@@ -51,18 +51,25 @@ class Service:
     Args:
         config: the project's.
         limits: what the command line sets.
+        say: tells people what concerns no test, once; called in any thread.
         open_door: makes a socket of its own for a worker, if there can be one.
     """
 
     def __init__(
-        self, config: Config, limits: Limits, open_door: Callable[[Worker], Door | None] = lambda _: None
+        self,
+        config: Config,
+        limits: Limits,
+        say: Callable[[str], None],
+        open_door: Callable[[Worker], Door | None] = lambda _: None,
     ) -> None:
         self.limits = limits
         self.stopping = asyncio.Event()
         self._open_door = open_door
+        self._say = say
+        self._said: set[str] = set()
         self._config = config
         self._run = replace(Run.new(config.root), worker="base")
-        self._base = compose(config, self._run, served=True)
+        self._base = compose(config, self._run, emit=self._hear, served=True)
         ports = {name: managed.plan.server.endpoint.admin.port for name, managed in self._base.resources.items()}
         self._run = replace(self._run, ports=ports)
         self._lane = Lane("base")
@@ -314,6 +321,12 @@ class Service:
 
     def _compose(self, worker: str, emit: events.Emit) -> Harness:
         return compose(self._config, replace(self._run, worker=database_suffix(worker)), emit=emit, served=True)
+
+    def _hear(self, event: events.Event) -> None:
+        for text in in_words(event):
+            if text not in self._said:
+                self._said.add(text)
+                self._say(text)
 
     def _lease(self) -> Lease:
         return Lease(self.limits.patience)

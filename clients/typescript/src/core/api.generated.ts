@@ -412,7 +412,7 @@ export interface components {
             logs: {
                 [key: string]: string;
             };
-            /** @description In words, what the test left at work: connections in a transaction, for instance, that were ended. */
+            /** @description In words, what the test left at work, as connections that were ended, and what else is to know. */
             notes: string[];
         };
         /** @description The test that has the copies is over. */
@@ -431,7 +431,7 @@ export interface components {
             resources: {
                 [key: string]: components["schemas"]["Leased"];
             };
-            /** @description In words, what the test before did after its end, and what it had left at work until now. */
+            /** @description In words, what the test before did after its end, what it had left at work until now, and what else to know. */
             notes: string[];
         };
         /** @description A test begins. */
@@ -503,6 +503,8 @@ export interface components {
             name: string;
             /** @description Whose copies were replaced just now, as something was written to them: every connection to them has ended. */
             resources: string[];
+            /** @description In words, what the test before did after its end, and what was left at work while the layer was written. */
+            notes: string[];
         };
         /** @description Rows for several tests are going to be written: by a file, or by a suite of tests. */
         LayerRequest: {

@@ -45,7 +45,7 @@ export async function serve(options: ServeOptions = {}): Promise<Serving> {
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
   });
-  // What it says later (a schema that is rebuilt in each run) is for the user to see.
+  // What it says later, as of a schema command that runs again in each run, is for the user to see.
   child.stderr.on('data', (chunk: Buffer) => process.stderr.write(chunk));
   child.stdout.resume();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket).unref();

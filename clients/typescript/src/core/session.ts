@@ -35,7 +35,7 @@ export class Session {
     const worker = await Worker.attach(where, name);
     worker.export();
     const [left] = worker.layers;
-    if (left !== undefined) await worker.lift(left); // of a process that was killed
+    if (left !== undefined) say((await worker.lift(left)).notes); // of a process that was killed
     const urls = Object.values(worker.resources).map((resource) => resource.url).filter(isPostgres);
     return new Session(worker, await Pools.patch(options.root ?? process.cwd(), urls), options);
   }
@@ -50,6 +50,7 @@ export class Session {
     await this.#pools.leave(); // of a test that never ended
     this.#unbegun = true;
     const told = await this.worker.checkout(test, this.#each(isolation), this.#joins());
+    say(told.notes);
     try {
       await this.#join(told);
     } catch (error) {
@@ -58,7 +59,6 @@ export class Session {
     }
     this.#unbegun = false;
     this.#test = test;
-    say(told.notes);
     if (Object.values(told.resources).some((lease) => lease.late !== null)) await this.#pools.refreshed();
   }
 
@@ -72,8 +72,12 @@ export class Session {
 
   /** Rows for several tests are written next, between two tests: call `lay` when they are, and `lift` after the tests. */
   async layer(name: string): Promise<Layer> {
-    const { id } = await this.worker.openLayer(name);
-    return new Layer(this.worker, id, () => this.#pools.refreshed());
+    const { id, notes } = await this.worker.openLayer(name);
+    say(notes);
+    return new Layer(this.worker, id, async (told) => {
+      say(told.notes);
+      if (told.resources.length > 0) await this.#pools.refreshed(); // every connection to them has ended
+    });
   }
 
   /** The test is over. Rejects with what it must be told: what it left behind, or did to its database. */

@@ -15,6 +15,7 @@ export type Isolation = Schemas['CheckoutRequest']['isolation'] extends infer T
   : never;
 export type Checkin = Schemas['Checkin'];
 export type Checkout = Schemas['Checkout'];
+export type Laid = Schemas['Layer'];
 
 const LONGEST_NAME = 1000;
 const STILL_HERE = 60_000;
@@ -82,7 +83,8 @@ export class Worker {
     this.#pulse = setInterval(() => {
       this.#connection.call('POST', '/v1/workers', { worker: this.name }).catch(() => undefined); // the check-in tells
     }, STILL_HERE).unref();
-    return told.checkout;
+    const notes = [...(told.checkin?.notes ?? []), ...told.checkout.notes];
+    return { ...told.checkout, notes };
   }
 
   /** The test is over: what it wrote is undone. `told` is what it must be told; it counts as failed if there is any. */
@@ -106,19 +108,19 @@ export class Worker {
   }
 
   /** Rows for several tests are going to be written: what the last test wrote late is undone first. */
-  async openLayer(name: string): Promise<Schemas['Layer']> {
+  async openLayer(name: string): Promise<Laid> {
     const message: Schemas['LayerRequest'] = { name: name.slice(0, LONGEST_NAME) };
-    return (await this.#call('POST', 'layers', message)) as Schemas['Layer'];
+    return (await this.#call('POST', 'layers', message)) as Laid;
   }
 
   /** They are written: they belong to the baseline from now on. */
-  async lay(id: string): Promise<Schemas['Layer']> {
-    return (await this.#call('POST', `layers/${id}/lay`)) as Schemas['Layer'];
+  async lay(id: string): Promise<Laid> {
+    return (await this.#call('POST', `layers/${id}/lay`)) as Laid;
   }
 
   /** Those tests are over: the layer is gone, and each that was begun after it. */
-  async lift(id: string): Promise<Schemas['Layer']> {
-    return (await this.#call('DELETE', `layers/${id}`)) as Schemas['Layer'];
+  async lift(id: string): Promise<Laid> {
+    return (await this.#call('DELETE', `layers/${id}`)) as Laid;
   }
 
   /** The URL of this worker's copy: the same from the first test to the last. */

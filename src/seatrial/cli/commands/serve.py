@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Print one line of JSON when it is ready, and nothing more; end with 0."""
+    """Print one line of JSON when it is ready, and nothing more but notes on standard error; end with 0."""
     if args.openapi:
         from seatrial.control.api.description import describe
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         until_stdin_closes=args.until_stdin_closes,
         limits=limits,
     )
-    serve(config, options, _print)
+    serve(config, options, _print, _say)
     return 0
 
 
@@ -82,3 +82,8 @@ def _config(args: argparse.Namespace) -> Config:
 def _print(value: dict[str, Any], indent: int | None = None) -> None:
     sys.stdout.write(json.dumps(value, indent=indent) + "\n")
     sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"seatrial: {text}\n")
+    sys.stderr.flush()

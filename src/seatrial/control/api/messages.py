@@ -140,7 +140,7 @@ class Checkout:
     test: str
     resources: Mapping[str, Leased]
     notes: tuple[str, ...]
-    """In words, what the test before did after its end, and what it had left at work until now."""
+    """In words, what the test before did after its end, what it had left at work until now, and what else to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ class Checkin:
     logs: Mapping[str, str]
     """Of a failed test: what each server logged meanwhile, where it logged anything."""
     notes: tuple[str, ...]
-    """In words, what the test left at work: connections in a transaction, for instance, that were ended."""
+    """In words, what the test left at work, as connections that were ended, and what else is to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +215,8 @@ class Layer:
     name: str
     resources: tuple[str, ...]
     """Whose copies were replaced just now, as something was written to them: every connection to them has ended."""
+    notes: tuple[str, ...]
+    """In words, what the test before did after its end, and what was left at work while the layer was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from seatrial.control.api import messages
@@ -22,10 +23,12 @@ class WorkerLayers:
 
     Args:
         worker: whose they are.
+        say: what is to be told of all that has happened until now.
     """
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, say: Callable[[], tuple[str, ...]]) -> None:
         self._worker = worker
+        self._say = say
         self._numbers = itertools.count(1)
         self._owners: dict[str, Owner] = {}
 
@@ -38,12 +41,12 @@ class WorkerLayers:
         harness.before_layer()
         number = str(next(self._numbers))
         self._owners[number] = Owner(name)
-        return messages.Layer(id=number, name=name, resources=())
+        return self._told(number, name)
 
     def lay(self, harness: Harness, number: str) -> messages.Layer:
         """What was committed since the last layer is the baseline now."""
         owner = self._owner(number)
-        return messages.Layer(id=number, name=owner.name, resources=harness.lay(owner, owner.name))
+        return self._told(number, owner.name, harness.lay(owner, owner.name))
 
     def lift(self, harness: Harness, number: str) -> messages.Layer:
         """It goes, and what was begun after it goes first."""
@@ -52,7 +55,10 @@ class WorkerLayers:
         for above in [each for each in reversed(self._owners) if int(each) >= int(number)]:
             owner = self._owners.pop(above)
             lifted |= dict.fromkeys(harness.lift(owner, owner.name))
-        return messages.Layer(id=number, name=name, resources=tuple(lifted))
+        return self._told(number, name, lifted)
+
+    def _told(self, number: str, name: str, replaced: Iterable[str] = ()) -> messages.Layer:
+        return messages.Layer(id=number, name=name, resources=tuple(replaced), notes=self._say())
 
     def _owner(self, number: str) -> Owner:
         if number not in self._owners:

@@ -30,6 +30,15 @@ def database_suffix(worker: str) -> str:
     return f"w{hashlib.sha256(worker.encode()).hexdigest()[: _LONGEST - 1]}"
 
 
+def in_words(event: events.Event) -> tuple[str, ...]:
+    """What whoever runs the tests should read of it, if anything."""
+    if isinstance(event, Left):
+        return (for_clients(left(event)),)
+    if isinstance(event, events.Note):
+        return (f"{event.resource}: {for_clients(event.text)}",)
+    return ()
+
+
 class RemoteTest:
     """A `TestContext` for a test that runs elsewhere."""
 
@@ -77,8 +86,10 @@ class Worker:
         self._harness: Harness | None = None
         self._keys: dict[str, str] = {}
         self._heard: list[events.Event] = []
+        self._notes: list[str] = []
+        """What nobody has been told yet: the next answer that has notes tells it."""
         self._test: RemoteTest | None = None
-        self._layers = WorkerLayers(name)
+        self._layers = WorkerLayers(name, self._say)
         self._open_door = open_door
         self._door: Door | None = None
 
@@ -140,6 +151,7 @@ class Worker:
         failures = [managed.failure for managed in harness.resources.values() if managed.failure is not None]
         if failures:
             raise failures[0]
+        self._notes.clear()  # of templates, which the server itself has said
         if self._door is None:
             self._door = self._open_door(self)
             if self._door is not None:
@@ -162,7 +174,7 @@ class Worker:
 
     def _lift(self, number: str) -> messages.Layer:
         if self._test is not None:  # it never ended: its process was killed
-            self._checkin(failed=False, keep=False)
+            self._notes.extend(self._checkin(failed=False, keep=False).notes)
         return self._layers.lift(self._ready(), number)
 
     def _between_tests(self) -> Harness:
@@ -204,7 +216,7 @@ class Worker:
                 for event in self._heard
                 if isinstance(event, events.CheckedOut)
             },
-            notes=self._left(),
+            notes=self._say(),
         )
 
     def _next(self, asked: messages.NextRequest) -> messages.Next:
@@ -232,11 +244,13 @@ class Worker:
             undone={event.resource: _undone(event) for event in self._heard if isinstance(event, events.CheckedIn)},
             kept={event.resource: event.url for event in self._heard if isinstance(event, events.Kept)},
             logs=test.logs,
-            notes=(*map(for_clients, test.said), *self._left()),
+            notes=(*map(for_clients, test.said), *self._say()),
         )
 
-    def _left(self) -> tuple[str, ...]:
-        return tuple(left(event) for event in self._heard if isinstance(event, Left))
+    def _say(self) -> tuple[str, ...]:
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def _close(self) -> None:
         if self._door is not None:
@@ -257,6 +271,7 @@ class Worker:
             self._keys[event.resource] = event.key
         else:
             self._heard.append(event)
+            self._notes.extend(in_words(event))
 
 
 def _late(event: events.LateWrite | None) -> messages.Late | None:

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prisma, url } from '../src/database';
 
 const pool = new pg.Pool({ connectionString: url });
@@ -52,4 +52,22 @@ describe('what is written between two tests', () => {
 
 it('is undone before this', async () => {
   expect(await prisma.customer.count()).toBe(0);
+});
+
+describe('what is written before a beforeAll', () => {
+  it('is undone before that', () => undefined);
+
+  afterAll(async () => {
+    await prisma.customer.create({ data: { email: 'early' } });
+  });
+});
+
+describe('with a beforeAll', () => {
+  beforeAll(async () => {
+    await prisma.customer.create({ data: { email: 'of all' } });
+  });
+
+  it('is no part of the layer', async () => {
+    expect(await prisma.customer.findMany()).toMatchObject([{ email: 'of all' }]);
+  });
 });
