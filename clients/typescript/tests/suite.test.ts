@@ -33,7 +33,7 @@ describe('with plugins: [seatrial()]', () => {
     ['prisma', 9],
     ['drivers', 6],
     ['hooks', 3],
-    ['rollback', 23],
+    ['rollback', 25],
     ['clone', 8],
     ['processes', 4],
     ['cleanup', 2],

@@ -6,6 +6,7 @@ import { Prepared } from './prepared.js';
 import { beyond, settings, several, unheard, unlike, whole } from './refused.js';
 import { Shared } from './shared.js';
 import { type Effect, type Statement, statements } from './statements.js';
+import { isSubmittable, type Submittable, Submitted } from './submitted.js';
 import { type Done, Turn } from './turn.js';
 
 const ABORTED = '25P02';
@@ -132,11 +133,11 @@ export class JoinedConnection extends EventEmitter {
   /** As `pg` has it: with a text or an object, values, and a callback or none. */
   query(statement: unknown, values?: unknown, callback?: unknown): unknown {
     if (statement == null) return this.#client.query(statement); // which throws
+    if (isSubmittable(statement)) return this.#submit(statement, [values, callback].find(isCallback));
     const told = [values, callback, (statement as { callback?: unknown } | null)?.callback].find(isCallback);
     const given = isCallback(values) ? undefined : values;
-    const result = this.#last.then(() => this.#run(statement, given));
-    this.#last = result.catch(() => undefined);
-    if (told === undefined) return isSubmittable(statement) ? statement : result;
+    const result = this.#next(statement, given);
+    if (told === undefined) return result;
     result.then(
       (found) => told(null, found),
       (error: Error) => told(error, undefined),
@@ -151,7 +152,25 @@ export class JoinedConnection extends EventEmitter {
     this.#last = this.#last.then(() => this.#finish('rollback')).catch(() => undefined);
   };
 
-  async #run(statement: unknown, values: unknown): Promise<PgResult> {
+  /** It is told by `pg` what became of it, or by us where it was not sent. */
+  #submit(statement: Submittable, callback: unknown): Submittable {
+    if (callback !== undefined) statement.callback ??= callback;
+    const submitted = new Submitted(statement, this.#client);
+    this.#next(submitted, undefined).then(
+      (done) => done !== undefined && submitted.answer(done),
+      (error: Error) => submitted.fail(error),
+    );
+    return statement;
+  }
+
+  #next(statement: unknown, values: unknown): Promise<PgResult | undefined> {
+    const result = this.#last.then(() => this.#run(statement, values));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Resolves to nothing where the statement has been told by `pg`. */
+  async #run(statement: unknown, values: unknown): Promise<PgResult | undefined> {
     const text = textOf(statement);
     const all = statements(text);
     const { does, words } = all[0] ?? NOTHING;
@@ -163,14 +182,14 @@ export class JoinedConnection extends EventEmitter {
     if (does === 'commit' || does === 'rollback') return this.#finish(does);
     if (this.#open !== undefined) return this.#send(statement, values);
     const misplaced = all.find((each) => each.does === 'nested' || (alone && each.does === 'in blocks'));
-    if (misplaced !== undefined && !isSubmittable(statement)) return this.#alone(failing(misplaced, text), undefined);
+    if (misplaced !== undefined && !(statement instanceof Submitted)) return this.#alone(failing(misplaced, text), undefined);
     return this.#alone(statement, values).catch((error: { code?: string }) => {
       throw alone && error.code === IN_A_BLOCK ? whole(text) : error;
     });
   }
 
   /** Outside of a transaction a statement that fails takes nothing with it. */
-  async #alone(statement: unknown, values: unknown): Promise<PgResult> {
+  async #alone(statement: unknown, values: unknown): Promise<PgResult | undefined> {
     await this.#begin();
     try {
       return await this.#send(statement, values);
@@ -218,8 +237,8 @@ export class JoinedConnection extends EventEmitter {
     }
   }
 
-  #send(statement: unknown, values: unknown): Promise<PgResult> {
-    if (isSubmittable(statement)) return whenSubmitted(this.#shared, statement);
+  #send(statement: unknown, values: unknown): Promise<PgResult | undefined> {
+    if (statement instanceof Submitted) return statement.send(this.#shared);
     const query: PgQuery = typeof statement === 'string' ? { text: statement } : { ...(statement as PgQuery) };
     delete (query as { callback?: unknown }).callback;
     if (this.#types !== undefined) query.types ??= this.#types;
@@ -228,16 +247,8 @@ export class JoinedConnection extends EventEmitter {
   }
 }
 
-interface Submittable extends EventEmitter {
-  submit(connection: unknown): void;
-}
-
 function isCallback(value: unknown): value is (error: Error | null, result: unknown) => void {
   return typeof value === 'function';
-}
-
-function isSubmittable(value: unknown): value is Submittable {
-  return typeof (value as { submit?: unknown } | null)?.submit === 'function';
 }
 
 function textOf(statement: unknown): string {
@@ -249,15 +260,6 @@ function textOf(statement: unknown): string {
 function failing({ words }: Statement, text: string): string {
   const says = `${NAMES[words.split(' ', 1)[0] as string]} can only be used in transaction blocks`;
   return `DO $$ BEGIN RAISE EXCEPTION '${says}' USING ERRCODE = '25P01'; END $$;${text}`;
-}
-
-/** A cursor or a stream: the turn is over when it has ended. */
-function whenSubmitted(shared: Shared, statement: Submittable): Promise<PgResult> {
-  return new Promise((resolve) => {
-    statement.once('end', () => resolve(ended('SELECT')));
-    statement.once('error', () => resolve(ended('SELECT')));
-    void shared.query(statement);
-  });
 }
 
 function ended(command: string): PgResult {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { isolation } from '@seatrial/vitest/test';
 import pg from 'pg';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -149,6 +150,41 @@ describe('rollback', () => {
     await client.query('ROLLBACK');
     client.release();
     expect(() => client.release()).toThrow('already been released');
+  });
+
+  it('query objects of pg tell once what became of them, whatever that is, and the next query comes', async () => {
+    const client = await pool.connect();
+    const told: unknown[] = [];
+    const ask = (text: string, late = false): Promise<void> =>
+      new Promise((resolve) => {
+        const tell = (error: any, result: any): void => {
+          told.push(error ? (error.code ?? error.name) : result.rows.length > 0 ? result.rows : result.command);
+          resolve();
+        };
+        const query = new (pg.Query as any)(text, undefined, late ? undefined : tell);
+        expect(client.query(query, ...((late ? [tell] : []) as []))).toBe(query);
+      });
+    for (const text of ['SELECT 1 AS one', 'SELECT 1 / 0', 'LISTEN a', 'BEGIN']) await ask(text);
+    await ask(`INSERT INTO "Customer" (email) VALUES ('a')`, true);
+    await ask('SELECT 1 / 0', true);
+    await ask('COMMIT');
+    expect((await client.query('SELECT 2 AS two')).rows).toEqual([{ two: 2 }]);
+    expect(told).toEqual([[{ one: 1 }], '22012', 'SeatrialError', 'BEGIN', 'INSERT', '22012', 'ROLLBACK']);
+    client.release();
+    expect(await prisma.customer.count()).toBe(0);
+  });
+
+  it('and so they do by events', async () => {
+    const client = await pool.connect();
+    const rows: unknown[] = [];
+    const query = (text: string): pg.Query => client.query(new pg.Query(text).on('row', (row) => rows.push(row)));
+    await once(query('SELECT 1 AS one'), 'end');
+    await expect(once(query('SELECT 1 / 0'), 'end')).rejects.toMatchObject({ code: '22012' });
+    await expect(once(query('PREPARE TRANSACTION \'a\''), 'end')).rejects.toThrow('run this test under reset');
+    expect((await once(query('BEGIN'), 'end'))[0]).toMatchObject({ command: 'BEGIN', rows: [] });
+    await once(query('ROLLBACK'), 'end');
+    expect(rows).toEqual([{ one: 1 }]);
+    client.release();
   });
 
   it('a transaction that only reads', async () => {
