@@ -16,6 +16,7 @@ from tests.control.conftest import Client, databases
 
 from seatrial.control.leases.lease import Patience
 from seatrial.control.server import Options
+from seatrial.errors import ProviderError
 
 SOON = 30.0
 
@@ -100,6 +101,31 @@ def test_a_socket_answers_as_the_port_does_and_is_its_owners_alone(serving, tmp_
         sock.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert b"200 OK" in sock.recv(10_000)
         sock.close()
+
+
+def test_a_socket_that_another_server_answers_at_is_refused_and_stays_with_that_one(serving, tmp_path):
+    path = tmp_path / "s"
+    with serving(options=Options(socket=path)):
+        with pytest.raises(ProviderError, match="is taken"), serving(options=Options(socket=path)):
+            pass
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(path))
+        sock.close()
+
+
+def test_sockets_of_a_server_that_was_killed_are_taken_over(process, serving, tmp_path):
+    path = tmp_path / "s"
+    one = process("--socket", str(path))
+    told = json.loads(one.stdout.readline())
+    client = Client(told["url"], told["token"])
+    left = client.post("/v1/workers", worker="1")["socket"]
+    client.close()
+    one.kill()
+    one.wait(SOON)
+    with serving(options=Options(socket=path)) as served:
+        client = served.client()
+        assert client.post("/v1/workers", worker="1")["socket"] == left
+        client.close()
 
 
 def test_everything_is_gone_after_a_shutdown(serving, worker):

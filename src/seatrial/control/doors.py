@@ -11,6 +11,7 @@ from seatrial.control.api.decode import Decoder, encode
 from seatrial.control.api.problems import RequestError
 from seatrial.control.leases.door import Asked, Door
 from seatrial.control.leases.worker import Worker
+from seatrial.core import processes
 
 STEPS: Mapping[str, type] = {
     "checkout": messages.CheckoutRequest,
@@ -36,11 +37,10 @@ class Doors:
 
     def open(self, worker: Worker) -> Door | None:
         """The worker's, if there can be one: all is served by the server's own sockets as well."""
+        path = self._beside.with_name(f"{self._beside.name}.{next(self._numbers)}")
+        processes.remove_deserted(str(path))  # of a server that was killed
         try:
-            return Door(
-                self._beside.with_name(f"{self._beside.name}.{next(self._numbers)}"),
-                lambda asked: self._answer(worker, asked),
-            )
+            return Door(path, lambda asked: self._answer(worker, asked))
         except OSError:  # the path is too long by now
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 from seatrial import __version__
 from seatrial.config.model import Config
 from seatrial.control.service import Limits, Service
+from seatrial.core import processes
 from seatrial.errors import ProviderError
 
 _HOST = "127.0.0.1"
@@ -159,13 +161,17 @@ def _tcp(port: int) -> socket.socket:
 def _unix(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_socket():
-                path.unlink()
+        processes.remove_deserted(str(path))
         made.bind(str(path))
         path.chmod(0o600)
     except OSError as error:
         made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ProviderError(
+                f"the socket {path} is taken",
+                cause="another server answers there, or it is no socket",
+                fix="take another path, or end that server",
+            ) from error
         raise ProviderError(
             f"the socket {path} can't be served",
             cause=str(error.strerror or error),
