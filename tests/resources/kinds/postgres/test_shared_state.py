@@ -263,6 +263,15 @@ def test_a_role_made_on_a_layer_goes_with_it_where_the_copy_was_cloned_meanwhile
     assert roles(mine) == before
 
 
+def rights(one) -> list[tuple[object, ...]]:
+    """The databases besides those of ours, and who may do what in the copy."""
+    with one.connect() as app:
+        return app.execute(
+            """select case when datname = current_database() then 'the copy' else datname end, datacl::text
+            from pg_database where datname !~ '^(seatrial|copy)_' or datname = current_database() order by 1"""
+        ).fetchall()
+
+
 def state(one) -> list[tuple[object, ...]]:
     with one.connect() as app:
         return app.execute(
@@ -486,6 +495,27 @@ def test_a_role_that_a_test_makes_from_within_a_database_of_a_layer_is_dropped(p
     mine.undo()
     assert roles(mine) == before
     mine.copy.pop()
+
+
+@pytest.mark.parametrize("work", ["create database of_the_layer", "grant create on database {} to first"])
+def test_what_a_layer_did_to_databases_is_a_change_that_stays_until_the_layer_is_lifted(pair, work: str) -> None:
+    """Without a row of a table: a fixture of wider scope may make no more than a database."""
+    mine, other = pair
+    before = rights(mine)
+    other.copy.renew()
+    assert not mine.copy.changed()
+    mine.write(work.format(mine.name))
+    assert mine.copy.changed()
+    mine.copy.push()
+    on_it = rights(mine)
+    assert on_it != before
+    for _ in range(2):
+        assert restore.ready(mine.copy) is None
+        mine.write("insert into t values (1)", "create database of_the_test")
+        mine.undo()
+        assert rights(mine) == on_it
+    mine.copy.pop()
+    assert rights(mine) == before
 
 
 SUBSCRIBE = "create subscription passing connection 'host=nowhere' publication p with (connect = false)"

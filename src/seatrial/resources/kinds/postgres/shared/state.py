@@ -98,9 +98,10 @@ class SharedState:
         return True
 
     def late(self, written: Written) -> tuple[str, ...]:
-        """The catalogs that this copy's wrote to; not those that making a database writes to, as clones do."""
-        told = self.ends(written) if self.entangled(written.shared) else None
-        return () if told is None else tuple(sorted(self._mine(self._touched(written), told) - {*OF_DATABASES}))
+        """The catalogs that this copy's wrote to; clones, which others make, are in none of its databases."""
+        touched = self._touched(written)
+        told = self.ends(written) if touched else None
+        return () if told is None else tuple(sorted(self._mine(touched, told)))
 
     def remember(self, written: Written) -> None:
         """A layer is laid: tests on it may write to roles from within databases that it has created."""
