@@ -14,6 +14,7 @@ import pytest
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError, NeedsClone, ProviderError
+from seatrial.isolation import restore
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.program import PostgresProgram
 from seatrial.resources.protocol import Endpoint
@@ -131,6 +132,32 @@ def test_where_only_the_begin_of_that_log_is_gone_the_test_is_told_as_well(spec,
             one.copy.undo()
         with pytest.raises(IsolationError, match=r"roles or their settings .*\(pg_authid\), and not put back"):
             one.copy.renew()
+        store.drop(one.name)
+
+
+def test_a_role_of_a_layer_is_dropped_with_it_where_the_log_of_before_is_gone(spec, another_server, bench_on) -> None:
+    with (
+        another_server("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB") as endpoint,
+        contextlib.closing(Postgres().open(endpoint, spec)) as store,
+        psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
+    ):
+        one = bench_on(store, "create table t (id int)")
+        admin.execute("create role there createdb")
+        roles = "select array_agg(rolname || rolcreatedb order by 1) from pg_roles"
+        before = admin.execute(roles).fetchone()
+        restore.ready(one.copy)
+        one.write("create role of_the_layer", "alter role there nocreatedb", "create database of_the_layer")
+        one.copy.push()
+        for _ in range(4):
+            one.write("insert into t values (1)", "alter role of_the_layer createdb", "drop role there")
+            one.undo()
+            admin.execute("select pg_switch_wal()")
+            admin.execute("checkpoint")
+            restore.ready(one.copy)
+        one.write("create role of_the_tear_down")
+        one.copy.pop()
+        assert admin.execute(roles).fetchone() == before
+        assert not admin.execute("select from pg_database where datname = 'of_the_layer'").fetchone()
         store.drop(one.name)
 
 

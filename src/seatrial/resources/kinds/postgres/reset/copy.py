@@ -118,6 +118,8 @@ class PostgresCopy:
         clone.pending = below.pending
         self._source, self._catalog, self._shared = below.source, below.catalog, below.shared
         try:
+            if below.shared is not None:
+                below.shared.remember(of_layer)
             if over is not below.source:
                 over.discard()  # first: a role that the layer has made can't be dropped while it owns something there
         finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seatrial.resources.kinds.postgres.connection import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from seatrial.resources.kinds.postgres.connection import Link
 
@@ -87,6 +87,20 @@ class Ends:
             if more <= homes:
                 return ours
             homes |= more
+
+
+def joined(parts: Iterable[Ends]) -> Ends:
+    """What is known of several parts of the log, the earliest first."""
+    homes: dict[int, int] = {}
+    created: dict[int, int] = {}
+    dropped: dict[int, int] = {}
+    gone: dict[tuple[int, str], int] = {}
+    for part in parts:
+        homes |= part.homes
+        created |= part.created
+        dropped |= part.dropped
+        gone = {**part.removed, **gone}  # who came first, as in `removed`
+    return Ends(homes=homes, created=created, dropped=dropped, removed=gone)
 
 
 def ends(reader: Link, since: str, until: str) -> Ends:

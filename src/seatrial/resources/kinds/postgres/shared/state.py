@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier, literal
 from seatrial.resources.kinds.postgres.finding.scan import PROPERTIES
-from seatrial.resources.kinds.postgres.shared.commits import Ends, ends, removed
+from seatrial.resources.kinds.postgres.shared.commits import Ends, ends, joined, removed
 from seatrial.resources.kinds.postgres.shared.rows import PARTS, RESTORED, called, delete, read, substitute
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class SharedState:
         self._first: dict[str, set[tuple[Any, ...]]] = {}
         """What was there when the baseline was made, and what a clone has of its own: what came later is other tests',
         and goes when they end."""
+        self._parts: list[Ends | None] = []
+        """What the log said of a layer on this baseline when it was laid, and when it was lifted."""
         self._stand(database)
 
     def entangled(self, written: Iterable[int]) -> bool:
@@ -104,13 +106,23 @@ class SharedState:
         return () if told is None else tuple(sorted(self._mine(touched, told)))
 
     def remember(self, written: Written) -> None:
-        """A layer is laid: tests on it may write to roles from within databases that it has created."""
-        told = self.ends(written)
+        """A layer is laid, or lifted: what the log says of it is kept until it is put back, and outlasts the log.
+
+        Tests on the layer may write to roles from within databases that it has created.
+        """
+        told = self._read(written)
+        self._parts.append(told)
         if told is not None:
             self._ours.made |= told.made_by(self._ours.of(told))
 
     def ends(self, written: Written) -> Ends | None:
         """How the transactions ended that wrote to shared catalogs; None where the server has that no more."""
+        told = self._read(written)
+        if told is not None or not self._parts or None in self._parts:
+            return told
+        return joined(part for part in self._parts if part is not None)
+
+    def _read(self, written: Written) -> Ends | None:
         import psycopg
 
         touched = self._touched(written)
@@ -182,7 +194,7 @@ class SharedState:
 
     def _stand(self, clone: int) -> None:
         """The copy is this database, fresh from its template: what there is now is right."""
-        self._database = clone
+        self._database, self._parts = clone, []
         self._catalogs |= dict(self._admin.rows(FILES))
         self._before |= read(self._admin, RESTORED, clone)
         self._database_before = self._own()
