@@ -48,3 +48,64 @@ def test_a_development_database_that_uses_the_role_is_named_where_it_is_in_the_w
     outcome = shop.pytest("-q")
     assert "the database db_dev still uses it" in outcome.text
     assert 'DROP DATABASE "db_dev"' in outcome.text
+
+
+WIDER = """
+    import psycopg
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def reporting(db_url):
+        with psycopg.connect(db_url, autocommit=True) as own:
+            own.execute("create database reporting")
+        return db_url.rsplit("/", 1)[0] + "/reporting"
+
+    @pytest.mark.parametrize("attempt", range(3))
+    def test_reports(db, reporting, attempt):
+        db.execute("insert into users (name) values ('Ada')")
+        db.commit()
+        with psycopg.connect(reporting) as reports:
+            reports.execute("select 1")
+"""
+
+
+def test_a_database_that_a_session_fixture_makes_is_there_in_each_of_its_tests_and_gone_after_them(shop) -> None:
+    shop.write({"test_reader.py": WIDER})
+    for _ in range(2):
+        outcome = shop.pytest("-q")
+        assert outcome.counts() == {"passed": 3}, outcome.text
+
+
+BEYOND = """
+    import psycopg
+    import pytest
+
+    @pytest.fixture(scope="class")
+    def beyond(db_url, request):
+        def grant(right):
+            with psycopg.connect(db_url, autocommit=True) as own:
+                own.execute(f"grant {right} on parameter log_statement to reader")
+        grant("set")
+        yield
+        if request.cls.__name__ == "TestTearDown":
+            grant("alter system")
+
+    class TestSetUp:
+        def test_first(self, db, beyond):
+            db.execute("insert into users (name) values ('Ada')")
+
+    class TestTearDown:
+        def test_second(self, db, beyond):
+            assert db.execute("select name from users").fetchall() == []
+
+    def test_third(db):
+        assert db.execute("select name from users").fetchall() == []
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("--seatrial-audit",)], ids=["alone", "audited"])
+def test_what_a_wider_fixture_did_to_the_whole_server_fails_it_and_none_of_the_next_tests(shop, flags) -> None:
+    shop.write({"test_reader.py": BEYOND})
+    outcome = shop.pytest("-q", *flags)
+    assert outcome.counts() == {"passed": 3, "error": 2}, outcome.text
+    assert outcome.text.count("the test changed what belongs to the whole server (pg_parameter_acl)\n") >= 2

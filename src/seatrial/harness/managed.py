@@ -143,7 +143,8 @@ class Managed:
         strategy = self._strategies[isolation]
         try:
             self._ending.start_over(self._copy, self.sessions)
-            self._lease = strategy.checkout(test, reason)
+            with self._wider.told_once(self.sessions):
+                self._lease = strategy.checkout(test, reason)
         except ServerLost:
             self._recover()
             self._wider.refuse_lost()
@@ -222,7 +223,8 @@ class Managed:
         if self._copy is None or self.leased:
             return
         try:
-            self._late(restore.late(self._copy))
+            with self._wider.told_once(self.sessions):
+                self._late(restore.late(self._copy))
         except ServerLost:
             self._recover()
 

@@ -62,7 +62,8 @@ class Layers:
         """The owner is gone: so is its layer. Returns whether there was one.
 
         Raises:
-            IsolationError: another layer lies on it, whose owner is still there. Both go when that one does.
+            IsolationError: another layer lies on it, whose owner is still there: both go when that one does. Or the
+                copy was replaced, and what else the layer has changed could not be put back.
         """
         mine = [layer for layer in self._stack if layer.owner is owner]
         if not mine:
@@ -75,10 +76,23 @@ class Layers:
                 cause=f"what {above} wrote lies on what {mine[0].name} wrote, and is still needed",
                 fix=f"let {above} ask for {mine[0].name}: pytest then tears it down first",
             )
+        told: IsolationError | None = None
         while self._stack and self._stack[-1].over:
             self._stack.pop()
             assert isinstance(self._copy, SupportsLayers), "a layer was laid"
-            self._copy.pop()
-            if self._audit is not None:
-                self._audit.pop()
+            try:
+                self._copy.pop()
+            except IsolationError as error:  # it was replaced all the same
+                told = told or error
+            finally:
+                if self._audit is not None:
+                    self._audit.pop()
+        if told is not None:
+            self.accept()
+            raise told
         return True
+
+    def accept(self) -> None:
+        """The copy could not be brought back in all, and somebody was told: what is still there is told once."""
+        if self._audit is not None:
+            self._audit.accept()

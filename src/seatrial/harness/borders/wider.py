@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from seatrial.errors import IsolationError, ServerLost
 from seatrial.harness.borders.telling import Emitter
@@ -55,7 +56,8 @@ class Wider:
             self._emitter.uncommitted(_fixture(name), awaited=sessions.awaited)
         ended = self._copy.settle() if isinstance(self._copy, SupportsFence) else ()
         self._emitter.ended(_fixture(name), ended, until="its set-up ends")
-        laid = self._layers.lay(owner, name)
+        with self.told_once(sessions):
+            laid = self._layers.lay(owner, name)
         if laid or ended or self._unlayered(name):
             sessions.invalidate()
         if laid:
@@ -100,7 +102,7 @@ class Wider:
             until: when it should have ended what it has left at work.
 
         Raises:
-            IsolationError: another fixture's layer lies on it.
+            IsolationError: another fixture's layer lies on it, or not all that it has changed could be put back.
         """
         assert self._layers is not None, "a fixture is torn down before the copy"
         self._lost.pop(owner, None)
@@ -110,9 +112,21 @@ class Wider:
                 sessions.invalidate()
                 return True
         except IsolationError:
+            sessions.invalidate()  # where it was not another layer that was in the way, the copy was replaced
             self._sweep(name, sessions, until=until)
             raise
         return sweep and self._sweep(name, sessions, until=until)
+
+    @contextmanager
+    def told_once(self, sessions: Sessions) -> Iterator[None]:
+        """Somebody is told what could not be put back: the copy was replaced, and none of the next test's is left."""
+        try:
+            yield
+        except IsolationError:
+            sessions.invalidate()
+            if self._layers is not None:
+                self._layers.accept()
+            raise
 
     def lift_later(self, owner: object) -> None:
         """The fixture is torn down while a test has the copy."""
@@ -149,7 +163,8 @@ class Wider:
         if not isinstance(self._copy, SupportsReset):
             return False
         try:
-            undone = restore.undo(self._copy)
+            with self.told_once(sessions):
+                undone = restore.undo(self._copy)
         except ServerLost:
             return False  # whoever needs the server next has it started again, with a fresh copy
         self._emitter.ended(_fixture(name), undone.ended, until=until)
