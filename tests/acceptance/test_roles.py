@@ -109,3 +109,28 @@ def test_what_a_wider_fixture_did_to_the_whole_server_fails_it_and_none_of_the_n
     outcome = shop.pytest("-q", *flags)
     assert outcome.counts() == {"passed": 3, "error": 2}, outcome.text
     assert outcome.text.count("the test changed what belongs to the whole server (pg_parameter_acl)\n") >= 2
+
+
+KEPT = """
+    import psycopg
+    import pytest
+
+    @pytest.mark.parametrize("attempt", range(2))
+    def test_fails(db_url, attempt):
+        with psycopg.connect(db_url, autocommit=True) as own:
+            own.execute("create role made_by_a_test")
+            own.execute("grant select on users to made_by_a_test")
+            own.execute("begin")
+            own.execute("insert into users (name) values ('Ada')")
+            own.execute("prepare transaction 'left'")
+        raise RuntimeError("as it should")
+"""
+
+
+def test_what_a_test_did_to_the_whole_server_is_put_back_where_its_database_is_kept(shop) -> None:
+    shop.write({"test_reader.py": KEPT})
+    for _ in range(2):
+        outcome = shop.pytest("-q", "--seatrial-keep")
+        assert outcome.counts() == {"failed": 2}, outcome.text
+        assert outcome.text.count("RuntimeError: as it should") >= 2, outcome.text
+        assert outcome.text.count("kept at") == 2

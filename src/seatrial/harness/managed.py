@@ -320,8 +320,8 @@ class Managed:
 
     def _check_in(self, lease: Lease, told: list[SeatrialError], *, keep: bool, recover: bool) -> Undone:
         try:
-            if keep:
-                return self._set_aside(lease)
+            if keep and (undone := self._set_aside(lease, told)) is not None:
+                return undone
             return self._strategies[lease.isolation].checkin(lease, self.sessions)
         except ServerLost as error:
             told.append(error)
@@ -345,19 +345,21 @@ class Managed:
         if self.plan.recycle:
             end_idle(self._copy, self.sessions)
 
-    def _set_aside(self, lease: Lease) -> Undone:
-        """Keep the copy under a name of its own, for a look at it."""
+    def _set_aside(self, lease: Lease, told: list[SeatrialError]) -> Undone | None:
+        """Keep the copy under a name of its own, for a look at it; None where that failed, which is told."""
         self.sessions.gather()
         store = self._store
         assert isinstance(store, SupportsKeep)
         assert self._copy is not None
-        kept = f"{self.plan.name}_kept_{secrets.token_hex(3)}"
+        try:
+            address = store.keep(self.plan.copy_name, f"{self.plan.name}_kept_{secrets.token_hex(3)}")
+        except IsolationError as error:
+            told.append(error)
+            return None
         if self._wider:
-            address = store.keep(self.plan.copy_name, kept)
             restore.renew(self._copy)  # with the layers that lie on it
         else:
             self._copy.close()
-            address = store.keep(self.plan.copy_name, kept)
             self._check_out_copy()
         self._emit(events.Kept(resource=self.plan.name, test=lease.test, url=address.url()))
         return Undone(path="clone", notes=("the test's database was kept",))

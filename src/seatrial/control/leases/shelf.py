@@ -191,11 +191,12 @@ class Shelf:
     def _keep(self, taken: Taken) -> str:
         self._out.discard(taken.name)
         try:
+            kept = self._keeping().keep(taken.name, f"{self.plan.name}_kept_{secrets.token_hex(3)}")
             taken.copy.close()
-            return self._keeping().keep(taken.name, f"{self.plan.name}_kept_{secrets.token_hex(3)}").url()
         except Exception:
             self._drop(taken.name, taken.copy)
             raise
+        return kept.url()
 
     def _forget(self, key: str) -> None:
         store = self._opened()

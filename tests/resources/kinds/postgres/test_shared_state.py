@@ -263,6 +263,10 @@ def test_a_role_made_on_a_layer_goes_with_it_where_the_copy_was_cloned_meanwhile
     assert roles(mine) == before
 
 
+def ours(one) -> set[str]:
+    return {name for name in databases(one) if name.startswith("seatrial_")}
+
+
 def rights(one) -> list[tuple[object, ...]]:
     """The databases besides those of ours, and who may do what in the copy."""
     with one.connect() as app:
@@ -516,6 +520,41 @@ def test_what_a_layer_did_to_databases_is_a_change_that_stays_until_the_layer_is
         assert rights(mine) == on_it
     mine.copy.pop()
     assert rights(mine) == before
+
+
+@pytest.mark.parametrize("layer", [False, True], ids=["alone", "on a layer"])
+def test_a_database_that_is_kept_keeps_its_rows_and_no_role_of_the_test(pair, layer: bool) -> None:
+    mine, other = pair
+    before, there = state(mine), databases(mine)
+    if layer:
+        mine.write("create role of_the_layer", "create table layer (id int)", "grant select on layer to of_the_layer")
+        mine.copy.push()
+    mine.write(
+        "create role owning",
+        "create table own (id int)",
+        "insert into own values (1)",
+        "alter table own owner to owning",
+        "grant select on t to owning",
+        "alter role first createdb",
+        "alter role second set work_mem = '1MB'",
+        "create database of_the_test",
+        "begin",
+        "insert into t values (7)",
+        "prepare transaction 'left'",
+    )
+    kept = mine.store.keep(mine.name, f"{mine.name}_kept")
+    try:
+        if layer:
+            mine.copy.renew()
+            assert ("of_the_layer" in roles(mine)) is layer
+            mine.copy.pop()
+        mine.copy.close()
+        assert state(other) == before
+        assert databases(other) - there <= {f"{mine.name}_kept", *ours(other)}
+        with psycopg.connect(kept.url()) as look:
+            assert look.execute("select * from own").fetchall() == [(1,)]
+    finally:
+        mine.store.drop(f"{mine.name}_kept")
 
 
 SUBSCRIBE = "create subscription passing connection 'host=nowhere' publication p with (connect = false)"

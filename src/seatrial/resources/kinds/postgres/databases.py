@@ -108,8 +108,12 @@ class Databases:
 
     def rename(self, old: str, new: str) -> None:
         """Give one of ours another name; whoever is connected to it is thrown out."""
-        self._alone(old, lambda: self._admin.run(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"))
-        self._admin.run(f"ALTER DATABASE {identifier(new)} ALLOW_CONNECTIONS true")
+        left = old
+        try:
+            self._alone(old, lambda: self._admin.run(f"ALTER DATABASE {identifier(old)} RENAME TO {identifier(new)}"))
+            left = new
+        finally:
+            self._admin.run(f"ALTER DATABASE {identifier(left)} ALLOW_CONNECTIONS true")
 
     def drop(self, name: str) -> None:
         """Remove one of ours, whoever is connected to it, and whatever was prepared in it.
@@ -125,7 +129,7 @@ class Databases:
         if found.broken:
             self._admin.run(drop)
             return
-        self._release(name)
+        self.release(name)
         self._alone(name, lambda: self._admin.run(drop))
 
     def replace(self, name: str, fresh: str, marker: Marker, old: str) -> int:
@@ -138,7 +142,7 @@ class Databases:
             self.drop(name)
         elif found is not None:
             self.refuse_strangers(found)
-            self._release(name)
+            self.release(name)
             self.mark(name, Marker(what="old", run=marker.run))
             self._alone(name, lambda: self._admin.run(f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(old)}"))
         self.mark(fresh, marker)
@@ -149,11 +153,30 @@ class Databases:
 
     def alone_with(self, name: str, act: Callable[[], object]) -> None:
         """Do something while nobody is connected to one of ours, nothing is prepared in it, and nobody gets in."""
-        self._release(name)
+        self.release(name)
         try:
             self._alone(name, act)
         finally:
             self._admin.run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true")
+
+    def release(self, name: str) -> None:
+        """End what outlasts any connection: prepared transactions, subscriptions, replication slots."""
+        lasting = self._admin.rows(
+            f"""select format('ROLLBACK PREPARED %L', gid) from pg_prepared_xacts where database = {literal(name)}
+            union all select unnest(array[format('ALTER SUBSCRIPTION %I DISABLE', subname),
+              format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname), format('DROP SUBSCRIPTION %I', subname)])
+            from pg_subscription where subdbid = (select oid from pg_database where datname = {literal(name)})"""
+        )
+        if lasting:
+            inside = Link(self._endpoint, name, self._admin.quiet())
+            for (statement,) in lasting:
+                inside.run(statement)
+            inside.close()
+        self._admin.run(
+            f"""select pg_terminate_backend(active_pid) from pg_replication_slots
+            where database = {literal(name)} and active_pid is not null;
+            select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = {literal(name)}"""
+        )
 
     def refuse_strangers(self, found: Found) -> None:
         """Raise `Refused` unless the database is ours; on our own server its initial databases are ours, too."""
@@ -217,25 +240,6 @@ class Databases:
                 cause="copies can only be given the same by a superuser, and our role on this server is none",
                 fix="give the role of `url` SUPERUSER on this test server, or let Seatrial start a server",
             )
-
-    def _release(self, name: str) -> None:
-        """End what outlasts any connection: prepared transactions, subscriptions, replication slots."""
-        lasting = self._admin.rows(
-            f"""select format('ROLLBACK PREPARED %L', gid) from pg_prepared_xacts where database = {literal(name)}
-            union all select unnest(array[format('ALTER SUBSCRIPTION %I DISABLE', subname),
-              format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname), format('DROP SUBSCRIPTION %I', subname)])
-            from pg_subscription where subdbid = (select oid from pg_database where datname = {literal(name)})"""
-        )
-        if lasting:
-            inside = Link(self._endpoint, name, self._admin.quiet())
-            for (statement,) in lasting:
-                inside.run(statement)
-            inside.close()
-        self._admin.run(
-            f"""select pg_terminate_backend(active_pid) from pg_replication_slots
-            where database = {literal(name)} and active_pid is not null;
-            select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = {literal(name)}"""
-        )
 
     def _alone(self, name: str, act: Callable[[], object]) -> None:
         """Do something that nobody may be connected for, against clients that connect again at once."""

@@ -157,7 +157,11 @@ class PostgresStore:
 
         Raises:
             Refused: the database `kept` is not ours.
+            IsolationError: what was done in it to the whole server can't be put back; it is not kept.
         """
+        if name in self._copies:
+            self._databases.release(name)
+            self._copies[name].part()
         self._forget(name)
         self._remove(kept)
         what = "lasting" if forever else "kept"

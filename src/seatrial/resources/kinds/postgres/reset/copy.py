@@ -125,6 +125,20 @@ class PostgresCopy:
         finally:
             self.renew()
 
+    def part(self) -> None:
+        """The database is kept, and another takes its place: what it did to the whole server is put back before.
+
+        Raises:
+            IsolationError: that can't be done.
+        """
+        clone, shared = self._now(), self._shared
+        pending = clone.end()
+        if shared is not None:
+            told, first = shared.ends(pending), next((one.shared for one in self._below if one.shared), shared)
+            clone.pending = Written()  # it is told, and once
+            shared.part(pending, told, self._link, first)
+        self._link.close()
+
     def _is_here(self, oid: int) -> bool:
         """Whether the database that we made is still the one of this name."""
         name = literal(self.address.database)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import IsolationError, NeedsClone
-from seatrial.resources.kinds.postgres.connection import identifier, literal
-from seatrial.resources.kinds.postgres.finding.scan import PROPERTIES
+from seatrial.resources.kinds.postgres.connection import identifier
+from seatrial.resources.kinds.postgres.shared import databases
 from seatrial.resources.kinds.postgres.shared.commits import Ends, ends, joined, removed
+from seatrial.resources.kinds.postgres.shared.databases import ORIGINS
 from seatrial.resources.kinds.postgres.shared.rows import PARTS, RESTORED, called, delete, read, substitute
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 GONE_WITH_DATABASE = "pg_subscription"
 """A shared catalog whose rows belong to one database, and are dropped with it."""
-ORIGINS = "pg_replication_origin"
 OF_SUBSCRIPTIONS = (GONE_WITH_DATABASE, ORIGINS)
 """What making and dropping a subscription writes to."""
 OF_DATABASES = ("pg_database", "pg_shdescription", "pg_shdepend")
@@ -151,6 +151,26 @@ class SharedState:
         """
         return self._restore(written, told, last=False)
 
+    def part(self, written: Written, told: Ends | None, link: Link, first: SharedState) -> None:
+        """The same, where the database is kept, under another name, and outlives its run.
+
+        Args:
+            written: what the log says.
+            told: what `ends` said of it.
+            link: our connection to the database.
+            first: what the server had before any layer was laid: of roles that have come since nothing stays in it.
+
+        Raises:
+            IsolationError: it can't be put back while others use the server, or the server refused.
+        """
+        import psycopg
+
+        try:
+            databases.disown(link, self._admin, [int(oid) for (oid,) in first._first["pg_authid"]])
+        except psycopg.Error as error:
+            raise _refused(error) from error
+        self._restore(written, told, last=True)
+
     def restore_after(self, written: Written, told: Ends | None, clone: int) -> None:
         """The same, where the database was replaced by `clone`: whatever was in the way there is gone with it.
 
@@ -180,7 +200,7 @@ class SharedState:
             names = [name for name in RESTORED if mine or self._moved(name, touched)]
             self._before |= read(self._admin, names, self._database)
         if "pg_database" in mine:
-            self._refuse_strangers(told)
+            databases.refuse_strangers(self._admin, told, ours, self._ours.clones)
         if GONE_WITH_DATABASE in mine and not last:
             raise NeedsClone("the test has made a subscription")
         beyond = sorted(mine - RESTORED.keys() - {"pg_database", GONE_WITH_DATABASE, ORIGINS})
@@ -197,7 +217,7 @@ class SharedState:
         self._database, self._parts = clone, []
         self._catalogs |= dict(self._admin.rows(FILES))
         self._before |= read(self._admin, RESTORED, clone)
-        self._database_before = self._own()
+        self._database_before = databases.properties(self._admin, clone)
         for name, rows in self._before.items():
             own = {key for key, row in rows.items() if _is_about(row, clone)}
             self._first.setdefault(name, set(rows)).update(own)
@@ -256,21 +276,18 @@ class SharedState:
         except psycopg.Error as error:
             if not last:
                 raise
-            raise IsolationError(
-                "what the test changed of the whole server can not be put back",
-                cause=str(error).strip(),
-                fix="change it back at the end of the test; start the server anew if other tests fail now",
-            ) from error
+            raise _refused(error) from error
 
     def _put_back(self, mine: set[str], told: Ends) -> list[str]:
         notes: list[str] = []
         ours = self._ours.of(told)
         if "pg_database" in mine:
-            notes += self._databases(told.made_by(ours))
+            notes += databases.drop(self._admin, told.made_by(ours))
+            notes += databases.put_back(self._admin, self._database, self._database_before)
         if "pg_shdescription" in mine:
             self._write(self._remark)
         if ORIGINS in mine:
-            notes += self._origins(ours)
+            notes += databases.drop_origins(self._admin, ours)
         if mine & {"pg_database", "pg_auth_members"}:
             self._rows("pg_shdepend", told)
         # Settings and memberships first: a role that owns none of them is easier to drop.
@@ -342,61 +359,15 @@ class SharedState:
         """Run it in a transaction that is known for this copy's when what it wrote is met again."""
         self._ours.writers.update(*self._admin.rows(f"{statement}; SELECT pg_current_xact_id()::xid::text::bigint"))
 
-    def _databases(self, made: Collection[int]) -> list[str]:
-        notes = []
-        for name, oid in self._admin.rows("select datname::text, oid::bigint from pg_database"):
-            if oid in made:
-                self._admin.run(f"ALTER DATABASE {identifier(name)} IS_TEMPLATE false")
-                self._admin.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
-                notes.append(f'the database "{name}" that the test created was dropped')
-        return notes + self._database_itself()
-
-    def _origins(self, mine: set[int]) -> list[str]:
-        """Those of subscriptions go with them."""
-        rows = self._admin.rows(f"select roname, xmin::text::bigint from {ORIGINS} where roname !~ '^pg_[0-9]+$'")
-        made = [name for name, xmin in rows if xmin in mine]
-        for name in made:
-            self._admin.run(f"select pg_replication_origin_drop({literal(name)})")
-        return [f'the replication origin "{name}" that the test created was dropped' for name in made]
-
-    def _refuse_strangers(self, told: Ends) -> None:
-        """Tell of databases that the test has changed or dropped, and had not made."""
-        ours = self._ours.of(told)
-        dropped = told.dropped_by(ours) - self._ours.clones
-        if dropped:
-            raise IsolationError(
-                f"the test dropped a database that it had not created (oid {', '.join(map(str, sorted(dropped)))})",
-                cause="it may have been anybody's, or a wider fixture's; nothing can bring it back",
-                fix="drop only databases that the test itself creates",
-            )
-        rows = self._admin.rows("select datname::text, xmin::text::bigint, oid::bigint from pg_database order by 1")
-        strangers = [name for name, xmin, oid in rows if xmin in ours and oid not in self._ours.clones]
-        if strangers:
-            names = ", ".join(strangers)
-            raise IsolationError(
-                f"the test changed a database that is not its own: {names}",
-                cause="its rights, owner or limits are others now; it may be anybody's, so it was left as it is",
-                fix="change only databases that the test itself creates, or change it back at the end of the test",
-            )
-
-    def _database_itself(self) -> list[str]:
-        """Rights on it, its limit and its owner. Where a clone took its place it has them from the template."""
-        now, before = self._own(), self._database_before
-        if not now or not before or now == before:
-            return []
-        name, owner, rights, limit, allowed, template = before[0]
-        if now[0][1] != owner:
-            self._admin.run(f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(owner)}")
-        self._admin.run(
-            f"""UPDATE pg_database SET datacl = {literal(rights) if rights else "NULL"}::aclitem[],
-            datconnlimit = {limit}, datallowconn = {allowed}, datistemplate = {template} WHERE oid = {self._database}"""
-        )
-        return ["what the test changed of the database itself was put back"]
-
-    def _own(self) -> list[tuple[Any, ...]]:
-        return self._admin.rows(f"select {PROPERTIES} from pg_database where oid = {self._database}")
-
 
 def _is_about(row: Row, database: int) -> bool:
     """Whether it is a setting of this database, or what that depends on: it goes with it."""
     return str(database) in (row.values.get("setdatabase"), row.values.get("objid"))
+
+
+def _refused(error: Exception) -> IsolationError:
+    return IsolationError(
+        "what the test changed of the whole server can not be put back",
+        cause=str(error).strip(),
+        fix="change it back at the end of the test; start the server anew if other tests fail now",
+    )
