@@ -161,6 +161,44 @@ def test_a_role_of_a_layer_is_dropped_with_it_where_the_log_of_before_is_gone(sp
         store.drop(one.name)
 
 
+LIMITS = ("statement_timeout", "lock_timeout", "transaction_timeout")
+
+
+@pytest.mark.parametrize("whose", ["database", "role"])
+def test_limits_of_a_database_or_a_role_are_for_the_app_and_not_for_our_own_connections(
+    spec, another_server, whose: str
+) -> None:
+    with another_server() as endpoint:
+        known = [one for one in LIMITS if one != "transaction_timeout" or int(endpoint.version.split(".")[0]) >= 17]
+        unlimited = " ".join(f"-c {one}=0" for one in known)
+        target = f"role {endpoint.admin.user}" if whose == "role" else "database {name}"
+
+        def write(address, *statements: str) -> None:
+            with psycopg.connect(address.url(), options=unlimited, autocommit=True) as app:
+                for one in statements:
+                    app.execute(one)
+
+        def fill(of) -> None:
+            write(of.address, "create table t (id int primary key)", "insert into t select generate_series(1, 50000)")
+            limited = target.format(name=of.address.database)
+            write(of.address, *(f"alter {limited} set {one} = '1ms'" for one in known))
+
+        with contextlib.closing(Postgres().open(endpoint, spec)) as store:
+            store.build("limited", "limited", fill)
+            copy = store.checkout("limited", "limited")
+            audit = Postgres().auditor(endpoint, copy.address, alone=False)
+            write(copy.address, "insert into t select generate_series(50001, 60000)")
+            copy.push()
+            baseline = audit.baseline()
+            write(copy.address, "delete from t where id > 59000")
+            assert restore.undo(copy).rows == 1000
+            write(copy.address, "create table more (id int)")
+            assert restore.undo(copy).path == "clone"
+            assert not audit.differences(baseline)
+            copy.pop()
+            store.drop("limited")
+
+
 @pytest.fixture
 def pooler(embedded, tmp_path):
     """Starts PgBouncer in front of a server, as one has it for transactions; gives its port."""

@@ -27,7 +27,7 @@ RESTART = 10.0
 """Seconds that a server gets to come back from a crash of one of its processes, which restarts all of them."""
 
 FIRST_WITH_QUIET = 170000
-"""`event_triggers = off` came with PostgreSQL 17, as did event triggers for logins."""
+"""`event_triggers = off` came with PostgreSQL 17, as did event triggers for logins, and `transaction_timeout`."""
 
 _GONE = ("refused", "No such file", "could not translate", "timeout")
 """Nobody listens. Any other failure to connect may be a server that restarts after a crash of a backend."""
@@ -56,6 +56,8 @@ SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
 }
 """Values keep their meaning on the way from one database to another, whatever the roles and databases say."""
 
@@ -95,7 +97,9 @@ class Link:
         self.losses = 0
         self.lasting: list[str] = []
         self._endpoint = endpoint
-        self._settings = {**SETTINGS, **(settings or {})}
+        major = endpoint.version.partition(".")[0]
+        untimed = {"transaction_timeout": "0"} if major.isdigit() and int(major) * 10_000 >= FIRST_WITH_QUIET else {}
+        self._settings = {**SETTINGS, **untimed, **(settings or {})}
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._prepared: dict[str, str] = {}
         self._quiet: Mapping[str, str] | None = None

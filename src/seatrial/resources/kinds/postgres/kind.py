@@ -108,9 +108,10 @@ class Postgres:
         from seatrial.resources.kinds.postgres.connection import FIRST_WITH_QUIET
 
         admin, major = endpoint.admin, endpoint.version.partition(".")[0]
+        old = major.isdigit() and int(major) * 10_000 < FIRST_WITH_QUIET
         connect = partial(
             _quietly,
-            "" if major.isdigit() and int(major) * 10_000 < FIRST_WITH_QUIET else "-c event_triggers=off",
+            "-c statement_timeout=0" + ("" if old else " -c event_triggers=off -c transaction_timeout=0"),
             host=admin.host,
             port=admin.port,
             user=admin.user,

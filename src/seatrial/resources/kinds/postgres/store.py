@@ -75,7 +75,7 @@ class PostgresStore:
         self._owner = owner
         self._role = role
         self._patience = patience
-        self._admin = Link(endpoint, ours.database(endpoint), {"lock_timeout": "0", "statement_timeout": "0", **NOTICE})
+        self._admin = Link(endpoint, ours.database(endpoint), NOTICE)
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
         self._leases = Leases(self._admin, self._databases, owned=endpoint.owned)
         self._upkeep = Upkeep(self._admin, self._databases)

@@ -35,8 +35,9 @@ SETTINGS: Mapping[str, str] = {
     "lock_timeout": "10s",
     "max_parallel_workers_per_gather": "0",
     "statement_timeout": "0",
+    "transaction_timeout": "0",
 }
-"""Set on the connection, whatever role, database or server say."""
+"""Set on the connection, whatever role, database or server say, as far as the server knows them."""
 
 
 @contextmanager
@@ -51,7 +52,8 @@ def reading(connect: Callable[[], psycopg.Connection[Any]]) -> Iterator[psycopg.
         connection.rollback()
         connection.autocommit = True
         connection.execute(
-            "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
+            "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value) "
+            "where current_setting(name, true) is not null",
             (list(SETTINGS), list(SETTINGS.values())),
         )
         connection.autocommit = False
