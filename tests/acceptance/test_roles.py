@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 TESTS = """
@@ -134,3 +136,27 @@ def test_what_a_test_did_to_the_whole_server_is_put_back_where_its_database_is_k
         assert outcome.counts() == {"failed": 2}, outcome.text
         assert outcome.text.count("RuntimeError: as it should") >= 2, outcome.text
         assert outcome.text.count("kept at") == 2
+
+
+KILLED = """
+    import os
+    import signal
+
+    import psycopg
+
+    def test_dies(db_url):
+        with psycopg.connect(db_url, autocommit=True) as own:
+            own.execute("create role made_by_a_test login password 'x'")
+            own.execute("alter role reader set statement_timeout = '1ms'")
+            own.execute("create database made_by_a_test")
+        if "DIES" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_role_that_a_test_made_in_which_the_run_was_killed_is_not_there_in_the_next_run(shop) -> None:
+    shop.write({"test_reader.py": KILLED})
+    for _ in range(2):
+        assert shop.pytest("-q", DIES="1").status == -signal.SIGKILL
+        outcome = shop.pytest("-q")
+        assert outcome.counts() == {"passed": 1}, outcome.text

@@ -20,6 +20,7 @@ from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.source import Source
 from seatrial.resources.kinds.postgres.reset.spares import Spares
 from seatrial.resources.kinds.postgres.roles import logins, made, ours
+from seatrial.resources.kinds.postgres.shared.leftovers import Leftovers
 from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.kinds.postgres.sharing.leases import Leases
 from seatrial.resources.kinds.postgres.upkeep import Upkeep
@@ -96,7 +97,10 @@ class PostgresStore:
             """What our role may do here, with a reason for what it may not: for the doctor."""
             self._leases.take(f"run {self.run}")
             self.locale = f"{self._admin.rows(LOCALE)[0][0]} {spec.data.get('locale', '')}".rstrip()
+            able = endpoint.owned and not self.abilities.log and self.abilities.homes
+            self._leftovers = Leftovers(self._admin, self._reader, self.run, able=able)
             self._sweep()
+            self._leftovers.clear(self._leases.lives)
             self._upkeep.clean()
         except BaseException:
             self.close()
@@ -163,6 +167,7 @@ class PostgresStore:
             self._databases.release(name)
             self._copies[name].part()
         self._forget(name)
+        self._leftovers.kept(name)
         self._remove(kept)
         what = "lasting" if forever else "kept"
         self._databases.mark(name, Marker(what=what, run=self.run, since=self._upkeep.now()))
@@ -174,6 +179,7 @@ class PostgresStore:
     def stay(self, name: str) -> Address:
         """The copy `name` outlives the run, and stays where it is; whoever wants its name sets it aside meanwhile."""
         self._forget(name)
+        self._leftovers.kept(name)
         self._databases.mark(name, Marker(what="lasting", run=self.run, since=self._upkeep.now()))
         return self._address(name)
 
@@ -195,10 +201,13 @@ class PostgresStore:
 
     def drop(self, name: str) -> None:
         """Remove the copy `name`, whoever is still connected to it."""
+        leaves = name in self._copies and self._copies[name].leaves()
         self._forget(name)
         self._remove(name)
         for layer in [key for key, copy in self._layers.items() if copy == name]:
             self._discard(layer)
+        if not leaves:
+            self._leftovers.dropped(name)
         self._held.discard(name)
         if self._spec.at is not None:
             self.bring_back(name)
@@ -283,7 +292,7 @@ class PostgresStore:
             abilities=self.abilities,
             admin=self._admin,
             reader=self._reader,
-            clone=lambda at_once: self._clone(key, name, at_once=at_once),
+            clone=lambda at_once: self._leftovers.note(name, self._clone(key, name, at_once=at_once)),
             remark=Marker(what="copy", key=key, run=self.run).written_on(name),
             reference=lambda: self._reference(key),
             patience=self._patience,

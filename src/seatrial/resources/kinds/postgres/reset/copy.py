@@ -139,6 +139,11 @@ class PostgresCopy:
             shared.part(pending, told, self._link, first)
         self._link.close()
 
+    def leaves(self) -> bool:
+        """It ends here: whether anything that it did to the whole server, or its layers did, is not put back yet."""
+        pending = self._now().end()
+        return bool(self._below) or (self._shared is not None and bool(self._shared.late(pending)))
+
     def _is_here(self, oid: int) -> bool:
         """Whether the database that we made is still the one of this name."""
         name = literal(self.address.database)

@@ -57,6 +57,20 @@ order by start_lsn, block_id desc
 """Of an update that moves a row to another block, the second of its blocks is the one that the row was in."""
 
 
+CREATED = """
+select min(xid::text::bigint), bool_or(record_type like 'INSERT%'),
+  format('(%s,%s)', (array_agg(relblocknumber order by block_id))[1],
+    min(substring(description from '(?:^|new_)off: ([0-9]+)'))),
+  format('(%s,%s)', (array_agg(relblocknumber order by block_id desc))[1],
+    min(substring(description from 'old_off: ([0-9]+)')))
+from pg_get_wal_block_info({since}, {until}, false)
+where reldatabase = 0 and relfilenode = any({nodes}) and resource_manager = 'Heap'
+  and record_type ~ '^(INSERT|UPDATE|HOT_UPDATE)'
+group by start_lsn order by start_lsn
+"""
+"""Of an update the first of its blocks is the one that the row is in now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """Of transactions that ended in a part of the log, and touched anything beyond plain rows."""
@@ -132,6 +146,24 @@ def removed(reader: Link, since: str, until: str, told: Ends, catalogs: Collecti
     # Who came first: VACUUM may have given the place to another row by now. One that was rolled back has no home.
     by = {(node, place): transaction for transaction, node, place in reversed(rows) if transaction in told.homes}
     return replace(told, removed=by)
+
+
+def creators(reader: Link, since: str, until: str, catalogs: Collection[int]) -> dict[str, int]:
+    """Which transaction has made a row, by the place where it is now, also where others have changed it since.
+
+    Of rows that were made in this part of the log.
+    """
+    nodes = literal(f"{{{','.join(map(str, catalogs))}}}") + "::oid[]"
+    statement = CREATED.format(since=literal(since), until=literal(until), nodes=nodes)
+    found: dict[str, int] = {}
+    for transaction, made, place, old in reader.rows(statement):
+        if made:
+            found[place] = transaction
+        elif old in found:
+            found[place] = found[old]
+        else:
+            found.pop(place, None)
+    return found
 
 
 def _joined(raw: bytes, offset: int, following: bytes | None) -> bytes:

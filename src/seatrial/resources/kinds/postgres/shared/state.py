@@ -17,7 +17,7 @@ from seatrial.resources.kinds.postgres.shared.databases import ORIGINS
 from seatrial.resources.kinds.postgres.shared.rows import PARTS, RESTORED, called, delete, read, substitute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.log import Written
@@ -76,7 +76,18 @@ class SharedState:
         and goes when they end."""
         self._parts: list[Ends | None] = []
         """What the log said of a layer on this baseline when it was laid, and when it was lifted."""
+        self._creators: Mapping[str, int] | None = None
         self._stand(database)
+
+    def recall(self, before: dict[str, Rows], creators: Mapping[str, int]) -> None:
+        """What there was is not what there is now: a run was killed, and could not put it back.
+
+        Args:
+            before: what there was.
+            creators: by the place of a role, which transaction has made it; one that another has made is not dropped,
+                though the run has changed it.
+        """
+        self._before, self._first, self._creators = before, {name: set(rows) for name, rows in before.items()}, creators
 
     def entangled(self, written: Iterable[int]) -> bool:
         """Whether a database may be in the way of putting these catalogs back, as where a role owns something in it.
@@ -305,7 +316,7 @@ class SharedState:
         import psycopg
 
         now, before = read(self._admin, [name], self._database)[name], self._before[name]
-        new = [row for key, row in now.items() if key not in before and row.writer in self._ours.writers]
+        new = [row for key, row in now.items() if key not in before and self._made(name, row)]
         there = [(now[key], row) for key, row in before.items() if key in now]
         changed = [row for is_now, row in there if is_now.writer in self._ours.writers and is_now.values != row.values]
         missing = {key: row for key, row in before.items() if key not in now}
@@ -327,6 +338,13 @@ class SharedState:
         if stays is not None:
             raise stays
         return notes
+
+    def _made(self, name: str, row: Row) -> bool:
+        """Whether a row that is new is this copy's."""
+        ours = self._ours.writers
+        if name == "pg_authid" and self._creators is not None:
+            return row.writer in ours and self._creators.get(row.place) in ours
+        return row.writer in ours
 
     def _deleted(self, name: str, key: tuple[Any, ...], row: Row, told: Ends) -> bool:
         """Whether a missing row was deleted by this copy's, and not by another worker's."""

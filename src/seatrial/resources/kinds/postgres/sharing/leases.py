@@ -46,6 +46,13 @@ class Leases:
         self._admin.lasting.remove(_lock(what))
         self._admin.run(f"SELECT pg_advisory_unlock({_number(what)})")
 
+    def lives(self, run: str) -> bool:
+        """Whether this run, another than ours, has its lease."""
+        if not self.take(f"run {run}"):
+            return True
+        self.give_back(f"run {run}")
+        return False
+
     def sweep(self, run: str) -> None:
         """Drop what crashed runs have left, for our own `run`: what bears the mark of one that has its lease no more.
 
@@ -59,9 +66,7 @@ class Leases:
                 continue
             other = one.marker.run
             if other not in alive:
-                alive[other] = not self.take(f"run {other}")
-                if not alive[other]:
-                    self.give_back(f"run {other}")
+                alive[other] = self.lives(other)
             if not alive[other]:
                 orphans.append(one)
         held = set() if self._owned or not orphans else self._held(orphans)
