@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import httpx
 import pytest
+import trio
 
 from seatrial.outbound.guard import Guard
 
 FAR = "192.0.2.7"
 """An address for documentation (RFC 5737): nobody has it."""
+
+KNOWN = {"api.example.org": FAR, "maps.example.org": FAR, "next-door": "127.0.0.1"}
+"""Names that the resolver of these tests knows."""
 
 
 class Asked:
@@ -31,10 +36,11 @@ def asked():
 def guard(asked, monkeypatch):
     resolve = socket.getaddrinfo
 
-    def made_up(host, port, *args, **options):
-        if host in ("api.example.org", "maps.example.org"):
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (FAR, port or 0))]
-        return resolve(host, port, *args, **options)
+    def made_up(host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002 - as the real one has it
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in KNOWN and not flags & socket.AI_NUMERICHOST:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (KNOWN[name], port or 0))]
+        return resolve(host, port, family, type, proto, flags)
 
     monkeypatch.setattr(socket, "getaddrinfo", made_up)
     guard = Guard(asked, ["maps.example.org:8443", "10.*"])
@@ -75,6 +81,50 @@ def test_asyncio_is_seen(guard, asked):
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(asyncio.open_connection("api.example.org", 443))
     assert asked.beyond == [("api.example.org", 443)]
+
+
+@pytest.fixture(params=[asyncio.run, trio.run])
+def get(request):
+    """Asks for an address with `httpx.AsyncClient`, which hands names to the resolver as bytes."""
+
+    async def ask(url):
+        async with httpx.AsyncClient(timeout=0.2, trust_env=False) as client:
+            return await client.get(url)
+
+    return lambda url: request.param(ask, url) if request.param is trio.run else request.param(ask(url))
+
+
+def test_an_async_client_s_host_is_told_by_its_name(guard, asked, get):
+    with pytest.raises(httpx.ConnectError):
+        get("http://api.example.org/")
+    assert asked.beyond == [("api.example.org", 80)]
+
+
+def test_an_async_client_reaches_for_a_host_that_is_allowed(guard, asked, get):
+    with pytest.raises((httpx.ConnectTimeout, httpx.ConnectError)):  # nobody is there
+        get("http://maps.example.org:8443/")
+    assert asked.beyond == []
+
+
+def test_an_async_client_s_host_that_nobody_knows_is_told_too(guard, asked, get):
+    with pytest.raises(httpx.ConnectError):
+        get("http://no-such-host.invalid/")
+    assert asked.beyond == [("no-such-host.invalid", 80)]
+
+
+def test_a_name_of_this_machine_is_not_beyond(guard, asked, get):
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(httpx.ReadTimeout):
+        get(f"http://next-door:{server.getsockname()[1]}/")
+    assert asked.beyond == []
+
+
+def test_who_asks_for_the_address_of_an_address_does_not_make_its_name_forgotten(guard, asked):
+    socket.getaddrinfo("maps.example.org", 8443)
+    socket.getaddrinfo(FAR, 8443)
+    with socket.socket() as made:
+        made.setblocking(False)
+        made.connect_ex((FAR.encode(), 8443))
+    assert asked.beyond == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.0.1"])

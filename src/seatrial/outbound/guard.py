@@ -48,17 +48,26 @@ class Guard:
             self._undo.append(partial(setattr, kind, method, before) if before else partial(delattr, kind, method))
         resolve = socket.getaddrinfo
 
-        def resolving(host: Any, port: Any = 0, *args: Any, **options: Any) -> Any:
+        def resolving(
+            host: Any,
+            port: Any,
+            family: int = 0,
+            type: int = 0,  # noqa: A002 - as the real one has it
+            proto: int = 0,
+            flags: int = 0,
+        ) -> Any:
+            name = _text(host)
             try:
-                found = resolve(host, port, *args, **options)
+                found = resolve(host, port, family, type, proto, flags)
             except socket.gaierror:
                 # A name that nobody knows here is asked for all the same: a machine without a network tells it too.
-                if isinstance(host, str) and self._is_beyond(host, _number(port)):
-                    self._tell(host, _number(port))
+                # Who asks for addresses only will ask for the name next: trio's loop.
+                if name and not flags & socket.AI_NUMERICHOST and self._is_beyond(name, _number(port)):
+                    self._tell(name, _number(port))
                 raise
-            if isinstance(host, str):
-                for *_, address in found:
-                    self._names[str(address[0])] = host.lower()
+            for *_, address in found if name else ():
+                if address[0] != name:
+                    self._names[str(address[0])] = name.lower()
             return found
 
         socket.getaddrinfo = resolving
@@ -72,7 +81,7 @@ class Guard:
     def _looking(self, connect: Callable[..., Any]) -> Callable[..., Any]:
         def looking(self_: socket.socket, address: Any) -> Any:
             if self_.family != socket.AF_UNIX and isinstance(address, tuple) and self_.type == socket.SOCK_STREAM:
-                host, port = str(address[0]), int(address[1])
+                host, port = _text(address[0]), int(address[1])
                 if self._is_beyond(host, port) and self._tell(self._names.get(host, host), port):
                     raise ConnectionRefusedError(
                         errno.ECONNREFUSED,
@@ -99,9 +108,15 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback or address.is_unspecified
 
 
+def _text(host: Any) -> str:
+    """A host as sockets take it: text, or bytes, as anyio and httpx's `AsyncClient` hand it over; or none."""
+    return host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else str(host or "")
+
+
 def _number(port: Any) -> int:
     """A port as `getaddrinfo` takes it: a number, a service's name, or none."""
-    return int(port) if str(port).isdigit() else 0
+    text = _text(port)
+    return int(text) if text.isdigit() else 0
 
 
 def _fits(pattern: str, host: str, port: int) -> bool:
