@@ -9,8 +9,10 @@ import textwrap
 import urllib.request
 
 import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 from seatrial.apps.clients.transport import library
 from seatrial.apps.inprocess import InProcess
@@ -38,6 +40,24 @@ PRICES = """
             pass
 
     HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Prices).serve_forever()
+"""
+
+
+BREAKS = """
+    import os
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Breaks(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"first")
+            self.close_connection = True
+
+    HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Breaks).serve_forever()
 """
 
 
@@ -179,3 +199,52 @@ def test_a_process_that_ends_in_a_test_is_told_with_it(made):
     assert "the service prices ended, by signal 9" in str(told)
     made.begin(["prices"], {})
     assert made.client("prices").get("/lamp").status_code == 200, "the next test finds it again"
+
+
+@pytest.fixture
+def breaking(watch, tmp_path):
+    """Two services that break their responses off: one in this process, always through a socket, and a process."""
+    (tmp_path / "breaks.py").write_text(textwrap.dedent(BREAKS))
+
+    def inner():
+        app = FastAPI()
+
+        @app.get("/")
+        def broken() -> StreamingResponse:
+            def some():
+                yield b"first"
+                raise LookupError("no more rows")
+
+            return StreamingResponse(some())
+
+        return InProcess(app, "asgi", witness=watch.witness("inner"))
+
+    def outer(variables):
+        return Process("the service outer", Command(argv=[sys.executable, "breaks.py"], folder=tmp_path, env=variables))
+
+    plans = [
+        ServicePlan(name="inner", needs=(), resources=(), variables=lambda _: {}, load=inner),
+        ServicePlan(name="outer", needs=(), resources=(), variables=lambda _: {}, process=outer),
+    ]
+    services = Services(plans, watch, library)
+    yield services
+    services.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("inner", "LookupError: no more rows"),
+        ("outer", "ConnectionError: the connection was closed 95 bytes before the end of the response"),
+    ],
+)
+def test_a_response_that_a_service_breaks_off_is_broken_off_for_the_test_and_the_exchange_says_why(
+    breaking, watch, name, why
+):
+    breaking.begin([name], {})
+    client = breaking.client(name)
+    with pytest.raises(httpx2.RemoteProtocolError):
+        client.get("/")
+    breaking.restore()
+    (exchange,) = watch.exchanges
+    assert (exchange.status, exchange.error) == (200, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -149,3 +150,38 @@ def test_its_port_is_fixed_before_it_answers_and_free_after_it_is_closed(edge):
     here.close()
     with pytest.raises(OSError, match="refused"):
         http.client.HTTPConnection("127.0.0.1", here.port, timeout=1).connect()
+
+
+def raw(edge, request):
+    """What comes back on a connection that its caller does not close."""
+    with socket.create_connection((edge.host, edge.port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_who_speaks_http_1_0_gets_a_body_that_ends_with_its_connection(edge):
+    here = edge(lambda call: Reply(status=200, headers=[("X-Made", "yes")], body=[b"one", b"two"]))
+    head, _, body = raw(here, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").partition(b"\r\n\r\n")
+    assert body == b"onetwo"
+    assert b"transfer-encoding" not in head.lower()
+
+
+def test_a_target_that_is_not_ascii_arrives_as_urls_are_written(edge):
+    calls = []
+
+    class Stock(BaseHTTPRequestHandler):
+        def do_GET(self):
+            calls.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stock) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        here = edge(lambda call: forward("127.0.0.1", server.server_port, call))
+        asked = "GET /café%20b?of=tea&é HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        assert raw(here, asked).startswith(b"HTTP/1.1 204")
+        server.shutdown()
+    assert calls == ["/caf%C3%A9%20b?of=tea&%C3%A9"]

@@ -61,6 +61,8 @@ class Answer:
     body: bytes = b""
     error: BaseException | None = None
     """What the app raised, even after a complete response."""
+    whole: bool = True
+    """Whether the app has sent all of the response, as far as that is known."""
     extensions: Mapping[str, Any] = field(default_factory=dict)
     """By ASGI's names: "http.response.trailers", "http.response.debug"."""
 

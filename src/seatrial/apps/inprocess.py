@@ -116,10 +116,10 @@ class InProcess:
     def bridge(self, http: ModuleType) -> Transport:
         """A transport of httpx or httpx2 that leads to the app, for others than tests.
 
-        What the app raises is a status of 500, and in the log, as with a server.
+        What the app raises is a status of 500 or breaks off the response, and is in the log, as with a server.
         """
         self._gateway.open()
-        return Transport(http, self._gateway, raise_server_exceptions=False, streams=True, unheard=_log)
+        return Transport(http, self._gateway, raise_server_exceptions=False, as_server=True, unheard=_log)
 
     def override(self, replacements: Replacements) -> None:
         """Replace dependencies for this test. Raises `AppError` where the app has none to replace."""

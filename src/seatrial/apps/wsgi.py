@@ -106,10 +106,11 @@ class WsgiGateway:
         finally:
             leaving.cancel()
             await self.wait(exchange.leave())
-        await send({"type": "http.response.body", "body": b""})
-        error = (await self.wait(exchange.answer())).error
-        if error is not None:
-            raise error
+        answer = await self.wait(exchange.answer())
+        if answer.whole:  # what is broken off has no end: the server sees to that
+            await send({"type": "http.response.body", "body": b""})
+        if answer.error is not None:
+            raise answer.error
 
     def drop(self, work: Coroutine[Any, Any, object]) -> None:
         """Do a step now: it does not take long to close a response."""

@@ -277,6 +277,9 @@ class Services:
                     seen.keep(piece)
                     yield piece
                 seen.completes()
+            except OSError as error:
+                seen.error = in_one_line(error)
+                raise
             finally:
                 over()
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 from seatrial.core.wait import until
 from seatrial.services.departure import Departure
@@ -18,6 +19,7 @@ HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 """Headers of one connection, not of the message (RFC 9110, 7.6.1)."""
+_ASCII = bytes(range(128))
 NO_GATEWAY = 502
 GRACE = 1.0
 """Seconds in which an answer may come to its end whose caller has gone."""
@@ -29,7 +31,7 @@ class Call:
 
     method: str
     target: str
-    """Path and query, as they stood in the request."""
+    """Path and query, as they stood in the request; percent-encoded where that was not ASCII."""
     headers: Sequence[tuple[str, str]]
     body: bytes
 
@@ -41,6 +43,7 @@ class Reply:
     status: int
     headers: Sequence[tuple[str, str]]
     body: Iterable[bytes]
+    """Raises where it is broken off."""
     leave: Callable[[], None] = lambda: None
     """The caller has gone: end it. May be called while a piece is awaited, from another thread, and again."""
 
@@ -129,9 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
     def _pass_on(self) -> None:
-        call = Call(
-            method=self.command, target=self.path, headers=_kept(self.headers.items()), body=b"".join(self._body())
-        )
+        target = quote(self.path, safe=_ASCII, encoding="latin-1")  # bytes, written as latin-1
+        headers = _kept(self.headers.items())
+        call = Call(method=self.command, target=target, headers=headers, body=b"".join(self._body()))
         try:
             reply = self.server.answer(call)
         except OSError as error:
@@ -154,26 +157,38 @@ class _Handler(BaseHTTPRequestHandler):
             continue  # trailers
 
     def _send(self, reply: Reply) -> None:
-        self.send_response_only(reply.status)
-        names = set()
-        for name, value in _kept(reply.headers):
-            names.add(name.lower())
-            self.send_header(name, value)
-        bodiless = self.command == "HEAD" or reply.status in (204, 304) or reply.status < 200  # noqa: PLR2004 - RFC 9110, 6.4.1
-        chunked = not bodiless and "content-length" not in names
+        due = self._begin(reply)
+        chunked = due is None and self.request_version >= "HTTP/1.1"
         if chunked:
             self.send_header("transfer-encoding", "chunked")
+        elif due is None:
+            self.send_header("connection", "close")  # whose end is that of the body
         with ExitStack() as after:
             after.callback(reply.leave)
             self.end_headers()
-            if chunked:
+            if due is None:
                 after.callback(Departure(self.connection, reply.leave).close)
             for piece in reply.body:
-                if piece and not bodiless:
-                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                sent = piece[:due]
+                due = None if due is None else due - len(sent)
+                if sent:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(sent), sent) if chunked else sent)
         if chunked:
             with suppress(OSError):
                 self.wfile.write(b"0\r\n\r\n")
+        elif due:
+            self.close_connection = True  # less has come than was said: nobody is to wait for the rest
+
+    def _begin(self, reply: Reply) -> int | None:
+        """Status and headers, but for the end of these; returns the length of the body, where it is known."""
+        due: int | None = None
+        self.send_response_only(reply.status)
+        for name, value in _kept(reply.headers):
+            self.send_header(name, value)
+            if name.lower() == "content-length" and value.isdigit():
+                due = int(value)
+        bodiless = self.command == "HEAD" or reply.status in (204, 304) or reply.status < 200  # noqa: PLR2004 - RFC 9110, 6.4.1
+        return 0 if bodiless else due
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

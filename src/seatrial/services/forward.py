@@ -13,7 +13,7 @@ PIECE = 65536
 
 
 def forward(host: str, port: int, call: Call) -> Reply:
-    """The answer of whoever listens there. Raises OSError where nobody does."""
+    """The answer of whoever listens there. Raises OSError where nobody does, and its body where it is broken off."""
     connection = http.client.HTTPConnection(host, port)
     try:
         connection.putrequest(call.method, call.target, skip_host=True, skip_accept_encoding=True)
@@ -44,9 +44,15 @@ def forward(host: str, port: int, call: Call) -> Reply:
 
 
 def _pieces(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    due = response.length or 0  # None where it is not known
     try:
         while piece := response.read1(PIECE):
+            due -= len(piece)
             yield piece
+        if due > 0:
+            raise ConnectionError(f"the connection was closed {due} bytes before the end of the response")
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
     finally:
         response.close()
         connection.close()

@@ -121,7 +121,7 @@ class HttpCall:
     def answer(self) -> Answer:
         """What the app has sent, and raised; once: the error goes with it."""
         error, self.error = self.error, None
-        return Answer(self._status, self._headers, b"".join(self.take()), error, self._extensions)
+        return Answer(self._status, self._headers, b"".join(self.take()), error, not self._stage, self._extensions)
 
     def opening(self) -> Answer:
         """The answer without its body."""

@@ -31,6 +31,7 @@ class WsgiExchange:
         self._result: Iterable[bytes] | None = None
         self._iterator: Iterator[bytes] | None = None
         self._error: BaseException | None = None
+        self._whole = True
         self._held: list[bytes] = []
         self._over = False
         self.hosted = False
@@ -79,7 +80,7 @@ class WsgiExchange:
         while piece := await self.pieces():
             body += b"".join(piece)
         error, self._error = self._error, None
-        return replace(self._call.answer(error), body=body)
+        return replace(self._call.answer(error), body=body, whole=self._whole)
 
     async def leave(self) -> None:
         """The response is closed, as a server does when its client has gone."""
@@ -90,7 +91,7 @@ class WsgiExchange:
             self._result = self._call.call(self._app)
             self._iterator = iter(self._result)
         except Exception as error:  # noqa: BLE001 - an answer says what the app raised
-            self._error, self._over = error, True
+            self._error, self._whole, self._over = error, False, True
             return
         self._held = self._next()
 
@@ -103,7 +104,7 @@ class WsgiExchange:
         except StopIteration:
             self._close()
         except Exception as error:  # noqa: BLE001 - an answer says what the app raised
-            self._error = error
+            self._error, self._whole = error, False
             self._close()
         return [*self._call.written(), piece] if piece else self._call.written()
 

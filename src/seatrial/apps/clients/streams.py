@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from seatrial.apps.exchange import Exchange, Gateway
+from seatrial.apps.exchange import Answer, Exchange, Gateway
 from seatrial.apps.waking import TooSlow
 
 
@@ -43,6 +43,7 @@ class Body:
         failed: is told what the app raised, once its call has ended; it may raise that.
         timeout: seconds that a piece may take.
         late: raised where one takes longer.
+        broken: raised at the end of a response that the app has broken off, where `failed` raises nothing.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Body:
         failed: Callable[[BaseException], None],
         timeout: float | None,
         late: Exception,
+        broken: Exception | None,
     ) -> None:
         self._gateway = gateway
         self._exchange = exchange
         self._failed = failed
         self._timeout = timeout
         self._late = late
+        self._broken = broken
         self._over = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -72,7 +75,7 @@ class Body:
                 break
             yield from pieces
         self._over = True
-        self._settle(self._gateway.run(self._exchange.answer()).error)
+        self._end(self._gateway.run(self._exchange.answer()))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         __tracebackhide__ = True
@@ -86,7 +89,7 @@ class Body:
             for piece in pieces:
                 yield piece
         self._over = True
-        self._settle((await self._gateway.wait(self._exchange.answer())).error)
+        self._end(await self._gateway.wait(self._exchange.answer()))
 
     def close(self) -> None:
         """The client goes away, where the response is not over; returns when the app's call has ended."""
@@ -108,6 +111,17 @@ class Body:
             self._gateway.drop(self._exchange.leave())
             raise
         self._settle((await self._gateway.wait(self._exchange.answer())).error)
+
+    def _end(self, answer: Answer) -> None:
+        __tracebackhide__ = True
+        whole, error = answer.whole, answer.error
+        del answer  # as in `_settle`
+        try:
+            self._settle(error)
+        finally:
+            del error
+        if not whole and self._broken is not None:
+            raise self._broken
 
     def _settle(self, error: BaseException | None) -> None:
         __tracebackhide__ = True

@@ -62,7 +62,8 @@ class Transport:
         raise_server_exceptions: raise what the app raised, even after a response; otherwise give the
             response as far as it came, or an empty one of status 500.
         root_path: where a proxy would have mounted the app.
-        streams: hand every response over as it is produced; httpx reads it where nobody asked for a stream.
+        as_server: hand every response over as it is produced (httpx reads it where nobody asked for a stream), and
+            raise httpx's error of a server that has gone where the app breaks one off.
         unheard: is told what the app raised, where that is not raised.
     """
 
@@ -73,14 +74,14 @@ class Transport:
         *,
         raise_server_exceptions: bool = True,
         root_path: str = "",
-        streams: bool = False,
+        as_server: bool = False,
         unheard: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._http = http
         self._gateway = gateway
         self._raises = raise_server_exceptions
         self._root_path = root_path
-        self._streams = streams
+        self._as_server = as_server
         self._unheard = unheard
 
     def handle_request(self, request: Any) -> Any:
@@ -92,7 +93,7 @@ class Transport:
             handshake.answer = gateway.run(self._connect(request, handshake))
             return self._upgraded(request, handshake)
         timeout, uploads = _timeout(extensions), self._uploads(request)
-        streams = self._streams or STREAM in extensions
+        streams = self._as_server or STREAM in extensions
         if not (uploads or streams):
             asked = self._translated(request, (request.read(),))
             try:
@@ -124,7 +125,7 @@ class Transport:
             handshake.answer = await gateway.wait(self._connect(request, handshake))
             return self._upgraded(request, handshake)
         timeout, uploads = _timeout(extensions), self._uploads(request)
-        streams = self._streams or STREAM in extensions
+        streams = self._as_server or STREAM in extensions
         if not (uploads or streams):
             asked = self._translated(request, (await request.aread(),))
             try:
@@ -211,8 +212,8 @@ class Transport:
         # httpx asks for streams that are its own by class.
         kind = type("Body", (Body, self._http.SyncByteStream, self._http.AsyncByteStream), {})
         timeout = _timeout(request.extensions)
-        late = self._too_slow(request, timeout)
-        body = kind(self._gateway, exchange, failed=self._failed, timeout=timeout, late=late)
+        late, broken = self._too_slow(request, timeout), self._broken_off(request) if self._as_server else None
+        body = kind(self._gateway, exchange, failed=self._failed, timeout=timeout, late=late, broken=broken)
         return self._made(request, answer, body)
 
     def _failed(self, error: BaseException) -> None:
@@ -247,6 +248,11 @@ class Transport:
         seconds = "" if timeout is None else f" within {timeout:g} s"
         slow: Exception = self._http.ReadTimeout(f"{request.method} {request.url}: no answer{seconds}", request=request)
         return slow
+
+    def _broken_off(self, request: Any) -> Exception:
+        text = f"{request.method} {request.url}: the app broke its response off"
+        broken: Exception = self._http.RemoteProtocolError(text, request=request)
+        return broken
 
     def _made(self, request: Any, answer: Answer, stream: Any) -> Any:
         response = self._http.Response(
