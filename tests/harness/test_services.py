@@ -202,7 +202,7 @@ def test_a_process_that_ends_in_a_test_is_told_with_it(made):
 
 
 @pytest.fixture
-def breaking(watch, tmp_path):
+def by_socket(watch, tmp_path):
     """Two services that break their responses off: one in this process, always through a socket, and a process."""
     (tmp_path / "breaks.py").write_text(textwrap.dedent(BREAKS))
 
@@ -216,6 +216,10 @@ def breaking(watch, tmp_path):
                 raise LookupError("no more rows")
 
             return StreamingResponse(some())
+
+        @app.get("/levels")
+        def levels() -> int:
+            return 3
 
         return InProcess(app, "asgi", witness=watch.witness("inner"))
 
@@ -239,12 +243,22 @@ def breaking(watch, tmp_path):
     ],
 )
 def test_a_response_that_a_service_breaks_off_is_broken_off_for_the_test_and_the_exchange_says_why(
-    breaking, watch, name, why
+    by_socket, watch, name, why
 ):
-    breaking.begin([name], {})
-    client = breaking.client(name)
+    by_socket.begin([name], {})
+    client = by_socket.client(name)
     with pytest.raises(httpx2.RemoteProtocolError):
         client.get("/")
-    breaking.restore()
+    by_socket.restore()
     (exchange,) = watch.exchanges
     assert (exchange.status, exchange.error) == (200, why)
+
+
+def test_a_proxy_that_the_environment_names_is_not_asked_for_a_service(by_socket, monkeypatch):
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    by_socket.begin(["inner"], {})
+    assert by_socket.client("inner").get("/levels").json() == 3
+    by_socket.restore()

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from seatrial.apps.asgi import AsgiGateway
-from seatrial.apps.clients.client import client_class
+from seatrial.apps.clients.client import client_class, of_address
 from seatrial.apps.clients.transport import Transport, library
 from seatrial.apps.dependencies.overrides import Memory, put_back, remember, replace
 from seatrial.apps.dependencies.providers import Replacements
@@ -99,11 +99,9 @@ class InProcess:
             self._live = Live(self._gateway.hosted, self._gateway.loop)
         base_url = self._live.serve()
 
-        def make(kind: str) -> Any:
+        def make(kind: Literal["Client", "AsyncClient"]) -> Any:
             self._http = self._http or library()
-            # A proxy of the environment's can't reach us, and no certificates are needed: to load them costs 20 ms.
-            options = {"base_url": base_url, "follow_redirects": True, "trust_env": False, "verify": False}
-            return getattr(self._http, kind)(**options)
+            return of_address(self._http, kind, base_url)
 
         live = LiveApp(base_url, make)
         self._clients.append(live)

@@ -133,7 +133,9 @@ class Services:
         """The running test's HTTP client of a service."""
         if self._plans[name].direct:
             return self._inner[name].client()
-        client = self._library().Client(base_url=self._edges[TEST, name].url, follow_redirects=True, timeout=PATIENCE)
+        from seatrial.apps.clients.client import of_address
+
+        client = of_address(self._library(), "Client", self._edges[TEST, name].url, timeout=PATIENCE)
         self._clients.append(client)
         return client
 

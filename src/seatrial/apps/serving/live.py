@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from seatrial.apps.calls.hosted import refuse
 from seatrial.apps.exchange import Receive, Send
@@ -120,7 +120,7 @@ class LiveApp:
         make: makes a client of httpx: "Client" or "AsyncClient".
     """
 
-    def __init__(self, base_url: str, make: Callable[[str], Any]) -> None:
+    def __init__(self, base_url: str, make: Callable[[Literal["Client", "AsyncClient"]], Any]) -> None:
         self.base_url = base_url
         self._make = make
         self._client: Any = None
