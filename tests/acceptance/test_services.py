@@ -198,3 +198,66 @@ def test_processes_that_need_nothing_of_each_other_start_side_by_side(project):
     )
     outcome = project.pytest("-q")
     assert outcome.counts() == {"passed": 1}, outcome.text
+
+
+MAILS = {
+    **SHOP,
+    "pyproject.toml": SHOP["pyproject.toml"]
+    + """
+        [tool.seatrial.services.mails]
+        app = "mails:app"
+        """,
+    "stock.py": SHOP["stock.py"].replace('os.environ["DATABASE_URL"]', '"sqlite:///elsewhere.db"'),
+    "mails.py": """
+        import os
+        from flask import Flask
+        from sqlalchemy import create_engine, text
+
+        app = Flask("mails")
+        engine = create_engine(os.environ["DATABASE_URL"])
+
+        @app.post("/items")
+        def create():
+            with engine.begin() as connection:
+                connection.execute(text("insert into item default values"))
+            return {}
+        """,
+    "test_mails.py": """
+        import httpx, os
+        import pytest
+        from stock import Item
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_one_of_another_framework_reaches_the_database_by_its_url(mails, db, number):
+            assert mails.post("/items").status_code == 200
+            assert db.query(Item).count() == 1
+        """,
+    "test_alone.py": """
+        import httpx, os, pytest
+
+        def test_a_service_that_does_not_run_is_not_there(mails):
+            with pytest.raises(httpx.ConnectError, match="stock does not run in this test"):
+                httpx.get(os.environ["STOCK_URL"])
+        """,
+}
+
+
+def test_the_override_of_one_service_is_not_asked_of_one_that_can_t_have_it(project):
+    outcome = project.write(MAILS).pytest("-q", "test_mails.py")
+    assert outcome.counts() == {"passed": 2}, outcome.text
+
+
+def test_who_calls_a_service_that_does_not_run_in_this_test_finds_nobody_there(project):
+    files = {**MAILS, "pyproject.toml": MAILS["pyproject.toml"].replace('run = "thread"', "")}
+    outcome = project.write(files).pytest("-q", "test_alone.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+
+
+def test_an_override_that_no_service_can_have_is_an_error(project):
+    config = (
+        MAILS["pyproject.toml"].split("[tool.seatrial.services.shop]")[0]
+        + MAILS["pyproject.toml"].split('resources = ["db"]')[1]
+    )
+    outcome = project.write({**MAILS, "pyproject.toml": config}).pytest("-q", "test_mails.py")
+    assert outcome.counts() == {"error": 2}, outcome.text
+    assert "can't override get_db" in outcome.text

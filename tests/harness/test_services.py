@@ -61,6 +61,10 @@ BREAKS = """
 """
 
 
+def as_they_are(name, app, resources):
+    """No dependency is replaced."""
+
+
 class Seen:
     """A test as the harness sees it."""
 
@@ -152,7 +156,7 @@ def connections(monkeypatch):
 def test_a_service_of_this_process_is_reached_without_a_socket_and_by_one_where_httpx_is_not_used(
     made, watch, connections
 ):
-    made.begin(["orders"], {})
+    made.begin(["orders"], as_they_are)
     client = made.client("orders")
     assert client.get("/async").json() == 3
     assert connections == []
@@ -168,7 +172,7 @@ def test_a_service_of_this_process_is_reached_without_a_socket_and_by_one_where_
 
 
 def test_a_process_calls_and_is_called_and_its_lines_are_shown_with_the_test(made, watch):
-    made.begin(["prices"], {})
+    made.begin(["prices"], as_they_are)
     assert made.client("prices").get("/lamp").json() == {"price": 5, "stock": 3}
     test = Seen()
     made.explain_failure(test)
@@ -189,7 +193,7 @@ def test_a_process_that_ends_in_a_test_is_told_with_it(made):
     import os
     import signal
 
-    made.begin(["prices"], {})
+    made.begin(["prices"], as_they_are)
     process = made._outer["prices"]
     os.kill(process.pid, signal.SIGKILL)
     while process.alive:
@@ -197,7 +201,7 @@ def test_a_process_that_ends_in_a_test_is_told_with_it(made):
     assert made.client("prices").get("/lamp").status_code == 502
     (told,) = made.end()
     assert "the service prices ended, by signal 9" in str(told)
-    made.begin(["prices"], {})
+    made.begin(["prices"], as_they_are)
     assert made.client("prices").get("/lamp").status_code == 200, "the next test finds it again"
 
 
@@ -245,7 +249,7 @@ def by_socket(watch, tmp_path):
 def test_a_response_that_a_service_breaks_off_is_broken_off_for_the_test_and_the_exchange_says_why(
     by_socket, watch, name, why
 ):
-    by_socket.begin([name], {})
+    by_socket.begin([name], as_they_are)
     client = by_socket.client(name)
     with pytest.raises(httpx2.RemoteProtocolError):
         client.get("/")
@@ -259,6 +263,6 @@ def test_a_proxy_that_the_environment_names_is_not_asked_for_a_service(by_socket
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     for variable in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(variable, raising=False)
-    by_socket.begin(["inner"], {})
+    by_socket.begin(["inner"], as_they_are)
     assert by_socket.client("inner").get("/levels").json() == 3
     by_socket.restore()

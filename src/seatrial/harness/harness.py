@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from seatrial import events
+from seatrial.apps.dependencies.owners import Owners
 from seatrial.apps.protocol import App
 from seatrial.core.importing import uncollected
 from seatrial.core.redact import redact
@@ -63,6 +64,8 @@ class Harness:
         self._loans = loans
         self.services = services or Services((), self._watch, _no_client)
         self._load_app = load_app
+        mine = (APP,) if load_app is not None else ()
+        self._owners = Owners({name: (*mine, *self.services.users(name)) for name in self.resources})
         self._keep = keep
         self._emit = emit
         self._kept = False
@@ -181,8 +184,8 @@ class Harness:
             self._app = self._load_app()
         if self._app is not None:
             self._app.begin()
-            self._override(self._app)
-        self.services.begin(services, {name: self._replacements(managed) for name, managed in self.resources.items()})
+            self._override(APP, self._app, self.resources)
+        self.services.begin(services, self._override)
 
     def end_app(self) -> None:
         """The test's own fixtures are gone: its clients are closed, its overrides taken back."""
@@ -346,12 +349,8 @@ class Harness:
         self._watch.end()
         return [*told, *self.services.end()]
 
-    def _override(self, app: App) -> None:
-        replacements: dict[Callable[..., Any], Callable[..., Any]] = {}
-        for managed in self.resources.values():
-            replacements |= self._replacements(managed)
-        if replacements:
-            app.override(replacements)
+    def _override(self, name: str, app: App, resources: Iterable[str]) -> None:
+        self._owners.override(name, app, {each: self._replacements(self.resources[each]) for each in resources})
 
     @staticmethod
     def _replacements(managed: Managed) -> dict[Callable[..., Any], Callable[..., Any]]:

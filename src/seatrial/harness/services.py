@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from seatrial.apps.observe.seen import Seen, in_one_line
+from seatrial.apps.protocol import App
 from seatrial.errors import AppError, SeatrialError
 from seatrial.harness.asked.watch import TEST, Watch
 from seatrial.harness.protocol import TestContext
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from seatrial.apps.process import Process
     from seatrial.services.edge import Call, Edge, Reply
 
-Replacements = Mapping[Callable[..., Any], Callable[..., Any]]
+Override = Callable[[str, App, Iterable[str]], None]
+"""Called with a service's name, its app, and the resources whose dependencies are to be replaced in it."""
 
 PATIENCE = 30.0
 """Seconds that a test's client waits for a service which is not called directly, where the test says nothing."""
@@ -94,6 +96,10 @@ class Services:
         names = needed([name], self._needs)
         return tuple(dict.fromkeys(each for other in names for each in self._plans[other].resources))
 
+    def users(self, resource: str) -> Iterator[str]:
+        """The services of this process that use a resource."""
+        return (plan.name for plan in self._plans.values() if plan.load is not None and resource in plan.resources)
+
     def variables(self) -> dict[str, str]:
         """What those of this process read: to be exported before any of them is imported."""
         found: dict[str, str] = {}
@@ -102,12 +108,12 @@ class Services:
                 found |= plan.variables(self._urls(plan))
         return found
 
-    def begin(self, wanted: Iterable[str], replacements: Mapping[str, Replacements]) -> None:
+    def begin(self, wanted: Iterable[str], override: Override) -> None:
         """A test begins that uses these services: they run, and so does what they need.
 
         Args:
             wanted: their names.
-            replacements: by resource, the dependency of an app that is overridden, and by what.
+            override: replaces the dependencies of each app of this process.
 
         Raises:
             AppError: one does not start; nothing of it runs then.
@@ -125,9 +131,7 @@ class Services:
         for name in self._running & set(self._inner):
             app = self._inner[name]
             app.begin()
-            for resource in self._plans[name].resources:
-                if replacements.get(resource):
-                    app.override(replacements[resource])
+            override(name, app, self._plans[name].resources)
 
     def client(self, name: str) -> Any:
         """The running test's HTTP client of a service."""
@@ -226,7 +230,9 @@ class Services:
 
     def _bridge(self, name: str) -> Callable[[ModuleType], Any]:
         def bridge(http: ModuleType) -> Any:
-            return self._inner[name].bridge(http)  # looked up late: the app is imported when a test needs it
+            if name not in self._inner:  # looked up late: the app is imported when a test needs it
+                raise http.ConnectError(_absent(name))
+            return self._inner[name].bridge(http)
 
         return bridge
 
@@ -243,7 +249,7 @@ class Services:
         from seatrial.services.edge import Reply
 
         if name not in self._inner:
-            raise ConnectionError(f"{name} does not run in this test")
+            raise ConnectionError(_absent(name))
         http: Any = self._library()
         request = http.Request(call.method, f"{self._edges[TEST, name].url}{call.target}", content=call.body)
         request.headers = http.Headers(list(call.headers))
@@ -286,3 +292,7 @@ class Services:
                 over()
 
         return replace(reply, body=pieces())
+
+
+def _absent(name: str) -> str:
+    return f"{name} does not run in this test"
