@@ -7,7 +7,9 @@ import sys
 import threading
 
 import flask
+import httpx2
 import pytest
+import trio
 
 from seatrial.errors import AppError
 
@@ -116,6 +118,44 @@ def test_an_async_test_reaches_a_wsgi_app_through_a_thread(serve, app):
             return (await client.get("/")).text
 
     assert asyncio.run(test()) != str(threading.get_ident())
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "asyncio beside trio", "trio"])
+@pytest.mark.parametrize("path", ["/slow", "/silent"])
+def test_an_async_test_waits_no_longer_than_it_says(serve, app, monkeypatch, loop, path):
+    go_on = threading.Event()
+
+    @app.get("/slow")
+    def slow():
+        go_on.wait(20)
+        return ""
+
+    @app.get("/silent")
+    def silent():
+        def some():
+            yield "a"
+            go_on.wait(20)
+
+        return flask.Response(some())
+
+    running = serve(app, "wsgi")
+
+    async def test():
+        async with running.async_client(timeout=0.05) as client:
+            with pytest.raises(httpx2.ReadTimeout, match=r"no answer within 0\.05 s"):
+                await client.get(path)
+            with pytest.raises(httpx2.ReadTimeout):
+                async with client.stream("GET", path) as response:
+                    await response.aread()
+            go_on.set()
+            assert (await client.get(path, timeout=20)).status_code == 200
+
+    if loop == "trio":
+        trio.run(test)
+        return
+    if loop == "asyncio":
+        monkeypatch.delitem(sys.modules, "trio")
+    asyncio.run(test())
 
 
 def test_a_plain_callable_gets_an_environ_as_pep_3333_has_it(serve):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -118,15 +117,14 @@ class WsgiGateway:
 
     def abandon(self) -> list[str]:
         """Close the responses that were left open. A call that runs in another thread can't be ended from here."""
-        if any(exchange.hosted for exchange in self._open()) or self._answering:
+        if any(exchange.hosted or exchange.gone for exchange in self._open()) or self._answering:
             # A server needs a moment to see that its client has gone, and a response to end after its last byte.
             until(lambda: not (self._open() or self._answering), timeout=GRACE / 2)
         left, calls = self._open(), list(self._answering)
         self._exchanges.clear()
         self._answering.clear()  # each is named once, not with every test that follows
         for exchange in left:
-            with contextlib.suppress(RuntimeError, ValueError):  # a thread is in it at this moment
-                self.run(exchange.leave())
+            self.run(exchange.leave())
         return [str(each) for each in (*left, *calls)]
 
     def _open(self) -> list[WsgiExchange]:
@@ -141,9 +139,12 @@ class WsgiGateway:
 async def _in_a_thread(work: Callable[[], T], timeout: float | None) -> T:  # noqa: ASYNC109 - a Gateway's
     # anyio's, if it is there: the test's loop may be trio's.
     if "trio" in sys.modules:
+        from anyio import move_on_after
         from anyio.to_thread import run_sync
 
-        return await run_sync(work, abandon_on_cancel=True)
+        with move_on_after(timeout):
+            return await run_sync(work, abandon_on_cancel=True)
+        raise TooSlow
     ended = asyncio.ensure_future(asyncio.to_thread(work))
     done, _ = await asyncio.wait({ended}, timeout=timeout)
     if not done:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextvars
 import io
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from seatrial.apps.exchange import RAISED, RAISES, Answer, Request
 from seatrial.errors import AppError
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+T = TypeVar("T")
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
@@ -34,6 +36,9 @@ class WsgiExchange:
         self._whole = True
         self._held: list[bytes] = []
         self._over = False
+        self._at_work = threading.Lock()
+        self.gone = False
+        """Whether the client has gone."""
         self.hosted = False
         """Whether a server asks for it, and no client of ours."""
 
@@ -60,7 +65,7 @@ class WsgiExchange:
         """The app is called, and asked for its first piece: it may begin its response no earlier."""
         if self._uploaded:
             self._call = WsgiCall(replace(self.request, pieces=self._uploaded))
-        self._context.run(self._begin)
+        self._step(self._begin)
         answer = self._call.answer(self._error)
         self._error = None if answer.status is None else answer.error
         return replace(answer, body=b"", error=None if self._error else answer.error)
@@ -68,8 +73,8 @@ class WsgiExchange:
     async def pieces(self) -> list[bytes]:
         """One, or what the app has written."""
         held, self._held = self._held, []
-        while not any(held) and self._iterator is not None:
-            held = self._context.run(self._next)
+        while not any(held) and self._iterator is not None and not self.gone:
+            held = self._step(self._next)
         return [] if self.request.method == "HEAD" else held
 
     async def answer(self) -> Answer:
@@ -83,8 +88,22 @@ class WsgiExchange:
         return replace(self._call.answer(error), body=body, whole=self._whole)
 
     async def leave(self) -> None:
-        """The response is closed, as a server does when its client has gone."""
-        self._context.run(self._close)
+        """The response is closed, as a server does when its client has gone; by a thread that is in it, at its end."""
+        self.gone = True
+        self._close_if_left()
+
+    def _step(self, work: Callable[[], T]) -> T:
+        with self._at_work:
+            done = self._context.run(work)
+        self._close_if_left()
+        return done
+
+    def _close_if_left(self) -> None:
+        if self.gone and self._at_work.acquire(blocking=False):  # otherwise whoever is at work comes here next
+            try:
+                self._context.run(self._close)
+            finally:
+                self._at_work.release()
 
     def _begin(self) -> None:
         try:
