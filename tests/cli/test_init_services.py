@@ -153,6 +153,12 @@ def test_a_name_that_a_fixture_of_the_project_has_is_not_taken(shape):
     assert tables(said)["services.orders.env"] == {"STOCK_URL": "{services.stock_service}"}
 
 
+def test_a_folder_that_is_called_as_the_project_s_own_app_is_no_service_of_that_name(shape):
+    files = {name.replace("orders/", "app/"): text for name, text in TWO.items()}
+    said = shape.files(files).init()
+    assert tables(said)["services.app_service.app"] == "app.main:app"
+
+
 @pytest.mark.parametrize(
     ("orders", "stock", "reason"),
     [

@@ -57,6 +57,30 @@ MISTAKES = {
     "too long": (f'[tool.seatrial.resources.{"d" * 41}]\nkind = "postgres"\n', ["has 41 characters", "40"]),
     "fixture of pytest": ('[tool.seatrial.resources.tmp_path]\nkind = "postgres"\n', ["fixture `tmp_path`"]),
     "our own fixture": ('[tool.seatrial.resources.client]\nkind = "postgres"\n', ["fixture `client`"]),
+    "the fixture around each test": (
+        '[tool.seatrial.resources.test]\nkind = "postgres"\n',
+        ["the resource `test`", "fixture `seatrial_test`, and there is one already", "[resources.postgres]"],
+    ),
+    "the long name of a fixture": (
+        '[tool.seatrial.resources.seatrial_live_app]\nkind = "postgres"\n',
+        ["fixture `seatrial_live_app`, and there is one already"],
+    ),
+    "a service as the fixture around each test": (
+        "[tool.seatrial.services.test]\napp = 'a:b'\n",
+        ["the service `test`", "fixture `seatrial_test`, and there is one already", "[services.test_service]"],
+    ),
+    "a service as a resource": (
+        db() + "[tool.seatrial.services.db]\napp = 'a:b'\n",
+        ["fixture `db`, and there is one already", "[services.db_service]"],
+    ),
+    "a service as another fixture of a resource": (
+        db() + "[tool.seatrial.services.db_statements]\napp = 'a:b'\n",
+        ["fixture `db_statements`, and there is one already", "[services.db_statements_service]"],
+    ),
+    "a service as the project's app": (
+        "[tool.seatrial.services.app]\napp = 'a:b'\n",
+        ["`exchanges` calls the project's own app `app`", "[services.app_service]"],
+    ),
     "url and at": (
         db('url = "postgresql://u:p@h:1/x"', 'at = "postgresql://u:p@localhost:1/x"'),
         ["`url` and `at` contradict each other"],

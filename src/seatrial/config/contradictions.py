@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from seatrial.config.explain import Findings
-from seatrial.config.keys import SERVER_KEYS, SQL_KEYS, TAKEN_FIXTURES, Known
+from seatrial.config.keys import APP_IN_EXCHANGES, SERVER_KEYS, SQL_KEYS, TAKEN_FIXTURES, Known
 from seatrial.config.model import ResourceConfig, ServiceConfig, used_elsewhere
 from seatrial.errors import SeatrialError
 
@@ -60,7 +60,7 @@ def across(
     resources: Sequence[ResourceConfig], services: Sequence[ServiceConfig], known: Known, findings: Findings
 ) -> None:
     """Mistakes between resources, and between their fixtures and those of others."""
-    _fixtures(resources, findings)
+    _fixtures(resources, services, findings)
     _ports(resources, findings)
     variables: dict[str, str] = {}
     overrides: dict[str, str] = {}
@@ -119,22 +119,16 @@ def by_kind(resources: Sequence[ResourceConfig], project: Path, known: Known, fi
             findings.add(path, error.what + (f": {error.cause}" if error.cause else ""), error.fix)
 
 
-def _fixtures(resources: Sequence[ResourceConfig], findings: Findings) -> None:
+def _fixtures(resources: Sequence[ResourceConfig], services: Sequence[ServiceConfig], findings: Findings) -> None:
+    there = set(TAKEN_FIXTURES)
     owners: dict[str, str] = {}
     for resource in resources:
         path = ("resources", resource.name)
-        if resource.name in TAKEN_FIXTURES:
-            findings.add(
-                path,
-                f"a resource's name is its fixture's, and pytest already has a fixture `{resource.name}`",
-                f"write another name, as in [resources.{resource.kind or 'db'}]",
-            )
-        for fixture in (
-            resource.name,
-            f"{resource.name}_url",
-            f"{resource.name}_statements",
-            f"seatrial_{resource.name}",
-        ):
+        name = resource.name
+        fixtures = (name, f"{name}_url", f"{name}_statements", f"seatrial_{name}")
+        _taken(path, "resource", [each for each in fixtures if each in TAKEN_FIXTURES], resource.kind or "db", findings)
+        there.update(fixtures)
+        for fixture in fixtures:
             other = owners.setdefault(fixture.lower(), resource.name)
             if other != resource.name:
                 findings.add(
@@ -142,6 +136,27 @@ def _fixtures(resources: Sequence[ResourceConfig], findings: Findings) -> None:
                     f"`{other}` and `{resource.name}` both have a fixture or a variable named `{fixture.lower()}`",
                     f"rename [resources.{resource.name}]",
                 )
+
+    for service in services:
+        path, another = ("services", service.name), f"{service.name}_service"
+        both = (service.name, f"seatrial_{service.name}")
+        _taken(path, "service", [each for each in both if each in there], another, findings)
+        there.update(both)
+        if service.name == APP_IN_EXCHANGES:
+            findings.add(
+                path,
+                f"`exchanges` calls the project's own app `{service.name}`, so a service needs another name",
+                f"write another name, as in [services.{another}]",
+            )
+
+
+def _taken(path: tuple[str, ...], what: str, taken: Sequence[str], another: str, findings: Findings) -> None:
+    for fixture in taken[:1]:
+        findings.add(
+            path,
+            f"the {what} `{path[-1]}` would have a fixture `{fixture}`, and there is one already",
+            f"write another name, as in [{what}s.{another}]",
+        )
 
 
 def _ports(resources: Sequence[ResourceConfig], findings: Findings) -> None:

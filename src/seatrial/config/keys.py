@@ -105,6 +105,8 @@ SERVER_KEYS = ("provider", "url", "role", "extensions", "recycle")
 SQL_KEYS = ("schema", "role", "extensions", "recycle")
 """Keys that are about a database of SQL."""
 
+_OURS = ("client", "async_client", "exchanges", "live_app")
+
 TAKEN_FIXTURES = frozenset(
     {
         "request",
@@ -135,10 +137,11 @@ TAKEN_FIXTURES = frozenset(
         "benchmark",
         "anyio_backend",
         "event_loop",
-        "client",
-        "async_client",
-        "exchanges",
-        "live_app",
+        *_OURS,
+        *(f"seatrial_{name}" for name in (*_OURS, "test")),
     }
 )
-"""Fixtures of pytest, of its most common plugins, and our own: a resource can't bear their names."""
+"""Fixtures of pytest, of its most common plugins, and our own: those of a resource or a service have other names."""
+
+APP_IN_EXCHANGES = "app"
+"""What the project's own app is called where it asks or answers: a service has another name."""

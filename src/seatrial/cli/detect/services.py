@@ -16,7 +16,7 @@ from seatrial.cli.detect.candidate import Candidate, Note, ranked
 from seatrial.cli.detect.database.settings import Variable
 from seatrial.cli.detect.database.variables import read_variables
 from seatrial.cli.detect.project import Project
-from seatrial.config.keys import TAKEN_FIXTURES
+from seatrial.config.keys import APP_IN_EXCHANGES, TAKEN_FIXTURES
 from seatrial.config.values import resource_name
 
 _ANYONES = frozenset({"src", "lib", "app", "apps", "service", "services", "backend", "server", "main"})
@@ -94,7 +94,7 @@ def _imported_elsewhere(project: Project, app: Candidate) -> bool:
 
 def _names(project: Project, folders: Sequence[str]) -> dict[str, str]:
     """The fixture of each: its folder, but for names that are taken."""
-    taken = {*TAKEN_FIXTURES, "db", "bucket"}
+    taken = {*TAKEN_FIXTURES, APP_IN_EXCHANGES, "test", "db", "bucket"}
     for source in project.sources:
         if source.path.name == "conftest.py":
             taken |= {function.name for function in source.functions()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from seatrial.config import values
 from seatrial.config.explain import Findings, describe, instead
-from seatrial.config.keys import RUNS, SERVICE, TAKEN_FIXTURES
+from seatrial.config.keys import RUNS, SERVICE
 from seatrial.config.model import ResourceConfig, ServiceConfig
 
 Shaped = Callable[[tuple[str, ...], Mapping[str, object], Mapping[str, Any], Findings], dict[str, Any]]
@@ -97,17 +97,11 @@ def _command(path: tuple[str, ...], cmd: str, findings: Findings) -> None:
 
 
 def _names(found: Sequence[ServiceConfig], resources: Sequence[ResourceConfig], findings: Findings) -> None:
-    """Names that clash, or lead nowhere; one variable that two services of this process read, and that differs."""
+    """Names that lead nowhere; one variable that two services of this process read, and that differs."""
     known, names = [each.name for each in resources], [each.name for each in found]
     exported: dict[str, tuple[str, str]] = {}
     for service in found:
         path = ("services", service.name)
-        if service.name in TAKEN_FIXTURES or service.name in known:
-            findings.add(
-                path,
-                f"a service's name is its fixture's, and there is a fixture `{service.name}` already",
-                f"write another name, as in [services.{service.name}_service]",
-            )
         for resource in service.resources:
             if resource not in known:
                 findings.add((*path, "resources"), f"there is no resource `{resource}`", _instead(resource, known))
