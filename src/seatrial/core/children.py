@@ -5,17 +5,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seatrial.core import keeper
 
 PATIENCE = 3.0
 """Seconds that a child gets between SIGTERM and SIGKILL."""
+
+_OPERATOR = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
+
+
+def for_a_shell(words: Sequence[str]) -> Literal["", "operator", "variable"]:
+    """What in the words of a command line only a shell understands: no shell runs it.
+
+    An operator stands anywhere ("make db && make load"), a variable at its begin ("DEBUG=1 make db").
+    """
+    if any(_OPERATOR.fullmatch(word) for word in words):
+        return "operator"
+    return "variable" if words and _ASSIGNMENT.fullmatch(words[0]) else ""
 
 
 def search_path(root: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from seatrial.core.children import search_path
+from seatrial.core.children import for_a_shell, search_path
 from seatrial.core.importing import export_it
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, TemplateError
@@ -20,8 +19,6 @@ from seatrial.migrators import content
 from seatrial.resources.protocol import Target
 
 _LINES = 50
-_SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 
 
 class Command:
@@ -106,12 +103,13 @@ def split(text: str) -> list[str]:
         words = shlex.split(text)
     except ValueError as error:
         raise ConfigError(f"`{text}` is no command: {error}", fix="close the quotation") from None
-    if any(_SHELL.fullmatch(word) for word in words):
+    asks = for_a_shell(words)
+    if asks == "operator":
         raise ConfigError(
             f"`{text}` needs a shell, and commands run without one",
             fix=f'write a list of commands, one a step, or say so: "sh -c {shlex.quote(text)}"',
         )
-    if words and _ASSIGNMENT.fullmatch(words[0]):
+    if asks == "variable":
         raise ConfigError(f"`{text}` begins with a variable, as in a shell", fix=f'write "env {text}"')
     return words
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,9 +13,6 @@ from seatrial.config.keys import RUNS, SERVICE
 from seatrial.config.model import ResourceConfig, ServiceConfig
 
 Shaped = Callable[[tuple[str, ...], Mapping[str, object], Mapping[str, Any], Findings], dict[str, Any]]
-
-_SHELL = re.compile(r"&&|\|\|?|[<>;&]|\d?>&\d|>>")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 
 
 def services(
@@ -84,15 +80,20 @@ def _keys(path: tuple[str, ...], taken: Mapping[str, Any], findings: Findings) -
 
 def _command(path: tuple[str, ...], cmd: str, findings: Findings) -> None:
     """No shell runs it."""
+    if not cmd:
+        return
+    from seatrial.core.children import for_a_shell  # most projects have no command
+
     try:
         words = shlex.split(cmd)
     except ValueError as error:
         findings.add((*path, "cmd"), f"`{cmd}` is no command: {error}", "close the quotation")
         return
-    if any(_SHELL.fullmatch(word) for word in words):
+    asks = for_a_shell(words)
+    if asks == "operator":
         fix = f'write cmd = """sh -c {shlex.quote(cmd)}""", or have one program do it'
         findings.add((*path, "cmd"), f"`{cmd}` needs a shell, and commands run without one", fix)
-    elif words and _ASSIGNMENT.fullmatch(words[0]):
+    elif asks == "variable":
         findings.add((*path, "cmd"), f"`{cmd}` begins with a variable, as in a shell", "write it into `env`")
 
 
