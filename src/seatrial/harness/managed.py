@@ -179,8 +179,7 @@ class Managed:
                 self._at_work = restore.at_work(lease.copy)
             complaints = self._ending.end(self.sessions, told)
             held, self._held = self._held, frozenset(self.plan.held())
-            if held:
-                self._emitter.disturbed(lease, held)
+            self._emitter.disturbed(lease, held)
             undone = self._check_in(lease, told, keep=keep, recover=recover)
             if undone.path == "clone" or undone.ended:
                 self.sessions.gather()

@@ -87,7 +87,7 @@ class Emitter:
 
     def disturbed(self, lease: Lease, held: Collection[int]) -> None:
         """Of the server processes `held`, which earlier tests hold, those that worked during this test."""
-        for one in restore.at_work(lease.copy):
+        for one in restore.at_work(lease.copy) if held else ():
             if one.pid in held:
                 self._emit(
                     events.Disturbed(
