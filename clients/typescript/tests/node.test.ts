@@ -25,6 +25,12 @@ it('node:test: a test that runs beside another one is refused, and a subtest is 
   expect(place.servers()).toEqual([]);
 });
 
+it('node:test: one test can have another isolation', async () => {
+  const done = await place.run(process.execPath, '--test', 'node-test/isolations.mjs');
+  expect(done.text).toContain('# pass 3');
+  expect(done.status).toBe(0);
+});
+
 it('node:test: where a test can not begin, none after it runs without isolation', async () => {
   const own = new Place(); // what the killed server leaves is nobody else's
   try {
