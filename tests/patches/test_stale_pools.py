@@ -145,6 +145,21 @@ def test_a_psycopg_pool(copy: RealCopy, pools: Pools) -> None:
     assert asked  # the check of the app's own is asked too
 
 
+def test_a_psycopg_pool_beside_another_run_of_the_same_process(copy: RealCopy, pools: Pools) -> None:
+    for _ in range(50):
+        pools.invalidate(copy.address)  # the other run counts its moments otherwise
+    mine = Pools()
+    mine.watch(copy.address)
+    with (
+        Applied([stale_psycopg(mine)]),
+        psycopg_pool.ConnectionPool(copy.address.url(), min_size=1, max_size=1) as pool,
+    ):
+        for _ in range(3):
+            with pool.connection() as connection:
+                connection.execute(PID)
+            swap(copy, mine)
+
+
 def test_an_async_psycopg_pool(copy: RealCopy, pools: Pools) -> None:
     async def test() -> None:
         async with psycopg_pool.AsyncConnectionPool(copy.address.url(), min_size=2, open=False) as pool:

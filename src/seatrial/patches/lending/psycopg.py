@@ -15,8 +15,6 @@ from seatrial.patches.lending.lent import Lent, psycopg_script, running_loop
 from seatrial.patches.replacing import Changes, Replacing
 from seatrial.resources.first_state import PATIENCE, Script, backend, begin_script
 
-_BEFORE: ContextVar[int] = ContextVar("before a pool of psycopg connects")
-
 
 def stale_psycopg(generations: Generations) -> Replacing:
     """Psycopg's pools check each connection before they lend it, by the callback that they have for that.
@@ -30,18 +28,24 @@ def stale_psycopg(generations: Generations) -> Replacing:
 
 def _change(generations: Generations, module: ModuleType, changes: Changes) -> None:
     given_back: WeakSet[Any] = WeakSet()
+    # Ours alone: another harness of this process counts its moments otherwise.
+    before: ContextVar[int] = ContextVar("before a pool of psycopg connects")
     for name, checks in (("ConnectionPool", _checks), ("AsyncConnectionPool", _checks_async)):
         kind: Any = getattr(module, name)
-        changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, generations, given_back)))
-        changes.replace(kind, "_connect", _timed(kind._connect, generations))  # noqa: SLF001  # there is no public way to know when a pool connects
+        changes.replace(
+            kind, "__init__", _changed_init(kind.__init__, partial(checks, generations, given_back, before))
+        )
+        changes.replace(kind, "_connect", _timed(kind._connect, generations, before))  # noqa: SLF001  # there is no public way to know when a pool connects
         changes.replace(kind, "_putconn", _noted(kind._putconn, given_back))  # noqa: SLF001  # nor when it gets one back
 
 
-def _checks(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
+def _checks(
+    generations: Generations, given_back: WeakSet[Any], before: ContextVar[int], options: dict[str, Any]
+) -> dict[str, Any]:
     from psycopg.rows import tuple_row
 
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations, given_back)
+    stamps = _Stamps(generations, given_back, before)
 
     def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -93,11 +97,13 @@ def _is_in_pool(connection: Any) -> bool:
     return connection._pool is None  # noqa: SLF001  # no public way to know
 
 
-def _checks_async(generations: Generations, given_back: WeakSet[Any], options: dict[str, Any]) -> dict[str, Any]:
+def _checks_async(
+    generations: Generations, given_back: WeakSet[Any], before: ContextVar[int], options: dict[str, Any]
+) -> dict[str, Any]:
     from psycopg.rows import tuple_row
 
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations, given_back)
+    stamps = _Stamps(generations, given_back, before)
 
     async def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -136,13 +142,15 @@ class _Stamps:
     Args:
         generations: when databases were replaced.
         given_back: the connections of any pool that nobody has borrowed since.
+        before: the moment before the pool began to connect.
     """
 
-    def __init__(self, generations: Generations, given_back: WeakSet[Any]) -> None:
+    def __init__(self, generations: Generations, given_back: WeakSet[Any], before: ContextVar[int]) -> None:
         from weakref import WeakKeyDictionary
 
         self._generations = generations
         self._given_back = given_back
+        self._before = before
         self._stamps: WeakKeyDictionary[Any, Stamp] = WeakKeyDictionary()
         self._lent: WeakKeyDictionary[Any, Lent] = WeakKeyDictionary()
         self._spoilt: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -150,7 +158,7 @@ class _Stamps:
     def add(self, connection: Any) -> None:
         where = address_of(connection)
         if where is not None:
-            self._stamps[connection] = self._generations.stamp(*where, _BEFORE.get(self._generations.moment()))
+            self._stamps[connection] = self._generations.stamp(*where, self._before.get(self._generations.moment()))
 
     def is_stale(self, connection: Any) -> bool:
         stamp = self._stamps.get(connection)
@@ -189,11 +197,11 @@ class _Stamps:
         self._generations.lent(self._stamps[connection], self._lent[connection])
 
 
-def _timed(connect: Callable[..., Any], generations: Generations) -> Callable[..., Any]:
+def _timed(connect: Callable[..., Any], generations: Generations, before: ContextVar[int]) -> Callable[..., Any]:
     """Let a pool of psycopg's note the moment before it connects: a worker of its may be in the midst of that."""
 
     def timed(pool: Any, *args: Any, **options: Any) -> Any:
-        _BEFORE.set(generations.moment())
+        before.set(generations.moment())
         return connect(pool, *args, **options)
 
     return timed

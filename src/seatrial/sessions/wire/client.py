@@ -346,7 +346,8 @@ class Client:
             return  # the test is over, and its end has undone all
 
 
-_UNSETS = re.compile(r"\breset\s+all\b|\brollback\b", re.IGNORECASE)
+_UNSETS = re.compile(r"\breset\s+all\b|(?:^|;)\s*rollback\b|^\s*(?:do|call)\b.*\brollback\b", re.IGNORECASE | re.DOTALL)
+"""What may bring back settings of before: as a statement, or within one. A text that only says so may not."""
 
 
 def _raising(reason: str) -> str:

@@ -557,6 +557,19 @@ def test_a_database_that_is_kept_keeps_its_rows_and_no_role_of_the_test(pair, la
         mine.store.drop(f"{mine.name}_kept")
 
 
+def test_what_a_second_kept_database_on_a_layer_did_to_the_server_is_put_back_as_well(pair) -> None:
+    mine, _ = pair
+    mine.write("create table layer (id int)")
+    mine.copy.push()
+    for _ in range(2):
+        mine.write("create role owning", "create table own (id int)", "alter table own owner to owning")
+        kept = mine.store.keep(mine.name, f"{mine.name}_kept")
+        mine.copy.renew()
+        assert "owning" not in roles(mine)
+        mine.store.drop(kept.database)
+    mine.copy.pop()
+
+
 SUBSCRIBE = "create subscription passing connection 'host=nowhere' publication p with (connect = false)"
 
 

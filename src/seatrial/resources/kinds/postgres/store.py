@@ -165,8 +165,7 @@ class PostgresStore:
         """
         if name in self._copies:
             self._databases.release(name)
-            self._copies[name].part()
-        self._forget(name)
+            self._copies[name].part()  # it stays ours: where layers lie on it, it goes on in another database
         self._leftovers.kept(name)
         self._remove(kept)
         what = "lasting" if forever else "kept"

@@ -35,12 +35,14 @@ of another (bloom, pgvector's) by one that might be anybody's."""
 
 _RELATIONS = f"""
 select c.oid::bigint, coalesce(pg_relation_filenode(c.oid), 0)::bigint, c.relkind::text, c.relpersistence::text,
-  format('%I.%I', n.nspname, c.relname), case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
+  format('%I.%I', n.nspname, coalesce(o.relname, c.relname)),
+  case n.nspname when 'public' then '' else n.nspname || '.' end || coalesce(o.relname, c.relname),
   {SIZE},
   c.relispopulated, c.relisshared,
   c.relkind in ('t', 'i')
   or has_table_privilege(c.oid, 'SELECT') and not (c.relkind = 'r' and row_security_active(c.oid))
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
+from pg_class c left join pg_class o on c.relkind = 't' and o.reltoastrelid = c.oid
+join pg_namespace n on n.oid = coalesce(o.relnamespace, c.relnamespace)
 where c.relpersistence <> 't' and {_LOGGED_ALONE}
 """
 
@@ -97,7 +99,7 @@ class Relation:
     """
     logged: bool
     name: str
-    """Qualified and quoted, for statements."""
+    """Qualified and quoted, for statements; of what is kept out of a table (TOAST), that table's."""
     label: str
     """For people: without the schema "public"."""
     seeded: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from seatrial.resources.kinds.postgres.finding.log import LogReader, Written, co
 from seatrial.resources.kinds.postgres.finding.meaning import Meaning
 from seatrial.resources.kinds.postgres.finding.search import Bearings, Search
 from seatrial.resources.kinds.postgres.reset.at_once import AtOnce, Looked, declare
-from seatrial.resources.kinds.postgres.reset.dead import SIZES, DeadRows
+from seatrial.resources.kinds.postgres.reset.dead import DeadRows
 from seatrial.resources.kinds.postgres.reset.fence import Fence
 from seatrial.resources.kinds.postgres.reset.undo import Undo
 from seatrial.resources.protocol import NOBODY, Ended, Undone
@@ -213,10 +214,13 @@ class Clone:
 
         Costs nothing where nothing is due.
         """
+        import psycopg
+
         due = self._dead.take_due()
         if due:
-            self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
-            self._dead.measured(self._link.rows(SIZES))
+            with suppress(psycopg.Error):  # somebody has one of them: they are due again when more is written
+                self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
+                self._dead.measured(self._link.rows(self._dead.sizes()))
         return bool(due)
 
     def written(self) -> list[str] | None:

@@ -135,8 +135,9 @@ class PostgresCopy:
         pending = clone.end()
         if shared is not None:
             told, first = shared.ends(pending), next((one.shared for one in self._below if one.shared), shared)
+            first.disown(self._link)  # what was there before any layer was laid
             clone.pending = Written()  # it is told, and once
-            shared.part(pending, told, self._link, first)
+            shared.part(pending, told)
         self._link.close()
 
     def leaves(self) -> bool:

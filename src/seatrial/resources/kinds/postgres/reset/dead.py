@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
 MOST = 2_000
 """Dead rows of one table that call for a VACUUM."""
-BEYOND = 16
+BEYOND = 64
 """Blocks by which a table may grow before one is called for: rows that were never committed are undone by nobody."""
 MOST_STIRS = 200
 """Undos that touched catalogs (TRUNCATE, temporary tables) which call for a VACUUM of the catalogs."""
 STIRRED = ("pg_class", "pg_attribute", "pg_type", "pg_depend", "pg_index", "pg_statistic", "pg_shdepend")
-SIZES = f"select c.oid::bigint, ({SIZE})::bigint from pg_class c where c.relkind in ('r', 'm', 't')"
-"""How many blocks each table has now: what `DeadRows.measured` takes."""
 
 
 class DeadRows:
@@ -37,6 +35,7 @@ class DeadRows:
         self._rows: dict[int, int] = {}
         self._sizes = {oid: one.blocks for oid, one in catalog.relations.items() if _grows(one)}
         self._grown: set[int] = set()
+        self._due: set[int] = set()
         self._stirs = 0
 
     def add(self, deleted: Mapping[int, int]) -> None:
@@ -57,15 +56,23 @@ class DeadRows:
 
     def take_due(self) -> list[str]:
         """The tables that are to be vacuumed now; they have no dead rows any more."""
-        due = self._grown | {oid for oid, rows in self._rows.items() if rows > MOST}
+        self._due = self._grown | {oid for oid, rows in self._rows.items() if rows > MOST}
         self._grown = set()
-        for oid in due:
+        for oid in self._due:
             self._rows.pop(oid, None)
-        names = [self._catalog.relations[oid].name for oid in sorted(due)]
+        names = list(dict.fromkeys(self._catalog.relations[oid].name for oid in sorted(self._due)))
         if self._stirs > MOST_STIRS:
             self._stirs = 0
             names += STIRRED
         return names
+
+    def sizes(self) -> str:
+        """The question how many blocks they have now, as SQL: its answer is for `measured`."""
+        listed = ",".join(map(str, self._due))
+        return (
+            "SET LOCAL lock_timeout = '20ms'; "  # VACUUM has waited for nobody either
+            f"select c.oid::bigint, ({SIZE})::bigint from pg_class c where c.oid = any('{{{listed}}}'::oid[])"
+        )
 
     def measured(self, sizes: Iterable[tuple[Any, ...]]) -> None:
         """So large they are now: what stays of them, because a row of the baseline is at the end, is no growth."""

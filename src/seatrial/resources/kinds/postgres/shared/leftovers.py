@@ -58,7 +58,8 @@ class Leftovers:
             living = {run: lives(run) for run in {run for _, run, _ in noted}}
             dead = [(oid, since) for oid, run, since in noted if not living[run]]
             if dead:
-                self._put_back([oid for oid, _ in dead], dead[0][1])
+                if not self._put_back([oid for oid, _ in dead], dead[0][1]) and any(living.values()):
+                    return  # who comes when they have ended tries again
                 listed = ",".join(str(oid) for oid, _ in dead)
                 self._admin.run(f"DELETE FROM seatrial_copies WHERE oid = any('{{{listed}}}'::oid[])")
             if not any(living.values()):
@@ -86,22 +87,28 @@ class Leftovers:
             own = f"select oid from pg_database where datname = {literal(name)}"
             self._admin.run(f"DELETE FROM seatrial_copies WHERE oid = ({own})")
 
-    def _put_back(self, copies: Sequence[int], since: str) -> None:
+    def _put_back(self, copies: Sequence[int], since: str) -> bool:
+        """False where it may be done later: somebody stands in the way now."""
         import psycopg
 
         [found] = self._admin.rows("select max(found::text) from seatrial_before")
         if found[0] is None:
-            return
+            return True
         state = SharedState(self._admin, self._reader, _NO_DATABASE, "SELECT", Ours(clones={*copies}))
         try:
             written = self._written(since)
             told = state.ends(written)
-            if told is not None:
-                nodes = [node for node, name in self._admin.rows(FILES) if name == "pg_authid"]
-                state.recall(_read(found[0]), creators(self._reader, written.since, written.until, nodes))
-                state.restore_after(written, told, _NO_DATABASE)
+            if told is None:
+                return True
+            nodes = [node for node, name in self._admin.rows(FILES) if name == "pg_authid"]
+            state.recall(_read(found[0]), creators(self._reader, written.since, written.until, nodes))
+        except psycopg.Error:
+            return True  # the log is gone, and nobody is there who could be told
+        try:
+            state.restore_after(written, told, _NO_DATABASE)
         except (IsolationError, psycopg.Error):
-            return  # the log is gone, or somebody needs it by now: nobody is there who could be told
+            return False
+        return True
 
     def _written(self, since: str) -> Written:
         flushed = self._reader.run("BEGIN; SELECT pg_logical_emit_message(true, 'seatrial', '')::text; COMMIT")

@@ -162,24 +162,28 @@ class SharedState:
         """
         return self._restore(written, told, last=False)
 
-    def part(self, written: Written, told: Ends | None, link: Link, first: SharedState) -> None:
-        """The same, where the database is kept, under another name, and outlives its run.
+    def disown(self, link: Link) -> None:
+        """The database is kept, and outlives its run: nothing in it belongs to a role that has come since.
 
         Args:
-            written: what the log says.
-            told: what `ends` said of it.
             link: our connection to the database.
-            first: what the server had before any layer was laid: of roles that have come since nothing stays in it.
 
         Raises:
-            IsolationError: it can't be put back while others use the server, or the server refused.
+            IsolationError: the server refused.
         """
         import psycopg
 
         try:
-            databases.disown(link, self._admin, [int(oid) for (oid,) in first._first["pg_authid"]])
+            databases.disown(link, self._admin, [int(oid) for (oid,) in self._first["pg_authid"]])
         except psycopg.Error as error:
             raise _refused(error) from error
+
+    def part(self, written: Written, told: Ends | None) -> None:
+        """As `restore`, where the database is kept, under another name, and was disowned. No clone comes after this.
+
+        Raises:
+            IsolationError: it can't be put back while others use the server, or the server refused.
+        """
         self._restore(written, told, last=True)
 
     def restore_after(self, written: Written, told: Ends | None, clone: int) -> None:
