@@ -8,22 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from seatrial.services.edge import Edge, Reply
+from seatrial.services.edge import Reply
 from seatrial.services.forward import forward
-
-
-@pytest.fixture
-def edge():
-    opened = []
-
-    def make(answer):
-        opened.append(Edge("orders", "stock", answer))
-        opened[-1].open()
-        return opened[-1]
-
-    yield make
-    for each in opened:
-        each.close()
 
 
 @pytest.fixture

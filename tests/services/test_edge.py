@@ -14,22 +14,6 @@ from seatrial.services.edge import Edge, Reply
 from seatrial.services.forward import forward
 
 
-@pytest.fixture
-def edge():
-    opened = []
-
-    def make(answer):
-        opened.append(Edge("orders", "stock", answer))
-        opened[-1].open()
-        opened[-1].open()
-        return opened[-1]
-
-    yield make
-    for each in opened:
-        each.close()
-        each.close()
-
-
 def test_method_target_headers_and_body_arrive_and_the_answer_comes_back(edge):
     calls = []
 

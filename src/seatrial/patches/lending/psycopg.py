@@ -26,26 +26,32 @@ def stale_psycopg(generations: Generations) -> Replacing:
     return Replacing("psycopg pools: replace stale connections", "psycopg_pool", partial(_change, generations))
 
 
+class _Harness:
+    """What the pools' patches of one harness share; another one of this process counts its moments otherwise."""
+
+    def __init__(self, generations: Generations) -> None:
+        self.generations = generations
+        """When databases were replaced."""
+        self.given_back: WeakSet[Any] = WeakSet()
+        """The connections of any pool that nobody has borrowed since."""
+        self.before: ContextVar[int] = ContextVar("before a pool of psycopg connects")
+        """The moment before a pool began to connect."""
+
+
 def _change(generations: Generations, module: ModuleType, changes: Changes) -> None:
-    given_back: WeakSet[Any] = WeakSet()
-    # Ours alone: another harness of this process counts its moments otherwise.
-    before: ContextVar[int] = ContextVar("before a pool of psycopg connects")
+    ours = _Harness(generations)
     for name, checks in (("ConnectionPool", _checks), ("AsyncConnectionPool", _checks_async)):
         kind: Any = getattr(module, name)
-        changes.replace(
-            kind, "__init__", _changed_init(kind.__init__, partial(checks, generations, given_back, before))
-        )
-        changes.replace(kind, "_connect", _timed(kind._connect, generations, before))  # noqa: SLF001  # there is no public way to know when a pool connects
-        changes.replace(kind, "_putconn", _noted(kind._putconn, given_back))  # noqa: SLF001  # nor when it gets one back
+        changes.replace(kind, "__init__", _changed_init(kind.__init__, partial(checks, ours)))
+        changes.replace(kind, "_connect", _timed(kind._connect, ours))  # noqa: SLF001  # there is no public way to know when a pool connects
+        changes.replace(kind, "_putconn", _noted(kind._putconn, ours))  # noqa: SLF001  # nor when it gets one back
 
 
-def _checks(
-    generations: Generations, given_back: WeakSet[Any], before: ContextVar[int], options: dict[str, Any]
-) -> dict[str, Any]:
+def _checks(ours: _Harness, options: dict[str, Any]) -> dict[str, Any]:
     from psycopg.rows import tuple_row
 
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations, given_back, before)
+    stamps = _Stamps(ours)
 
     def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -69,7 +75,7 @@ def _checks(
         if stamps.watched(connection):
             if stamps.unknown(connection):
                 with connection.cursor(row_factory=tuple_row) as cursor:  # whatever rows the app reads
-                    rows = cursor.execute(generations.first_state).fetchall()
+                    rows = cursor.execute(ours.generations.first_state).fetchall()
                 connection.rollback()
                 stamps.know(connection, rows, _when_reset)
             stamps.lend(connection)
@@ -97,13 +103,11 @@ def _is_in_pool(connection: Any) -> bool:
     return connection._pool is None  # noqa: SLF001  # no public way to know
 
 
-def _checks_async(
-    generations: Generations, given_back: WeakSet[Any], before: ContextVar[int], options: dict[str, Any]
-) -> dict[str, Any]:
+def _checks_async(ours: _Harness, options: dict[str, Any]) -> dict[str, Any]:
     from psycopg.rows import tuple_row
 
     configure, check = options.get("configure"), options.get("check")
-    stamps = _Stamps(generations, given_back, before)
+    stamps = _Stamps(ours)
 
     async def stamping(connection: Any) -> None:
         stamps.add(connection)
@@ -128,7 +132,7 @@ def _checks_async(
         if stamps.watched(connection):
             if stamps.unknown(connection):
                 async with connection.cursor(row_factory=tuple_row) as cursor:  # as above
-                    rows = await (await cursor.execute(generations.first_state)).fetchall()
+                    rows = await (await cursor.execute(ours.generations.first_state)).fetchall()
                 await connection.rollback()
                 stamps.know(connection, rows, _when_reset_async)
             stamps.lend(connection)
@@ -137,20 +141,12 @@ def _checks_async(
 
 
 class _Stamps:
-    """The stamps of one psycopg pool's connections, kept for as long as these live.
+    """The stamps of one psycopg pool's connections, kept for as long as these live."""
 
-    Args:
-        generations: when databases were replaced.
-        given_back: the connections of any pool that nobody has borrowed since.
-        before: the moment before the pool began to connect.
-    """
-
-    def __init__(self, generations: Generations, given_back: WeakSet[Any], before: ContextVar[int]) -> None:
+    def __init__(self, ours: _Harness) -> None:
         from weakref import WeakKeyDictionary
 
-        self._generations = generations
-        self._given_back = given_back
-        self._before = before
+        self._ours, self._generations = ours, ours.generations
         self._stamps: WeakKeyDictionary[Any, Stamp] = WeakKeyDictionary()
         self._lent: WeakKeyDictionary[Any, Lent] = WeakKeyDictionary()
         self._spoilt: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -158,7 +154,9 @@ class _Stamps:
     def add(self, connection: Any) -> None:
         where = address_of(connection)
         if where is not None:
-            self._stamps[connection] = self._generations.stamp(*where, self._before.get(self._generations.moment()))
+            self._stamps[connection] = self._generations.stamp(
+                *where, self._ours.before.get(self._generations.moment())
+            )
 
     def is_stale(self, connection: Any) -> bool:
         stamp = self._stamps.get(connection)
@@ -186,32 +184,32 @@ class _Stamps:
         script, held = self._generations.restoring(rows), ref(connection)
         self._lent[connection] = Lent(
             lambda: run(held(), script),
-            idle=lambda: held() is not None and held() in self._given_back,
+            idle=lambda: held() is not None and held() in self._ours.given_back,
             spoil=lambda: self._spoilt.setdefault(held(), "held at check-in"),
             pid=backend(connection),
             loop=running_loop() if run is _when_reset_async else None,
         )
 
     def lend(self, connection: Any) -> None:
-        self._given_back.discard(connection)
+        self._ours.given_back.discard(connection)
         self._generations.lent(self._stamps[connection], self._lent[connection])
 
 
-def _timed(connect: Callable[..., Any], generations: Generations, before: ContextVar[int]) -> Callable[..., Any]:
+def _timed(connect: Callable[..., Any], ours: _Harness) -> Callable[..., Any]:
     """Let a pool of psycopg's note the moment before it connects: a worker of its may be in the midst of that."""
 
     def timed(pool: Any, *args: Any, **options: Any) -> Any:
-        before.set(generations.moment())
+        ours.before.set(ours.generations.moment())
         return connect(pool, *args, **options)
 
     return timed
 
 
-def _noted(put: Callable[..., Any], given_back: WeakSet[Any]) -> Callable[..., Any]:
+def _noted(put: Callable[..., Any], ours: _Harness) -> Callable[..., Any]:
     """Let a pool of psycopg's note what it is given back: with a `reset`, it is in the pool only later."""
 
     def noted(pool: Any, connection: Any, *args: Any, **options: Any) -> Any:
-        given_back.add(connection)
+        ours.given_back.add(connection)
         return put(pool, connection, *args, **options)
 
     return noted

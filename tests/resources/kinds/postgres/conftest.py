@@ -28,6 +28,8 @@ from seatrial.resources.protocol import Endpoint, ServerSpec, Undone
 VARIABLE = "POSTGRES_BINARIES"
 """Folders with the binaries of the servers to test, instead of those that are found (CONTRIBUTING.md)."""
 FIRST_WITH_LOG = 16
+FORGETFUL = ("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB")
+"""Settings of a server that soon throws away what its log has told."""
 NUMBERS = itertools.count()
 
 DUMP = """

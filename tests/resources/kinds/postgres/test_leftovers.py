@@ -13,6 +13,8 @@ import pytest
 
 from seatrial.resources.kinds.postgres import Postgres
 
+from .conftest import FORGETFUL
+
 SCHEMA = "create table t (id int)"
 STATE = """
 select r.rolname, r.rolcreatedb, r.rolpassword, s.setconfig, m.roleid::regrole::text, shobj_description(r.oid, 'pg_authid')
@@ -151,7 +153,7 @@ def test_what_is_dropped_before_it_was_put_back_is_looked_for(sea, layer: bool) 
     assert sea.state() == before
 
 
-@pytest.mark.parametrize("sea", [("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB")], indirect=True)
+@pytest.mark.parametrize("sea", [FORGETFUL], indirect=True)
 def test_where_the_log_of_a_killed_run_is_gone_nothing_is_guessed(sea) -> None:
     one = sea.bench()
     one.write("create role made")

@@ -19,6 +19,8 @@ from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.program import PostgresProgram
 from seatrial.resources.protocol import Endpoint
 
+from .conftest import FORGETFUL
+
 WRITTEN_BY_ITSELF = (
     "array_nulls=off", "backslash_quote=on", "bytea_output=escape", "datestyle=German", "extra_float_digits=-10",
     "intervalstyle=sql_standard", "quote_all_identifiers=on", "standard_conforming_strings=off",
@@ -94,7 +96,7 @@ def test_a_role_that_may_read_the_log_and_is_no_superuser_has_its_databases_sett
 
 def test_where_the_log_is_gone_that_tells_who_changed_a_role_the_test_is_told(spec, another_server, bench_on) -> None:
     with (
-        another_server("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB") as endpoint,
+        another_server(*FORGETFUL) as endpoint,
         contextlib.closing(Postgres().open(endpoint, spec)) as store,
         psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
     ):
@@ -137,7 +139,7 @@ def test_where_only_the_begin_of_that_log_is_gone_the_test_is_told_as_well(spec,
 
 def test_a_role_of_a_layer_is_dropped_with_it_where_the_log_of_before_is_gone(spec, another_server, bench_on) -> None:
     with (
-        another_server("wal_keep_size=0", "min_wal_size=32MB", "max_wal_size=32MB") as endpoint,
+        another_server(*FORGETFUL) as endpoint,
         contextlib.closing(Postgres().open(endpoint, spec)) as store,
         psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
     ):

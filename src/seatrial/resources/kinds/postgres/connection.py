@@ -81,6 +81,12 @@ class Result:
     count: int
 
 
+def release(endpoint: Endpoint) -> int:
+    """The server's release as PostgreSQL numbers it, before anybody has connected: 180000; 0 where it is not known."""
+    major = endpoint.version.partition(".")[0]
+    return int(major) * 10_000 if major.isdigit() else 0
+
+
 class Link:
     """One connection of ours to one database, opened when it is first used.
 
@@ -97,8 +103,7 @@ class Link:
         self.losses = 0
         self.lasting: list[str] = []
         self._endpoint = endpoint
-        major = endpoint.version.partition(".")[0]
-        untimed = {"transaction_timeout": "0"} if major.isdigit() and int(major) * 10_000 >= FIRST_WITH_QUIET else {}
+        untimed = {"transaction_timeout": "0"} if release(endpoint) >= FIRST_WITH_QUIET else {}
         self._settings = {**SETTINGS, **untimed, **(settings or {})}
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._prepared: dict[str, str] = {}

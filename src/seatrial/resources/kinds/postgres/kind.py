@@ -105,10 +105,9 @@ class Postgres:
     def auditor(self, endpoint: Endpoint, address: Address, *, alone: bool) -> Audit:
         """The audit of the copy at `address`; of the server's roles as well, where nobody else uses it (`alone`)."""
         from seatrial.resources.kinds.postgres.audit import Audit
-        from seatrial.resources.kinds.postgres.connection import FIRST_WITH_QUIET
+        from seatrial.resources.kinds.postgres.connection import FIRST_WITH_QUIET, release
 
-        admin, major = endpoint.admin, endpoint.version.partition(".")[0]
-        old = major.isdigit() and int(major) * 10_000 < FIRST_WITH_QUIET
+        admin, old = endpoint.admin, 0 < release(endpoint) < FIRST_WITH_QUIET
         connect = partial(
             _quietly,
             "-c statement_timeout=0" + ("" if old else " -c event_triggers=off -c transaction_timeout=0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -214,14 +213,7 @@ class Clone:
 
         Costs nothing where nothing is due.
         """
-        import psycopg
-
-        due = self._dead.take_due()
-        if due:
-            with suppress(psycopg.Error):  # somebody has one of them: they are due again when more is written
-                self._link.run(f"VACUUM (SKIP_LOCKED) {', '.join(due)}")
-                self._dead.measured(self._link.rows(self._dead.sizes()))
-        return bool(due)
+        return self._dead.remove(self._link)
 
     def written(self) -> list[str] | None:
         """The tables that were written to; None where nobody can tell."""

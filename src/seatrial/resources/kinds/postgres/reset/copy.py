@@ -137,7 +137,7 @@ class PostgresCopy:
             told, first = shared.ends(pending), next((one.shared for one in self._below if one.shared), shared)
             first.disown(self._link)  # what was there before any layer was laid
             clone.pending = Written()  # it is told, and once
-            shared.part(pending, told)
+            shared.restore(pending, told, last=True)
         self._link.close()
 
     def leaves(self) -> bool:

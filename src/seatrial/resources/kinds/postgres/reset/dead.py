@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from seatrial.resources.kinds.postgres.connection import FIRST_OF_USERS
@@ -9,8 +10,8 @@ from seatrial.resources.kinds.postgres.finding.catalog import LARGE_OBJECTS, SIZ
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
 
+    from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.finding.catalog import Catalog, Relation
     from seatrial.resources.kinds.postgres.finding.search import Bearings
 
@@ -54,28 +55,33 @@ class DeadRows:
         """A test, and the undo with it, has touched the catalogs of relations."""
         self._stirs += 1
 
-    def take_due(self) -> list[str]:
-        """The tables that are to be vacuumed now; they have no dead rows any more."""
-        self._due = self._grown | {oid for oid, rows in self._rows.items() if rows > MOST}
+    def remove(self, link: Link) -> bool:
+        """Remove them where there are many; whether there were. Without a round trip where not."""
+        import psycopg
+
+        due = self._grown | {oid for oid, rows in self._rows.items() if rows > MOST}
         self._grown = set()
-        for oid in self._due:
+        for oid in due:
             self._rows.pop(oid, None)
-        names = list(dict.fromkeys(self._catalog.relations[oid].name for oid in sorted(self._due)))
+        names = list(dict.fromkeys(self._catalog.relations[oid].name for oid in sorted(due)))
         if self._stirs > MOST_STIRS:
             self._stirs = 0
             names += STIRRED
-        return names
+        if not names:
+            return False
+        with suppress(psycopg.Error):  # somebody has one of them: they are due again when more is written
+            link.run(f"VACUUM (SKIP_LOCKED) {', '.join(names)}")
+            if due:
+                self._measure(link, due)
+        return True
 
-    def sizes(self) -> str:
-        """The question how many blocks they have now, as SQL: its answer is for `measured`."""
-        listed = ",".join(map(str, self._due))
-        return (
+    def _measure(self, link: Link, due: Iterable[int]) -> None:
+        """What stays of them, because a row of the baseline is at the end, is no growth."""
+        listed = ",".join(map(str, due))
+        sizes = link.rows(
             "SET LOCAL lock_timeout = '20ms'; "  # VACUUM has waited for nobody either
             f"select c.oid::bigint, ({SIZE})::bigint from pg_class c where c.oid = any('{{{listed}}}'::oid[])"
         )
-
-    def measured(self, sizes: Iterable[tuple[Any, ...]]) -> None:
-        """So large they are now: what stays of them, because a row of the baseline is at the end, is no growth."""
         self._sizes.update((oid, blocks) for oid, blocks in sizes if oid in self._sizes)
 
 

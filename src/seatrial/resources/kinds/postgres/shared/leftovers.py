@@ -13,9 +13,8 @@ from seatrial.errors import IsolationError
 from seatrial.resources.kinds.postgres.connection import literal
 from seatrial.resources.kinds.postgres.finding.log import FOUND, HUB, Written
 from seatrial.resources.kinds.postgres.naming import lock_number
-from seatrial.resources.kinds.postgres.shared.commits import creators
 from seatrial.resources.kinds.postgres.shared.rows import RESTORED, Row, Rows, read
-from seatrial.resources.kinds.postgres.shared.state import FILES, Ours, SharedState
+from seatrial.resources.kinds.postgres.shared.state import Ours, SharedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,8 +99,7 @@ class Leftovers:
             told = state.ends(written)
             if told is None:
                 return True
-            nodes = [node for node, name in self._admin.rows(FILES) if name == "pg_authid"]
-            state.recall(_read(found[0]), creators(self._reader, written.since, written.until, nodes))
+            state.recall(_read(found[0]), written)
         except psycopg.Error:
             return True  # the log is gone, and nobody is there who could be told
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.postgres.connection import identifier
 from seatrial.resources.kinds.postgres.shared import databases
-from seatrial.resources.kinds.postgres.shared.commits import Ends, ends, joined, removed
+from seatrial.resources.kinds.postgres.shared.commits import Ends, creators, ends, joined, removed
 from seatrial.resources.kinds.postgres.shared.databases import ORIGINS
 from seatrial.resources.kinds.postgres.shared.rows import PARTS, RESTORED, called, delete, read, substitute
 
@@ -77,17 +77,21 @@ class SharedState:
         self._parts: list[Ends | None] = []
         """What the log said of a layer on this baseline when it was laid, and when it was lifted."""
         self._creators: Mapping[str, int] | None = None
+        """By the place of a role, which transaction has made it."""
         self._stand(database)
 
-    def recall(self, before: dict[str, Rows], creators: Mapping[str, int]) -> None:
+    def recall(self, before: dict[str, Rows], written: Written) -> None:
         """What there was is not what there is now: a run was killed, and could not put it back.
+
+        A role that another than the run has made is not dropped, though the run has changed it.
 
         Args:
             before: what there was.
-            creators: by the place of a role, which transaction has made it; one that another has made is not dropped,
-                though the run has changed it.
+            written: what the log says since.
         """
-        self._before, self._first, self._creators = before, {name: set(rows) for name, rows in before.items()}, creators
+        self._before, self._first = before, {name: set(rows) for name, rows in before.items()}
+        roles = [node for node, name in self._catalogs.items() if name == "pg_authid"]
+        self._creators = creators(self._reader, written.since, written.until, roles)
 
     def entangled(self, written: Iterable[int]) -> bool:
         """Whether a database may be in the way of putting these catalogs back, as where a role owns something in it.
@@ -148,20 +152,6 @@ class SharedState:
             return None
         return told
 
-    def restore(self, written: Written, told: Ends) -> list[str]:
-        """Put back what this copy's test changed; returns notes about it.
-
-        Args:
-            written: what the log says.
-            told: what `ends` said of it.
-
-        Raises:
-            IsolationError: it can't be put back while others use the server.
-            NeedsClone: it is gone with the database.
-            psycopg.Error: the server refused.
-        """
-        return self._restore(written, told, last=False)
-
     def disown(self, link: Link) -> None:
         """The database is kept, and outlives its run: nothing in it belongs to a role that has come since.
 
@@ -178,14 +168,6 @@ class SharedState:
         except psycopg.Error as error:
             raise _refused(error) from error
 
-    def part(self, written: Written, told: Ends | None) -> None:
-        """As `restore`, where the database is kept, under another name, and was disowned. No clone comes after this.
-
-        Raises:
-            IsolationError: it can't be put back while others use the server, or the server refused.
-        """
-        self._restore(written, told, last=True)
-
     def restore_after(self, written: Written, told: Ends | None, clone: int) -> None:
         """The same, where the database was replaced by `clone`: whatever was in the way there is gone with it.
 
@@ -194,14 +176,25 @@ class SharedState:
         """
         self._forget_database()
         try:
-            self._restore(written, told, last=True)
+            self.restore(written, told, last=True)
         except IsolationError:
             self._stand(clone)  # what does not stay was put back; what stays is told once
             raise
         self._stand(clone)
 
-    def _restore(self, written: Written, told: Ends | None, *, last: bool) -> list[str]:
-        """`last`: no clone comes after this, with which it could be tried again."""
+    def restore(self, written: Written, told: Ends | None, *, last: bool = False) -> list[str]:
+        """Put back what this copy's test changed; returns notes about it.
+
+        Args:
+            written: what the log says.
+            told: what `ends` said of it.
+            last: no clone comes after this, with which it could be tried again.
+
+        Raises:
+            IsolationError: it can't be put back while others use the server; or, the last time, the server refused.
+            NeedsClone: it is gone with the database.
+            psycopg.Error: the server refused.
+        """
         touched = self._touched(written)
         if not touched:
             return []
