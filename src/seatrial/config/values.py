@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from string import Formatter
 from urllib.parse import SplitResult, urlsplit
 
+from seatrial.core.ports import LOOPBACK
 from seatrial.core.redact import redact
 
 ENV_FIELDS = ("url", "host", "port", "user", "password", "database")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _IMPORT = re.compile(rf"{_DOTTED}:{_DOTTED}(?P<call>\(\))?")
@@ -80,7 +80,7 @@ def at(value: str, *, database: bool = True) -> Verdict:
         return wrong
     if not parts.hostname or (database and not parts.path.strip("/")):
         return "`at` needs a host and the name of a database", example
-    if parts.hostname not in _LOOPBACK:
+    if parts.hostname not in LOOPBACK:
         return (
             f"`at` names the host {parts.hostname}, and a server is only ever started on this machine",
             "write localhost for the host; to use a server that already runs, give its address as `url`",

@@ -15,6 +15,9 @@ from seatrial.errors import ProviderError
 # while nothing of ours runs.
 _FIRST, _COUNT = 20000, 12000
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of the loopback interface."""
+
 
 class Reservation:
     """A port of the loopback interface that is bound, not listened to.

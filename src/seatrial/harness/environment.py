@@ -5,13 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from seatrial.core.ports import LOOPBACK
 from seatrial.resources.protocol import Address
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_PAST = ("no_proxy", "NO_PROXY")
+"""Curl, requests and httpx read the first of them before the other, Go and Node either."""
 
 
 def variables(templates: Mapping[str, str], address: Address) -> dict[str, str]:
     """What to export for a resource at `address`: each template with its fields filled in."""
     fields = address.fields()
     return {name: template.format_map(fields) for name, template in templates.items()}
+
+
+def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """What to export so that apps reach servers and services of this machine where `environ` names a proxy."""
+    if not any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES):
+        return {}
+    past = next((environ[name] for name in _PAST if name in environ), "")
+    named = [name for each in past.split(",") if (name := each.strip())]
+    missing = [name for name in LOOPBACK if name not in named]
+    return dict.fromkeys(_PAST, ",".join([*named, *missing])) if missing and "*" not in named else {}
 
 
 class Environment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from seatrial.errors import SeatrialError
 from seatrial.harness.asked.checks import Checks
 from seatrial.harness.asked.seen import Exchanges, Statements
 from seatrial.harness.asked.watch import Watch
-from seatrial.harness.environment import Environment
+from seatrial.harness.environment import Environment, past_proxies
 from seatrial.harness.loans import Loans
 from seatrial.harness.managed import Managed
 from seatrial.harness.plan import Plan
@@ -79,6 +80,7 @@ class Harness:
 
     def open(self) -> None:
         """Export the environment and apply the patches. Starts only what an app needs while it is imported."""
+        self._environment.export(past_proxies(os.environ))
         for managed in self.resources.values():
             self._environment.export(managed.plan.variables)
         self._environment.export(self.services.variables())

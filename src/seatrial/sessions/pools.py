@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from seatrial.resources.first_state import FIRST, OWN, restoring
 from seatrial.resources.protocol import Address
-from seatrial.sessions.connections.engines import LOOPBACK
+from seatrial.sessions.connections.engines import HERE
 
 
 class Lent(Protocol):
@@ -129,5 +129,5 @@ def key_of(host: str, port: int, database: str) -> str:
     """One name for one database of this machine, by whatever name of its host."""
     if not port and not host:
         return database
-    here = host in LOOPBACK or host.startswith("/")
+    here = host in HERE or host.startswith("/")
     return f"{'' if here else host}:{port}/{database}"

@@ -25,7 +25,6 @@ from seatrial.resources.supervisor.instance import Reserved, place
 
 _READY = 60.0
 """Seconds that a server may take to answer; a recovery after a crash takes the longest."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ def reserve(spec: ServerSpec, provider: str, binaries: Binaries, port: int = 0) 
         port: one that another process of this run has reserved.
     """
     program = _program(spec)
-    if spec.at is not None and spec.at.host not in _LOOPBACK:
+    if spec.at is not None and spec.at.host not in ports.LOOPBACK:
         raise ConfigError(
             f'a server of ours can\'t answer at "{spec.at.host}" (key `at`)',
             cause="it listens on this machine's loopback interface only",

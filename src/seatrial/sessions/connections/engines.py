@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from seatrial.core.ports import LOOPBACK
 from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Address
 
-LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
+HERE = frozenset({"", *LOOPBACK})
 """Names of this machine; a folder of unix sockets is one too."""
 
 
@@ -25,7 +26,7 @@ def same_database(url: Any, address: Address) -> bool:
     port = url.port or int(_first(url.query.get("port", "")) or 0)
     if host.startswith("/"):
         host = ""
-    same_host = host == address.host or (host in LOOPBACK and address.host in LOOPBACK)
+    same_host = host == address.host or (host in HERE and address.host in HERE)
     return same_host and (port or address.port) == address.port and (url.database or url.username) == address.database
 
 

@@ -167,3 +167,11 @@ def test_a_bucket_in_the_url_of_a_server_is_not_looked_for(server, cache):
     assert theirs.start() is True
     assert server.spec.program.answers(theirs.endpoint)
     assert not server.spec.program.answers(replace(theirs.endpoint, admin=replace(admin, database="theirs")))
+
+
+def test_a_proxy_that_the_environment_names_is_not_asked_for_a_server_of_this_machine(reserve, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    server = reserve()
+    server.start()
+    assert resource(server.endpoint.admin, session()).meta.client.list_buckets()["Buckets"] == []

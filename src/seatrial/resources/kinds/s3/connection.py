@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
+from seatrial.core.ports import LOOPBACK
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ServerLost
 from seatrial.resources.protocol import Address
@@ -28,7 +29,11 @@ def resource(address: Address, made_of: Any, *, patience: float = 30) -> Any:
         aws_secret_access_key=address.password,
         endpoint_url=f"{address.scheme}://{address.host}{port}",
         config=Config(
-            retries={"max_attempts": 0}, connect_timeout=5, read_timeout=patience, s3={"addressing_style": "path"}
+            retries={"max_attempts": 0},
+            connect_timeout=5,
+            read_timeout=patience,
+            s3={"addressing_style": "path"},
+            proxies={} if address.host in LOOPBACK else None,  # None: those of the environment
         ),
     )
     _sign_by_the_real_clock(made.meta.client, address)
