@@ -44,6 +44,14 @@ class Pet(Base):
     owner: Mapped[int] = mapped_column(ForeignKey("users.id", deferrable=True, initially="DEFERRED"))
 
 
+class Toy(Base):
+    """Another constraint of this sort."""
+
+    __tablename__ = "toys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pet: Mapped[int] = mapped_column(ForeignKey("pets.id", deferrable=True, initially="DEFERRED"))
+
+
 class RealCopy:
     """One database on the real server."""
 

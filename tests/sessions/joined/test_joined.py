@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
-from tests.sessions.conftest import Pet, RealCopy, User
+from tests.sessions.conftest import Pet, RealCopy, Toy, User
 
 from seatrial.errors import IsolationError
 from seatrial.sessions.joining import outer
@@ -121,6 +121,20 @@ def test_a_commit_checks_deferred_constraints(sessions: Any, app: Any) -> None:
     session.flush()  # and still deferred for what comes after
     session.add(User(id=1, email="late"))
     session.commit()
+    session.close()
+    assert sessions.session().scalar(select(func.count(Pet.id))) == 1
+    assert sessions.end() == ()
+
+
+def test_a_test_may_drop_a_deferred_constraint_and_those_that_are_left_stay_deferred(sessions: Any, app: Any) -> None:
+    session = app()
+    session.execute(text("ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey"))
+    session.add(Pet(owner=77))
+    session.commit()
+    session.add(Toy(pet=78))
+    session.flush()  # deferred: no error yet
+    with pytest.raises(IntegrityError):
+        session.commit()
     session.close()
     assert sessions.session().scalar(select(func.count(Pet.id))) == 1
     assert sessions.end() == ()

@@ -178,6 +178,16 @@ def test_a_commit_checks_deferred_constraints(sessions: Any, url: str, autocommi
     assert sessions.end() == ()
 
 
+def test_a_test_may_drop_a_deferred_constraint(sessions: Any, url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey")
+        connection.commit()
+        connection.execute("INSERT INTO pets (owner) VALUES (77)")
+        connection.commit()
+        assert connection.execute("SELECT count(*) FROM pets").fetchone() == (1,)
+    assert sessions.end() == ()
+
+
 def test_nested_transactions_of_the_app_are_its_own(sessions: Any, url: str) -> None:
     with psycopg.connect(url) as connection, connection.transaction():
         connection.execute(INSERT, ("outside",))

@@ -18,6 +18,7 @@ from seatrial.errors import IsolationError
 from seatrial.resources.first_state import backend
 from seatrial.sessions.joining.schema import Schema
 from seatrial.sessions.joining.statements import Savepoint, declares, reads, savepoint
+from seatrial.sessions.joining.states import FAILED, LOST, sqlstate
 from seatrial.sessions.joining.transaction import Open
 from seatrial.sessions.joining.turns import Turns
 
@@ -25,10 +26,6 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that one session waits for another's transaction to end."""
 OUTERMOST = "seatrial_test"
-LOST = ("3B001", "25P01")
-"""No such savepoint; no transaction: the outer transaction is not there any more."""
-FAILED = "25P02"
-"""The transaction has failed: all but a rollback is refused."""
 FAIL = "ROLLBACK TO SAVEPOINT seatrial_nowhere"
 """Makes a transaction fail: there is no such savepoint."""
 PROBE = "seatrial_probe"
@@ -367,11 +364,6 @@ class Outer:
         self._stack.clear()
         first = str(error).strip().partition("\n")[0]
         self.complain(f"a COMMIT or ROLLBACK sent as a statement ended the test's transaction ({first})")
-
-
-def sqlstate(error: BaseException) -> str:
-    """The five letters of the SQL standard, from any driver's error; empty where there are none."""
-    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
 
 
 def _run(connection: Any, statement: str) -> None:
