@@ -131,6 +131,16 @@ def test_a_write_that_comes_after_the_undo_is_late_and_its_table_is_named(
     assert copy.late_writes() == ()
 
 
+def test_a_late_write_behind_a_zero_in_a_text_is_one(copy: SQLiteCopy, app: sqlite3.Connection) -> None:
+    app.execute("UPDATE setting SET value = value || char(0) || 'a'")
+    app.commit()
+    copy.push()
+    app.execute("UPDATE setting SET value = replace(value, 'a', 'b')")
+    app.commit()
+    assert copy.late_writes() == ("setting",)
+    copy.pop()
+
+
 def test_late_ddl_is_told_as_the_schema(copy: SQLiteCopy, app: sqlite3.Connection) -> None:
     app.execute("CREATE TABLE extra (a)")
     assert copy.late_writes() == ("sqlite_schema",)

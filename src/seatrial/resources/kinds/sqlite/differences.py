@@ -10,7 +10,7 @@ from seatrial.resources.kinds.sqlite.places import Place
 from seatrial.resources.kinds.sqlite.transfer import open_frozen
 
 SCHEMA = "sqlite_schema"
-"""Stands for a difference outside the rows: DDL, user_version, application_id."""
+"""Stands for a difference outside the rows: DDL, user_version, application_id, auto_vacuum."""
 
 
 def tables(place: Place, template: Path) -> tuple[str, ...]:
@@ -31,18 +31,17 @@ def tables(place: Place, template: Path) -> tuple[str, ...]:
 
 def _outline(connection: sqlite3.Connection, schema: str) -> list[tuple[object, ...]]:
     outline = connection.execute(f"SELECT type, name, sql FROM {schema}.sqlite_master ORDER BY 1, 2").fetchall()  # noqa: S608 - one of two literals
-    for pragma in ("user_version", "application_id"):
+    for pragma in ("user_version", "application_id", "auto_vacuum"):
         outline += connection.execute(f"PRAGMA {schema}.{pragma}").fetchall()
     return outline
 
 
 def _differs(connection: sqlite3.Connection, table: str) -> bool:
-    name = _quoted(table)
-    columns = [row[1] for row in connection.execute(f"PRAGMA main.table_xinfo({name})")]
-    # quote() tells 1 from 1.0 and 'a' from 'A', whatever the column's type and collation.
-    values = ", ".join(f"quote({_quoted(column)})" for column in columns)
+    columns = [row[1] for row in connection.execute(f"PRAGMA main.table_xinfo({_quoted(table)})")]
+    # quote() tells 1 from 1.0 and 'a' from 'A', whatever the column's type and collation; a text ends for it at a zero.
+    values = ", ".join(f"quote({name}), CAST({name} AS BLOB)" for name in map(_quoted, columns))
     for row in (f"_rowid_, {values}", values):
-        now, then = (f"SELECT {row} FROM {schema}.{name}" for schema in ("copy", "main"))  # noqa: S608 - quoted names
+        now, then = (f"SELECT {row} FROM {schema}.{_quoted(table)}" for schema in ("copy", "main"))  # noqa: S608 - quoted names
         both = f"SELECT EXISTS ({now} EXCEPT {then}) OR EXISTS ({then} EXCEPT {now})"
         try:
             return bool(connection.execute(both).fetchone()[0])
