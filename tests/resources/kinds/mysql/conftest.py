@@ -94,8 +94,9 @@ class Lab:
         return contextlib.closing(pymysql.connect(**arguments(self.copy.address), autocommit=True))
 
     def knows(self, statement):
-        """Whether the server has this statement: sequences, and settings for one statement, are MariaDB's own."""
-        return self._is_mariadb or not ("numbered" in statement or statement.startswith("SET STATEMENT"))
+        """Whether the server has this statement: sequences, and some others, are MariaDB's own."""
+        only = ("SET STATEMENT", "ALTER DATABASE COMMENT")
+        return self._is_mariadb or not ("numbered" in statement or statement.startswith(only))
 
     def do(self, *statements):
         if not all(map(self.knows, statements)):

@@ -88,6 +88,7 @@ def test_what_the_log_tells_as_a_statement_is_undone_by_reading_every_table(lab,
         "CREATE PROCEDURE fresh() SELECT 1",
         "CREATE INDEX fresh ON users (score)",
         "ALTER DATABASE COLLATE utf8mb4_bin",
+        "ALTER DATABASE COMMENT 'mine'",
     ],
 )
 def test_a_changed_schema_takes_a_fresh_copy_behind_the_same_name(lab, statement):

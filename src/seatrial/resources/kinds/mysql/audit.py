@@ -23,8 +23,6 @@ CONCAT_WS(' ', action_timing, event_manipulation, event_object_table, action_sta
 FROM information_schema.triggers WHERE trigger_schema = DATABASE()
 UNION ALL SELECT 'event', event_name, CONCAT_WS(' ', interval_value, interval_field, event_definition)
 FROM information_schema.events WHERE event_schema = DATABASE()
-UNION ALL SELECT 'database', 'settings', CONCAT_WS(' ', default_character_set_name, default_collation_name)
-FROM information_schema.schemata WHERE schema_name = DATABASE()
 """
 
 
@@ -44,6 +42,8 @@ class Audit:
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             cursor.execute(_OBJECTS)
             values = {(kind, name): _text(what) for kind, name, what in cursor.fetchall()}
+            cursor.execute("SHOW CREATE DATABASE `" + self._database.replace("`", "``") + "`")
+            values["database", "settings"] = cursor.fetchone()[1]
             cursor.execute(
                 "SELECT table_name, table_type, auto_increment FROM information_schema.tables "
                 "WHERE table_schema = DATABASE() ORDER BY table_name"

@@ -19,7 +19,15 @@ _COMPARED: Mapping[str, str] = {
     "json": "CAST(CAST({} AS CHAR) AS BINARY)",
 }
 """How a column is compared, by its type: to the byte, whatever its collation; any other type in hexadecimal."""
-_ROUTINES: Mapping[str, int] = {"PROCEDURE": 2, "FUNCTION": 2, "PACKAGE": 2, "PACKAGE BODY": 2}
+_ROUTINES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
+_MODE, _COLLATION = "sql_mode", "collation_connection"
+TEMPLATE, LAYER, ASIDE = _STORED = ("seatrial_t_", "seatrial_l_", "seatrial_s_")
+"""What the names of databases begin with in which nobody works."""
+_AWAKE = re.compile(r"( ON COMPLETION (?:NOT )?PRESERVE )ENABLE\b")
+_ASLEEP = re.compile(r"( ON COMPLETION (?:NOT )?PRESERVE )DISABLE ON (?:SLAVE|REPLICA)\b")
+"""How an event is told that runs, and one that waits until its database is used: as on a server that replicates."""
+_ELSEWHERE = ("MRG_MYISAM", "FEDERATED", "CONNECT", "SPIDER")
+"""Engines that keep no rows of their own: to copy these would be to write them once more where they are."""
 _BASE, _SEQUENCE, _VIEW, _VERSIONED = "BASE TABLE", "SEQUENCE", "VIEW", "SYSTEM VERSIONED"
 
 
@@ -35,18 +43,21 @@ class Table:
     """Those that can be written, each with the expression by which it is compared."""
     key: tuple[str, ...]
     """The columns of the primary key; empty where there is none."""
+    elsewhere: bool
+    """Whether its rows are those of other tables, or of another server."""
     versioned: bool = False
     """Whether the server keeps what its rows were before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A view, trigger, routine or event: its statement, and the mode in which it was written."""
+    """A view, trigger, routine or event: its statement, and the settings in which it was written."""
 
     sort: str
     name: str
     create: str
-    mode: str | None
+    settings: Mapping[str, str]
+    """Of the session: what the server makes of the statement depends on them."""
     table: str = ""
     """The table of a trigger."""
 
@@ -56,7 +67,7 @@ class Blueprint:
     """A whole database, without its rows and counters. Equal ones make equal databases."""
 
     options: str
-    """Of the database itself: its character set and collation."""
+    """Of the database itself, as in CREATE DATABASE: its character set, collation and comment."""
     tables: Mapping[str, Table]
     sequences: Mapping[str, str]
     stored: tuple[Stored, ...]
@@ -81,16 +92,12 @@ def read(link: Link, database: str) -> Blueprint:
     """Read the database. The link is in it afterwards: names of its own objects are told without its name."""
     link.use(database)
     quoted = literal(database)
-    options = link.rows(
-        f"SELECT default_character_set_name, default_collation_name FROM information_schema.schemata "
-        f"WHERE schema_name = {quoted}"
+    database_is = link.rows(f"SHOW CREATE DATABASE {identifier(database)}")[0][1]
+    found = link.rows(
+        f"SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = {quoted} ORDER BY 1"
     )
-    kinds = dict(
-        link.rows(
-            f"SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = {quoted} ORDER BY 1"
-        )
-    )
-    charset, collation = options[0]
+    kinds = {name: kind for name, kind, _ in found}
+    engines = {name: str(engine).upper() for name, _, engine in found}
     columns, keys = _columns(link, quoted), _keys(link, quoted)
     tables = {}
     for name, kind in kinds.items():
@@ -102,6 +109,7 @@ def read(link: Link, database: str) -> Blueprint:
                 meaning=_COUNTER.sub("", create, count=1),
                 columns=columns.get(name, {}),
                 key=keys.get(name, ()),
+                elsewhere=engines[name] in _ELSEWHERE,
                 versioned=kind == _VERSIONED,
             )
     sequences = {
@@ -111,12 +119,17 @@ def read(link: Link, database: str) -> Blueprint:
     }
     views = [name for name, kind in kinds.items() if kind == _VIEW]
     return Blueprint(
-        options=f"CHARACTER SET {charset} COLLATE {collation}",
+        options=database_is.removeprefix(f"CREATE DATABASE {identifier(database)} "),
         tables=tables,
         sequences=sequences,
         stored=tuple(_stored(link, database, views)),
         children=_children(link, quoted),
     )
+
+
+def is_stored(database: str) -> bool:
+    """Whether nobody works in it, so that its events are to wait for a database that is made of it."""
+    return database.startswith(_STORED)
 
 
 def make(link: Link, plan: Blueprint, source: str, target: str) -> None:
@@ -133,6 +146,8 @@ def make(link: Link, plan: Blueprint, source: str, target: str) -> None:
     for table in plan.tables.values():
         link.run(table.create.replace(_HERE, identifier(target)))
     for table in plan.tables.values():
+        if table.elsewhere:
+            continue
         names = ", ".join(map(identifier, table.columns))
         from_, into = identifier(source, table.name), identifier(target, table.name)
         link.run(f"INSERT INTO {into} ({names}) SELECT {names} FROM {from_}")
@@ -210,27 +225,34 @@ def _children(link: Link, quoted: str) -> dict[str, frozenset[str]]:
 def _stored(link: Link, database: str, views: list[str]) -> Iterator[Stored]:
     quoted = literal(database)
     for name in views:
-        create = link.rows(f"SHOW CREATE VIEW {identifier(name)}")[0][1]
+        _, create, _, collation = link.rows(f"SHOW CREATE VIEW {identifier(name)}")[0]
         # Functions are told with the name of their database, tables without.
         create = re.sub(rf"{re.escape(identifier(database))}\.(?=`(?:[^`]|``)+`\()", f"{_HERE}.", create)
-        yield Stored(sort="VIEW", name=name, create=create, mode=None)
+        yield Stored(sort="VIEW", name=name, create=create, settings={_COLLATION: collation})
     for name, sort in link.rows(
         f"SELECT routine_name, routine_type FROM information_schema.routines "
         f"WHERE routine_schema = {quoted} ORDER BY 2, 1"
     ):
         row = link.rows(f"SHOW CREATE {sort} {identifier(name)}")[0]
-        yield Stored(sort=sort, name=name, mode=row[1], create=row[_ROUTINES.get(sort, 2)])
+        yield Stored(sort=sort, name=name, create=row[2], settings={_MODE: row[1], _COLLATION: row[4]})
     for name, table in link.rows(
         f"SELECT trigger_name, event_object_table FROM information_schema.triggers "
         f"WHERE trigger_schema = {quoted} ORDER BY event_object_table, event_manipulation, action_timing, action_order"
     ):
         row = link.rows(f"SHOW CREATE TRIGGER {identifier(name)}")[0]
-        yield Stored(sort="TRIGGER", name=name, mode=row[1], create=row[2], table=table)
+        yield Stored(
+            sort="TRIGGER", name=name, create=row[2], settings={_MODE: row[1], _COLLATION: row[4]}, table=table
+        )
     for (name,) in link.rows(
         f"SELECT event_name FROM information_schema.events WHERE event_schema = {quoted} ORDER BY 1"
     ):
-        row = link.rows(f"SHOW CREATE EVENT {identifier(name)}")[0]
-        yield Stored(sort="EVENT", name=name, mode=row[1], create=row[3])
+        _, mode, zone, create, _, collation, _ = link.rows(f"SHOW CREATE EVENT {identifier(name)}")[0]
+        yield Stored(
+            sort="EVENT",
+            name=name,
+            create=_ASLEEP.sub(r"\1ENABLE", create, count=1) if is_stored(database) else create,
+            settings={_MODE: mode, _COLLATION: collation, "time_zone": zone},
+        )
 
 
 def _make_views(link: Link, views: list[Stored], target: str) -> None:
@@ -252,12 +274,11 @@ def _make_views(link: Link, views: list[Stored], target: str) -> None:
 
 def _run_as_written(link: Link, one: Stored, target: str) -> None:
     create = one.create.replace(_HERE, identifier(target))
-    if one.mode is None:
-        link.run(create)
-        return
-    link.run("SET @seatrial_mode = @@SESSION.sql_mode")
-    link.run(f"SET SESSION sql_mode = {literal(one.mode)}")
+    if one.sort == "EVENT" and is_stored(target):
+        create = _AWAKE.sub(r"\1DISABLE ON SLAVE", create, count=1)
+    link.run("SET " + ", ".join(f"@seatrial_{name} = @@SESSION.{name}" for name in one.settings))
+    link.run("SET SESSION " + ", ".join(f"{name} = {literal(value)}" for name, value in one.settings.items()))
     try:
         link.run(create)
     finally:
-        link.run("SET SESSION sql_mode = @seatrial_mode")
+        link.run("SET SESSION " + ", ".join(f"{name} = @seatrial_{name}" for name in one.settings))

@@ -57,6 +57,7 @@ class MySQLStore:
             self._databases = self._opened()
             self._unlogged = self._link.always("SET SESSION sql_log_bin = 0")
             """Whether what we do ourselves is kept out of the log."""
+            self._link.always("SET SESSION check_constraint_checks = 0")  # MariaDB's: a seed may break its own rules
             self._link.always("SET SESSION information_schema_stats_expiry = 0")  # MySQL shows those of a day ago
             log = Log(self._link)
             self.abilities = log.probe()
@@ -256,7 +257,7 @@ class MySQLStore:
         blueprint.make(self._link, blueprint.read(self._link, source), source, target)
 
     def _layer(self, name: str) -> Baseline:
-        layer = f"seatrial_l_{secrets.token_hex(6)}"
+        layer = f"{blueprint.LAYER}{secrets.token_hex(6)}"
         self._databases.note(layer, "layer")
         self._clone(name, layer)
         return baseline(self._link, layer, blueprint.read(self._link, layer))
@@ -275,8 +276,8 @@ class MySQLStore:
 
 def _aside(name: str) -> str:
     """The database that a lasting one called `name` becomes while a run needs that name."""
-    return f"seatrial_s_{digest(name, 16)}"
+    return f"{blueprint.ASIDE}{digest(name, 16)}"
 
 
 def _template(key: str) -> str:
-    return f"seatrial_t_{digest(key, 16)}"
+    return f"{blueprint.TEMPLATE}{digest(key, 16)}"

@@ -52,7 +52,7 @@ def restore(link: Link, copy: str, base: Baseline, tables: Iterable[str], *, cer
         tables: which; foreign keys need no order among them.
         certain: whether something was surely written to them, so that asking first is no gain.
     """
-    names = frozenset(tables)
+    names = frozenset(name for name in tables if not base.plan.tables[name].elsewhere)
     triggers = base.plan.triggers(names)
     for one in triggers:
         link.run(f"DROP TRIGGER IF EXISTS {identifier(copy, one.name)}")
