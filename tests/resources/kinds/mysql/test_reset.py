@@ -89,6 +89,9 @@ def test_what_the_log_tells_as_a_statement_is_undone_by_reading_every_table(lab,
         "CREATE INDEX fresh ON users (score)",
         "ALTER DATABASE COLLATE utf8mb4_bin",
         "ALTER DATABASE COMMENT 'mine'",
+        "# why\nALTER TABLE users ADD COLUMN age INT",
+        "/* why */ -- and how\n ALTER DATABASE COLLATE utf8mb4_bin",
+        "/*!40000 ALTER DATABASE COLLATE utf8mb4_bin */",
     ],
 )
 def test_a_changed_schema_takes_a_fresh_copy_behind_the_same_name(lab, statement):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, Refused, TemplateError
 from seatrial.resources.kinds.mysql.connection import Link, identifier, library, literal
 from seatrial.resources.kinds.mysql.locks import Locks, run_lock
+from seatrial.resources.kinds.mysql.reset import fence
+from seatrial.resources.kinds.mysql.reset.log import Log
 from seatrial.resources.protocol import Endpoint
 
 OURS = "seatrial"
@@ -31,6 +34,8 @@ list has its name in the place of a template's. A procedure is in no list of tab
 """
 PASSING = ("copy", "building", "layer")
 """Databases that end with their run."""
+_LOCKED = 1205
+"""Somebody had a lock for longer than we wait."""
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
 
@@ -102,10 +107,20 @@ class Databases:
         self.note(name, ADOPTED, procedure)
 
     def drop(self, name: str) -> None:
-        """Remove one of ours. Raises `Refused` for somebody else's."""
+        """Remove one of ours, whoever is still connected to it.
+
+        Raises:
+            Refused: it is somebody else's.
+            IsolationError: somebody holds a lock on it whom we can't end.
+        """
         if self._there(name):
             self.refuse_strangers(name)
-            self._link.run(f"DROP DATABASE IF EXISTS {identifier(name)}")
+            fence.end_all(self._link, name)
+            if not self._dropped(name):
+                if self._endpoint.owned:  # elsewhere the log may be long
+                    fence.roll_back(self._link, Log(self._link).whole(name).prepared)
+                if not self._dropped(name):
+                    raise self._locked(name)
         self._link.run(f"DELETE FROM {LIST} WHERE name = {literal(name)}")
 
     def refuse_strangers(self, name: str) -> None:
@@ -147,7 +162,8 @@ class Databases:
             if self._locks.take(run_lock(one.run)):
                 try:
                     if self._locks.take(f"copy {one.name}"):
-                        self._drop_unchanged(one)
+                        with contextlib.suppress(IsolationError):  # somebody holds it still: the next run may do it
+                            self._drop_unchanged(one)
                         self._locks.give_back(f"copy {one.name}")
                 finally:
                     self._locks.give_back(run_lock(one.run))
@@ -157,6 +173,25 @@ class Databases:
         now = self.find(one.name)
         if now is not None and (now.what, now.run) == (one.what, one.run):
             self.drop(one.name)
+
+    def _dropped(self, name: str) -> bool:
+        """Drop it; False where somebody holds a lock on it for longer than we wait."""
+        try:
+            self._link.run(f"DROP DATABASE IF EXISTS {identifier(name)}")
+        except library().err.OperationalError as error:
+            if error.args[0] != _LOCKED:
+                raise
+            return False
+        return True
+
+    def _locked(self, name: str) -> IsolationError:
+        return IsolationError(
+            f'the database "{name}" can\'t be dropped or replaced: somebody holds a lock on it',
+            cause="a connection whose database is another one, or none, is in a transaction on it; "
+            "or a two-phase transaction was prepared, and neither committed nor rolled back",
+            fix="end transactions at the end of a test; see SHOW PROCESSLIST and XA RECOVER for who it is, "
+            "and end it with KILL or XA ROLLBACK",
+        )
 
     def _is_ours(self) -> bool:
         """Whether our list is there. Raises `Refused` where its place is somebody's."""

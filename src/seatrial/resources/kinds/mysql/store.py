@@ -91,15 +91,15 @@ class MySQLStore:
             try:
                 fill(self._target(name))
                 fence.settle(self._link, name)
-                self._remove(template)
+                self._databases.drop(template)
                 self._databases.note(template, "building", key)
                 self._clone(name, template)
                 self._databases.note(template, "template", key)
             except BaseException:
-                self._remove(template)
+                self._databases.drop(template)
                 raise
             finally:
-                self._remove(name)
+                self._databases.drop(name)
         finally:
             self._databases.built(key)
         self._tidy()
@@ -124,7 +124,7 @@ class MySQLStore:
         base = baseline(self._link, template, blueprint.read(self._link, template))
 
         def make(which: Baseline) -> None:
-            self._remove(name)
+            self._databases.drop(name)
             self._databases.note(name, "copy", key)
             blueprint.make(self._link, which.plan, which.database, name)
 
@@ -139,7 +139,7 @@ class MySQLStore:
                 baseline=base,
                 make=make,
                 layer=lambda: self._layer(name),
-                discard=lambda layer: self._remove(layer.database),
+                discard=lambda layer: self._databases.drop(layer.database),
             )
         )
 
@@ -150,7 +150,7 @@ class MySQLStore:
         """
         self._move(name, kept, "lasting" if forever else "kept")
         for old in self._databases.all("what = 'kept'")[_MOST_KEPT:]:
-            self._remove(old.name)
+            self._databases.drop(old.name)
         return replace(self._address(kept), database=kept)
 
     def stay(self, name: str) -> Address:
@@ -169,14 +169,14 @@ class MySQLStore:
     def vacant(self, name: str) -> None:
         """An empty database called `name`. Raises `Refused` where there is one that is not ours."""
         self._hold(name)
-        self._remove(name)
+        self._databases.drop(name)
         self._databases.note(name, "building")
         self._link.run(f"CREATE DATABASE {identifier(name)}")
 
     def drop(self, name: str) -> None:
         """Remove the copy `name`, whoever is still connected to it. Raises `Refused` where it is not ours."""
         self._databases.refuse_strangers(name)
-        self._remove(name)
+        self._databases.drop(name)
         self._held.discard(name)
         if self._spec.at is not None:
             self.bring_back(name)
@@ -185,7 +185,7 @@ class MySQLStore:
         """Remove the template `key`; False, and nothing done, if there are copies of it."""
         if any(one.template == key for one in self._databases.all("what = 'copy'")):
             return False
-        self._remove(_template(key))
+        self._databases.drop(_template(key))
         return True
 
     def close(self) -> None:
@@ -234,13 +234,13 @@ class MySQLStore:
     def _move(self, name: str, target: str, what: str) -> None:
         """All that is in `name` is in `target` from now on. Whenever this is interrupted, one of them is whole."""
         self._databases.refuse_strangers(target)
-        self._remove(target)
+        self._databases.drop(target)
         fence.settle(self._link, name)
         self._databases.note(target, "building")
         self._clone(name, target)
         self._databases.note(target, what)
         self._databases.note(name, "building")
-        self._remove(name)
+        self._databases.drop(name)
 
     def _target(self, name: str) -> Target:
         address = self._address(name)
@@ -262,16 +262,12 @@ class MySQLStore:
         self._clone(name, layer)
         return baseline(self._link, layer, blueprint.read(self._link, layer))
 
-    def _remove(self, name: str) -> None:
-        fence.end_all(self._link, name)
-        self._databases.drop(name)
-
     def _tidy(self) -> None:
         """Remove templates that nobody has used for long, beyond the newest."""
         used = {one.template for one in self._databases.all("what = 'copy'")}
         for old in self._databases.all("what = 'template'")[_MOST_TEMPLATES:]:
             if old.template not in used:
-                self._remove(old.name)
+                self._databases.drop(old.name)
 
 
 def _aside(name: str) -> str:

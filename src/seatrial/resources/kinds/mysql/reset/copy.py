@@ -112,7 +112,6 @@ class MySQLCopy:
     def renew(self) -> None:
         """A fresh database by the same name. Every open connection to it is ended."""
         self._doubtful = True
-        fence.end_all(self._link, self._name)
         self._source.make(self._baseline)
         self._since, self._doubtful = self._now(), False
 
@@ -145,6 +144,7 @@ class MySQLCopy:
     def _undo(self, ended: tuple[Ended, ...]) -> Undone:
         log, plan = self._source.log, self._baseline.plan
         told = log.read(self._name, self._since) if log is not None and self._since is not None else None
+        fence.roll_back(self._link, told.prepared if told is not None else ())
         written = told.tables - plan.sequences.keys() if told is not None else frozenset[str]()
         changed = told.changed if told is not None else written
         certain = told is not None and not told.statements and written <= plan.tables.keys()
@@ -170,10 +170,7 @@ class MySQLCopy:
 
     def _compare(self, told: Told | None) -> None:
         """Raise `NeedsClone` where the definitions are not those of the template."""
-        try:
-            now = blueprint.read(self._link, self._name)
-        except LookupError:
-            raise NeedsClone("the database is gone", fix="nothing: the test after it gets a fresh clone") from None
+        now = blueprint.read(self._link, self._name)
         if now != self._baseline.plan:
             what = (
                 "; ".join(told.statements[:_SHOWN]) if told is not None and told.statements else "definitions changed"

@@ -61,6 +61,15 @@ def kill(link: Link, pid: int) -> bool:
     return False
 
 
+def roll_back(link: Link, branches: Sequence[str]) -> None:
+    """Roll back branches of two-phase transactions that were prepared: they outlive their connections."""
+    import pymysql
+
+    for branch in branches:
+        with contextlib.suppress(pymysql.err.MySQLError):  # it has ended meanwhile
+            link.run(f"XA ROLLBACK {branch}")
+
+
 def end_all(link: Link, database: str, own: Sequence[int] = ()) -> tuple[Ended, ...]:
     """End every connection to the database besides `own`, idle ones too. Returns whom."""
     rows = link.rows(f"SELECT {_WHO} WHERE db = {literal(database)}")

@@ -12,8 +12,12 @@ from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
 _MAP = re.compile(r"table_id: (\d+) \((.*)\)(?: |$)", re.DOTALL)
 _ID = re.compile(r"table_id: (\d+)")
 _TEMPORARY = re.compile(r"(CREATE|DROP)\s+(/\*!\d+\s+)?TEMPORARY\b", re.IGNORECASE)
-_FRAME = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|XA)\b|#", re.IGNORECASE)
-"""What opens and ends a transaction; what MariaDB tells of its own begins with a number sign."""
+_FRAME = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|XA)\b|$", re.IGNORECASE)
+"""What opens and ends a transaction, or is a comment alone: what MariaDB tells of its own begins with a number sign."""
+_COMMENTS = re.compile(r"(\s+|/\*(?!M?!).*?\*/|/\*M?!\d*|(#|--\s)[^\n]*(\n|$))+", re.DOTALL)
+"""What may stand before a statement; of a comment that is executed only its beginning."""
+_BRANCH = re.compile(r"XA (START|END|COMMIT|ROLLBACK) (X'[0-9a-f]*',X'[0-9a-f]*',\d+)", re.IGNORECASE)
+"""A branch of a transaction that is committed in two phases, with its number. MariaDB tells its start as a Gtid."""
 _NAMELESS = re.compile(r"ALTER\s+(DATABASE|SCHEMA)\b", re.IGNORECASE)
 """Told without `use`, and in its own text it need not name the database."""
 _SILENT = frozenset(
@@ -24,6 +28,7 @@ _SILENT = frozenset(
 )
 """Events that change nothing by themselves, or whose tables a Table_map has named."""
 _NEW_ROWS = ("Write_rows", "Write_compressed")
+_OF_BRANCHES = ("Gtid", "Query", "XA_prepare")
 _OLD_ROWS = ("Update_rows", "Delete_rows", "Update_compressed", "Delete_compressed")
 
 _SYNTAX = 1064
@@ -46,6 +51,8 @@ class Told:
     """Those of them of which rows were changed or deleted: what foreign keys did about it is not told."""
     statements: tuple[str, ...] = ()
     """What was not rows of a table: DDL, TRUNCATE, or something that we can't read."""
+    prepared: tuple[str, ...] = ()
+    """Branches of two-phase transactions that have written to it, and wait to be committed by anybody."""
     end: Position
     events: int = 0
 
@@ -121,9 +128,14 @@ class Log:
             tables=frozenset(reading.tables),
             changed=frozenset(reading.changed),
             statements=tuple(reading.statements),
+            prepared=tuple(reading.prepared),
             end=end,
             events=count,
         )
+
+    def whole(self, database: str) -> Told:
+        """What happened to the database since the log begins."""
+        return self.read(database, Position(file=str(self._link.rows("SHOW BINARY LOGS")[0][0]), offset=4))
 
     def trim(self, before: Position, now: Position) -> None:
         """On a server of ours: old files go, so that the log has a bound. The last two stay."""
@@ -153,9 +165,17 @@ class _Reading:
         self.tables: set[str] = set()
         self.changed: set[str] = set()
         self.statements: list[str] = []
+        self.prepared: dict[str, None] = {}
+        self._branch = ""
+        """In which branch we are."""
 
     def note(self, event: str, info: str) -> None:
         """One event, as SHOW BINLOG EVENTS tells it."""
+        branch = _BRANCH.match(info) if event in _OF_BRANCHES else None
+        if branch is not None:
+            if branch[1] != "END":
+                self.prepared.pop(branch[2], None)
+            self._branch = branch[2] if branch[1] == "START" else ""
         if event == "Table_map":
             self._named(info)
         elif event.startswith(_OLD_ROWS):
@@ -176,12 +196,19 @@ class _Reading:
         elif found[2].startswith(f"{self._database}."):
             self._names[found[1]] = found[2].removeprefix(f"{self._database}.")
             self.tables.add(self._names[found[1]])
+            self._prepare()
         else:
             self._names.pop(found[1], None)
 
     def _said(self, info: str) -> None:
         inside = info.lower().startswith(self._use.lower())
         text = re.sub(r"^use `(?:[^`]|``)*`;\s*", "", info)
-        ours = inside or self._database.lower() in info.lower() or _NAMELESS.match(text) is not None
-        if ours and not _FRAME.match(text) and not _TEMPORARY.match(text):
+        bare = text[found.end() :] if (found := _COMMENTS.match(text)) else text
+        ours = inside or self._database.lower() in info.lower() or _NAMELESS.match(bare) is not None
+        if ours and not _FRAME.match(bare) and not _TEMPORARY.match(bare):
             self.statements.append(text)
+            self._prepare()
+
+    def _prepare(self) -> None:
+        if self._branch:
+            self.prepared[self._branch] = None
