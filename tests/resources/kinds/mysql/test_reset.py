@@ -152,6 +152,12 @@ def test_where_the_log_is_gone_every_table_is_read(lab):
     assert lab.undone("INSERT INTO blank (v) VALUES ('x')").path == "log"
 
 
+def test_where_the_log_has_begun_anew_every_table_is_read(lab):
+    lab.do("INSERT INTO blank (v) VALUES ('x')")
+    lab.copy._since = Position(file=lab.copy._since.file, offset=2**31)  # where it was before RESET MASTER
+    assert lab.undone().path == "scan"
+
+
 def test_the_log_is_followed_from_one_file_to_the_next_and_old_files_are_removed(lab):
     for made in range(1, 100):
         assert lab.undone("INSERT INTO blank (v) VALUES ('x')", "FLUSH BINARY LOGS").tables == ("blank",)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pymysql
 import pytest
 
 from seatrial.errors import ConfigError, Refused
-from seatrial.resources.kinds.mysql import MySQL, mariadb
+from seatrial.resources.kinds.mysql import MySQL, mariadb, program
 from seatrial.resources.kinds.mysql.connection import arguments, connect
 from seatrial.resources.kinds.mysql.script import parts
 from seatrial.resources.protocol import Requirements
@@ -113,6 +114,29 @@ def test_the_size_of_the_redo_log_has_the_name_that_the_server_knows(told, optio
     assert option in argv
     assert sum("log-file-size" in one or "log-capacity" in one for one in argv) == 1
     assert ("--secure-file-priv=" in argv) == ("MariaDB" not in told)
+
+
+def test_a_database_with_capitals_is_undone_where_the_server_has_none(kind, spec, tmp_path, monkeypatch):
+    """As on Windows, on macOS, and where a server elsewhere is set up like those."""
+    if kind.name != "mariadb":
+        pytest.skip("a data folder of MySQL's has to be made so")
+    monkeypatch.setitem(program._SETTINGS, "lower-case-table-names", "1")
+    server = Binary().reserve(kind.spec(Requirements(project=tmp_path, version=spec.version)))
+    server.start()
+    try:
+        with closing(kind.open(server.endpoint, server.spec)) as store:
+            schema = "CREATE FUNCTION one() RETURNS INT DETERMINISTIC RETURN 1; CREATE TABLE T (n INT); CREATE VIEW v AS SELECT one()"
+            store.build("key", "Made", lambda target: target.execute(schema))
+            copy = store.checkout("key", "Made")
+            for name in ("Made", "made"):
+                with pymysql.connect(**{**arguments(copy.address), "database": name}) as app, app.cursor() as cursor:
+                    assert cursor.execute("SELECT * FROM T") == 0
+                    assert cursor.execute("INSERT INTO T SELECT * FROM v") == 1
+                    app.commit()
+                assert copy.undo().path == "log"
+            store.drop("Made")
+    finally:
+        server.release()
 
 
 def test_somebody_s_database_that_has_the_name_of_ours_is_refused_and_stays_as_it_is(kind, spec, tmp_path):

@@ -19,6 +19,8 @@ _COMPARED: Mapping[str, str] = {
     "json": "CAST(CAST({} AS CHAR) AS BINARY)",
 }
 """How a column is compared, by its type: to the byte, whatever its collation; any other type in hexadecimal."""
+_OPTIONS = re.compile(r"^CREATE DATABASE `(?:[^`]|``)*`\s*")
+"""What stands before the options of a database. Some servers know its name in small letters."""
 _ROUTINES = ("PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY")
 _MODE, _COLLATION = "sql_mode", "collation_connection"
 TEMPLATE, LAYER, ASIDE = _STORED = ("seatrial_t_", "seatrial_l_", "seatrial_s_")
@@ -119,7 +121,7 @@ def read(link: Link, database: str) -> Blueprint:
     }
     views = [name for name, kind in kinds.items() if kind == _VIEW]
     return Blueprint(
-        options=database_is.removeprefix(f"CREATE DATABASE {identifier(database)} "),
+        options=_OPTIONS.sub("", database_is),
         tables=tables,
         sequences=sequences,
         stored=tuple(_stored(link, database, views)),
@@ -187,7 +189,7 @@ _HERE = "\0here\0"
 
 def _qualified(create: str, database: str) -> str:
     """The default of a column may be the next value of a sequence, which is told with the name of its database."""
-    return re.sub(rf"\b((?:next|last|set)val\(){re.escape(identifier(database))}\.", rf"\g<1>{_HERE}.", create)
+    return re.sub(rf"(?i)\b((?:next|last|set)val\(){re.escape(identifier(database))}\.", rf"\g<1>{_HERE}.", create)
 
 
 def _columns(link: Link, quoted: str) -> dict[str, dict[str, str]]:
@@ -227,7 +229,7 @@ def _stored(link: Link, database: str, views: list[str]) -> Iterator[Stored]:
     for name in views:
         _, create, _, collation = link.rows(f"SHOW CREATE VIEW {identifier(name)}")[0]
         # Functions are told with the name of their database, tables without.
-        create = re.sub(rf"{re.escape(identifier(database))}\.(?=`(?:[^`]|``)+`\()", f"{_HERE}.", create)
+        create = re.sub(rf"(?i){re.escape(identifier(database))}\.(?=`(?:[^`]|``)+`\()", f"{_HERE}.", create)
         yield Stored(sort="VIEW", name=name, create=create, settings={_COLLATION: collation})
     for name, sort in link.rows(
         f"SELECT routine_name, routine_type FROM information_schema.routines "

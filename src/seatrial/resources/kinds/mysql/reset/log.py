@@ -148,7 +148,7 @@ class Log:
 
     def _files(self, since: Position, end: Position) -> list[tuple[str, int]]:
         if since.file == end.file:
-            return [(since.file, since.offset)] if since.offset < end.offset else []
+            return [(since.file, since.offset)] if since.offset != end.offset else []  # behind it: the log began anew
         names = [row[0] for row in self._link.rows("SHOW BINARY LOGS")]
         later = names[names.index(since.file) + 1 :] if since.file in names else []
         return [(since.file, since.offset), *((name, 4) for name in later)]
@@ -159,6 +159,7 @@ class _Reading:
 
     def __init__(self, database: str) -> None:
         self._database = database
+        """Some servers tell it in small letters."""
         self._use = f"use {identifier(database)};"
         self._names: dict[str, str] = {}
         """By their number, the tables of our database that were named last."""
@@ -193,8 +194,8 @@ class _Reading:
         found = _MAP.match(info)
         if found is None:
             self.statements.append(info)
-        elif found[2].startswith(f"{self._database}."):
-            self._names[found[1]] = found[2].removeprefix(f"{self._database}.")
+        elif found[2].lower().startswith(f"{self._database}.".lower()):
+            self._names[found[1]] = found[2][len(self._database) + 1 :]
             self.tables.add(self._names[found[1]])
             self._prepare()
         else:
