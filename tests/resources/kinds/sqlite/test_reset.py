@@ -164,6 +164,21 @@ def test_a_rollback_test_that_commits_is_seen(copy: SQLiteCopy, app: sqlite3.Con
     assert not copy.uncommitted_only()
 
 
+@pytest.mark.parametrize("at", ["", "sqlite://"])
+def test_a_connection_that_sets_wal_mode_in_a_rollback_test_has_committed_nothing(make_store, at: str) -> None:
+    store = make_store(at)
+    store.build("key", "db_1", lambda target: target.execute("CREATE TABLE t (a)"))
+    with contextlib.closing(store.checkout("key", "db_1")) as copy, contextlib.closing(copy.connect()) as app:
+        copy.undo()
+        copy.mark()
+        app.execute("PRAGMA journal_mode = WAL")
+        assert copy.uncommitted_only()
+        assert copy.undo().path == "nothing"
+        app.execute("INSERT INTO t VALUES (1)")
+        app.commit()
+        assert not copy.uncommitted_only()
+
+
 def test_a_writer_that_never_ends_needs_a_clone_and_writes_nowhere(
     copy: SQLiteCopy, app: sqlite3.Connection, baseline: list[str]
 ) -> None:

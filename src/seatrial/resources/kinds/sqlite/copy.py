@@ -65,9 +65,12 @@ class SQLiteCopy:
             self._marked = self._version()
 
     def uncommitted_only(self) -> bool:
-        """Whether no connection has committed anything since `mark`."""
+        """Whether no connection has committed anything since `mark` that is still there.
+
+        To set WAL mode, as many apps do where they connect, is a commit, too, and of nothing.
+        """
         try:
-            return self._in_place() and self._version() == self._marked
+            return self._in_place() and (self._version() == self._marked or not self.late_writes())
         except sqlite3.Error:
             return False
 
