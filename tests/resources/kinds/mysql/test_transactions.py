@@ -77,6 +77,15 @@ def test_a_transaction_from_another_database_that_is_in_the_way_is_told(lab):
     assert lab.differences() == []
 
 
+def test_a_lock_that_a_fixture_leaves_is_told_and_the_baseline_stays(lab):
+    with lab.connect() as app, app.cursor() as cursor:
+        cursor.execute("LOCK TABLES blank WRITE")
+        cursor.execute("INSERT INTO blank (v) VALUES ('of a fixture')")
+        with pytest.raises(IsolationError, match="can't become the baseline"):
+            lab.copy.push()
+    lab.undone()
+
+
 def test_a_killed_run_whose_app_is_still_in_a_transaction_keeps_no_later_run_from_starting(
     kind, spec, server, store, template
 ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from seatrial.errors import NeedsClone
+from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.mysql import blueprint
 from seatrial.resources.kinds.mysql.client import Connection
 from seatrial.resources.kinds.mysql.connection import Link
@@ -122,9 +122,18 @@ class MySQLCopy:
         return any(undo.moved(self._link, self._name, self._baseline))
 
     def push(self) -> None:
-        """What is committed in it now is the baseline."""
+        """What is committed in it now is the baseline. Raises `IsolationError` where somebody holds a lock on it."""
+        import pymysql
+
         self.settle()
-        layer = self._source.layer()
+        try:
+            layer = self._source.layer()
+        except pymysql.err.MySQLError as error:
+            raise IsolationError(
+                f"the data of a wider fixture can't become the baseline: {error.args[-1]}",
+                cause="a connection still holds a lock, as after LOCK TABLES",
+                fix="give it back, or close the connection, at the end of the fixture",
+            ) from error
         undo.restart(self._link, self._name, layer, layer.sequences)  # as the tests after the first will find them
         self._below.append(self._baseline)
         self._baseline = layer
