@@ -139,6 +139,26 @@ def test_a_database_with_capitals_is_undone_where_the_server_has_none(kind, spec
         server.release()
 
 
+@pytest.mark.parametrize("setting", ["binlog-do-db", "binlog-ignore-db"])
+def test_where_the_log_leaves_out_databases_every_table_is_read(kind, spec, tmp_path, monkeypatch, setting):
+    """Those of a test could be among them, and then it would say that nothing was written."""
+    monkeypatch.setitem(program._SETTINGS, setting, "made" if "ignore" in setting else "other")
+    server = Binary().reserve(kind.spec(Requirements(project=tmp_path, version=spec.version)))
+    server.start()
+    try:
+        with closing(kind.open(server.endpoint, server.spec)) as store:
+            assert "logs some databases only" in store.abilities.log
+            store.build("key", "made", lambda target: target.execute("CREATE TABLE t (n INT)"))
+            copy = store.checkout("key", "made")
+            with pymysql.connect(**arguments(copy.address)) as app, app.cursor() as cursor:
+                cursor.execute("INSERT INTO t VALUES (1)")
+                app.commit()
+            assert copy.undo().tables == ("t",)
+            store.drop("made")
+    finally:
+        server.release()
+
+
 def test_somebody_s_database_that_has_the_name_of_ours_is_refused_and_stays_as_it_is(kind, spec, tmp_path):
     """In one of that name Seatrial notes what is its own, so it must not be anybody else's."""
     server = Binary().reserve(kind.spec(Requirements(project=tmp_path, version=spec.version)))

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seatrial.resources.kinds.mysql.connection import Link, identifier, literal
 
@@ -89,27 +90,18 @@ class Log:
             rows = self._link.rows("SELECT @@GLOBAL.log_bin")
             if not rows[0][0]:
                 return Abilities(log="the server keeps no binary log")
-            here = self.position()
-            self._link.rows(f"SHOW BINLOG EVENTS IN {literal(here.file)} LIMIT 1")
+            file, _, only, ignored, *_ = self._status_now()
+            if only or ignored:
+                return Abilities(log="the server logs some databases only (binlog-do-db, binlog-ignore-db)")
+            self._link.rows(f"SHOW BINLOG EVENTS IN {literal(file)} LIMIT 1")
         except pymysql.err.MySQLError as error:
             return Abilities(log=str(error.args[-1]))
         return Abilities(log="")
 
     def position(self) -> Position:
         """Where it ends now."""
-        import pymysql
-
-        for statement in (self._status,) if self._status else ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
-            try:
-                file, offset, *_ = self._link.rows(statement)[0]
-            except pymysql.err.MySQLError as error:
-                if error.args[0] != _SYNTAX:  # each server knows one of the two
-                    raise
-                unknown = error
-                continue
-            self._status = statement
-            return Position(file=file, offset=int(offset))
-        raise unknown
+        file, offset, *_ = self._status_now()
+        return Position(file=file, offset=int(offset))
 
     def read(self, database: str, since: Position) -> Told:
         """What happened to the database since then. Where the log is gone, that is told as a statement."""
@@ -145,6 +137,21 @@ class Log:
             return
         with contextlib.suppress(pymysql.err.MySQLError):  # another worker was faster
             self._link.run(f"PURGE BINARY LOGS TO {literal(before.file)}")
+
+    def _status_now(self) -> Sequence[Any]:
+        import pymysql
+
+        for statement in (self._status,) if self._status else ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
+            try:
+                row = self._link.rows(statement)[0]
+            except pymysql.err.MySQLError as error:
+                if error.args[0] != _SYNTAX:  # each server knows one of the two
+                    raise
+                unknown = error
+                continue
+            self._status = statement
+            return row
+        raise unknown
 
     def _files(self, since: Position, end: Position) -> list[tuple[str, int]]:
         if since.file == end.file:
