@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 FASTAPI_SYNC = {
@@ -330,15 +332,40 @@ def test_a_package_in_the_root_that_pytest_finds_needs_nothing(shape, more):
     assert not any("pythonpath" in one["text"] for one in said["notes"])
 
 
-def test_a_pythonpath_of_pytest_is_an_import_root(shape):
-    said = shape.files(
-        {
-            "pytest.ini": "[pytest]\npythonpath = services/api\n",
-            "services/api/web.py": "import fastapi\napp = fastapi.FastAPI()\n",
-        }
-    ).init()
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pytest.ini", "[pytest]\npythonpath = services/api\n"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\npythonpath = ["services/api"]\n'),
+        ("pyproject.toml", '[tool.pytest]\npythonpath = ["services/api"]\n'),
+    ],
+)
+def test_a_pythonpath_of_pytest_is_an_import_root(shape, file, text):
+    said = shape.files({file: text, "services/api/web.py": "import fastapi\napp = fastapi.FastAPI()\n"}).init()
     assert said["values"][0]["value"] == "web:app"
     assert not any("pythonpath" in one["text"] for one in said["notes"])
+
+
+def test_what_is_proposed_for_a_pythonpath_works_by_hand_too(shape, monkeypatch, request):
+    """`doctor`, `up` and `run` import the project from where pytest does."""
+    monkeypatch.setenv("SEATRIAL_CACHE", str(shape.folder / "cache"))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    request.addfinalizer(lambda: [sys.modules.pop(name, None) for name in ("tables_of_api", "more_tables_of_api")])
+    base = "from sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase):\n    pass\n"
+    table = (
+        "from sqlalchemy.orm import Mapped, mapped_column\nfrom tables_of_api import Base\n"
+        "class User(Base):\n    __tablename__ = 'users'\n    id: Mapped[int] = mapped_column(primary_key=True)\n"
+    )
+    shape.files(
+        {
+            "pytest.ini": "[pytest]\npythonpath = services/api\n",
+            "services/api/tables_of_api.py": f"URL = 'sqlite:///shop.db'\n{base}",
+            "services/api/more_tables_of_api.py": table,
+        }
+    )
+    assert shape.init()["missing"] == ["app", "resources.db.override"]
+    status, told, why = shape.run("doctor", "-C", str(shape.folder), "--json")
+    assert status == 0, told + why
 
 
 def test_django(shape):

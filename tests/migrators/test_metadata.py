@@ -94,6 +94,17 @@ def test_a_package_below_src_works(sqlite: Bench, app: str) -> None:
     assert sqlite.tables(sqlite.step(f"{app}.database:Base")) == {"users"}
 
 
+@pytest.mark.parametrize("folder", ["backend", "src"])
+def test_models_are_found_where_pytest_s_pythonpath_has_them(
+    sqlite: Bench, app: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(sqlite.root / "services" / folder)
+    inside = f"services/{folder}/{app}"
+    sqlite.write({f"{inside}/database.py": DATABASE, f"{inside}/models/user.py": USER.format(package="..")})
+    assert sqlite.tables(sqlite.step(f"{app}.database:Base")) == {"users"}
+    assert sqlite.notes == []
+
+
 def test_sqlmodel_and_a_bare_metadata_work(sqlite: Bench, app: str) -> None:
     sqlite.write(
         {

@@ -62,3 +62,17 @@ def test_a_closure_goes_through_packages_and_circles_and_stays_in_the_project(tm
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert set(Modules(tmp_path).closure(["app.a"])) == {"app", "app.hooks", "app.a", "app.b"}
+
+
+def test_modules_in_folders_of_the_import_path_are_the_project_s_and_installed_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, beside = tmp_path / "services" / "api", tmp_path / "packages" / "models"
+    for folder, text in ((root / "backend", "import models_beside, sqlalchemy, json"), (beside, "")):
+        folder.mkdir(parents=True)
+        monkeypatch.syspath_prepend(folder)
+        (folder / ("seed.py" if folder != beside else "models_beside.py")).write_text(text)
+    assert Modules(root).closure(["seed"]) == {
+        "seed": root / "backend" / "seed.py",
+        "models_beside": beside / "models_beside.py",
+    }

@@ -22,6 +22,17 @@ def name() -> str:
     return f"seed_{uuid.uuid4().hex[:8]}"
 
 
+def test_a_seed_where_pytest_s_pythonpath_has_it_is_read_for_the_hash(
+    sqlite: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(sqlite.root / "backend")
+    keys = set()
+    for number in range(2):
+        sqlite.write({f"backend/{name}.py": f"def load():\n    return {number}\n"})
+        keys.add(sqlite.step(f"{name}:load", key="seed").hash())
+    assert len(keys) == 2
+
+
 def seeded(bench: Bench, name: str, source: str) -> list[tuple[object, ...]]:
     bench.write(SCHEMA | {f"{name}.py": source})
     return bench.build(bench.step("schema.sql"), bench.step(f"{name}:load", key="seed"))("select x from t")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def configuration(args: argparse.Namespace) -> Config:
     """The project's configuration, with the environment and the options over it.
 
+    What pytest's `pythonpath` makes importable in a test run is importable from here on, too.
+
     Raises:
         ConfigError: there is none, or it is wrong.
     """
@@ -51,7 +54,16 @@ def configuration(args: argparse.Namespace) -> Config:
             cause='there is no seatrial.toml, no [tool.seatrial] in a pyproject.toml, no "seatrial" in a package.json',
             fix="run `seatrial init` in the project's root",
         )
-    return load(found, environ=os.environ, options=pairs(args.options))
+    config = load(found, environ=os.environ, options=pairs(args.options))
+    _make_importable(config.root)
+    return config
+
+
+def _make_importable(root: Path) -> None:
+    from seatrial.cli.detect.roots import pythonpath
+
+    folders = [str((root / folder).resolve()) for folder in pythonpath(root)]
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
 def chosen(config: Config, names: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,12 @@ class Seed:
 
     def hash(self) -> str:
         """A key of the module's source, of all that it imports of the project, and of the inputs."""
-        files = Modules(self._root).closure([self.label.partition(":")[0]])
+        module = self.label.partition(":")[0]
+        files = Modules(self._root).closure([module])
         if not files:
             import_object(self.label, self._root)  # says what is wrong with the name
+            origin = getattr(sys.modules[module], "__file__", None)
+            files = {module: Path(origin)} if origin else {}  # somebody else's, and installed
         of_inputs_ = of_inputs(self._inputs, self._root) if self._inputs else ""
         return content.key(self.label, content.of_files(files.values(), self._root), of_inputs_)
 

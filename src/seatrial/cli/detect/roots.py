@@ -26,7 +26,7 @@ def import_roots(root: Path, trees: Mapping[str, ast.Module]) -> tuple[str, ...]
 def pythonpath(root: Path) -> tuple[str, ...]:
     """What pytest's configuration adds to the import path."""
     pytest = _pyproject(root).get("tool", {}).get("pytest", {})
-    value = (pytest.get("ini_options") or {}).get("pythonpath", "") if isinstance(pytest, dict) else ""
+    value = (pytest.get("ini_options") or pytest).get("pythonpath", "") if isinstance(pytest, dict) else ""
     if not value:
         for name, section in (("pytest.ini", "pytest"), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
             value = value or _ini(root / name, section, "pythonpath")

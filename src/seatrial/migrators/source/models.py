@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.core.redact import redact
-from seatrial.migrators.source.modules import Modules
+from seatrial.migrators.source.modules import Modules, folder_of
 
 _NEVER = frozenset(("alembic", "migrations", "versions", "tests", "test", "node_modules", "venv", "env"))
 """Folders whose modules are no part of the running app."""
@@ -35,9 +35,7 @@ def import_models(reference: str, owner: Any, root: Path, note: Callable[[str], 
     path = modules.find(holder)
     if path is None:
         return
-    folder = next(folder for folder in reversed(modules.folders) if path.is_relative_to(folder))
-    if folder != root and holder.split(".")[0] == folder.name:
-        folder = root
+    folder = folder_of(holder, path)
     skipped = _NEVER_AT_TOP | ({"src"} if folder == root and holder.split(".")[0] != "src" else set())
     targets = {holder}
     if isinstance(owner, type) and modules.find(owner.__module__) is None:

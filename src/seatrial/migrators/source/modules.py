@@ -8,7 +8,9 @@ Imports by a computed name (`importlib.import_module(name)`) are not seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _COMMENT = re.compile(r"#[^\n]*")
@@ -21,18 +23,19 @@ _IMPORT = re.compile(
 
 
 class Modules:
-    """The modules of one project: files below its root, and below its folder `src`.
+    """The modules of one project: files below its root, below its folder `src`, and wherever else nothing is installed.
 
+    The last are what `pythonpath` of pytest names, and neighbours in one repository that are installed as they stand.
     What was read once is remembered, for as long as this object is.
     """
 
     def __init__(self, root: Path) -> None:
-        self.folders = [folder for folder in (root, root / "src") if folder.is_dir()]
+        self._folders = [folder for folder in dict.fromkeys((root, root / "src", *_import_path())) if folder.is_dir()]
         self._imports: dict[tuple[str, Path], frozenset[str]] = {}
 
     def find(self, name: str) -> Path | None:
         """The file of a module, or the `__init__.py` of a package; None if it is not the project's."""
-        for folder in self.folders:
+        for folder in self._folders:
             path = folder.joinpath(*name.split("."))
             for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
                 if candidate.is_file():
@@ -61,6 +64,21 @@ class Modules:
                 found[name] = path
                 waiting.extend(self.imports(name, path))
         return found
+
+
+def folder_of(name: str, path: Path) -> Path:
+    """The folder from which the module `name` is imported, where `path` is its file."""
+    return path.parents[name.count(".") + (path.name == "__init__.py")]
+
+
+def _import_path() -> Iterator[Path]:
+    """The folders of `sys.path` that hold neither Python nor what was installed, nor us."""
+    others = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[3])
+    for entry in sys.path:
+        path = Path(entry).absolute()
+        installed = {"site-packages", "dist-packages"} & set(path.parts)
+        if not installed and not any(path.is_relative_to(each) for each in others):
+            yield path
 
 
 def imported(source: str, package: str) -> set[str]:
