@@ -33,5 +33,5 @@ def below(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not set(_NOT_CONTENT) & set(path.parts)
+        if path.is_file() and path.suffix != ".pyc" and not set(_NOT_CONTENT) & set(path.relative_to(folder).parts)
     ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from seatrial.core.importing import shortened
@@ -10,6 +13,7 @@ from seatrial.errors import ConfigError, SeatrialError, TemplateError
 from seatrial.migrators import content
 from seatrial.migrators.django.access import access
 from seatrial.migrators.django.settings import set_up
+from seatrial.migrators.source.modules import Modules
 from seatrial.resources.protocol import Address, Target
 
 
@@ -29,7 +33,7 @@ class DjangoMigrations:
         self._root = root
 
     def hash(self) -> str:
-        """A key of Django's version, and of the migrations and models of each installed app."""
+        """A key of Django's version, of what shapes each installed app's tables, and of the code of ours in it."""
         set_up(self._root)
         import django
         from django.apps import apps
@@ -37,7 +41,8 @@ class DjangoMigrations:
         parts = [django.get_version()]
         for config in apps.get_app_configs():
             parts += [config.label, content.of_files(_files(Path(config.path)), Path(config.path))]
-        return content.key(self.label, *parts)
+        own = Modules(self._root).closure(_modules()).values()
+        return content.key(self.label, *parts, content.of_files(own, self._root))
 
     def migrate(self, target: Target) -> None:
         """Apply them. Raises `TemplateError` with Django's own error."""
@@ -77,5 +82,21 @@ class DjangoMigrations:
 def _files(folder: Path) -> list[Path]:
     """What shapes the tables of an app, and the rows that migrations and `post_migrate` make."""
     models = [path for path in (folder / "models.py", folder / "apps.py") if path.is_file()]
-    folders = [content.below(folder / name) for name in ("models", "migrations") if (folder / name).is_dir()]
-    return models + [path for files in folders for path in files]
+    below = [folder / name for name in ("models", "migrations", "fixtures") if (folder / name).is_dir()]
+    return models + [path for each in below for path in content.below(each)]
+
+
+def _modules() -> Iterator[str]:
+    """The settings, all migrations, and the models of apps without migrations: what they import, they do."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.db.migrations.loader import MigrationLoader
+
+    yield getattr(settings, "SETTINGS_MODULE", "")
+    for config in apps.get_app_configs():
+        package, _ = MigrationLoader.migrations_module(config.label)
+        found = find_spec(package) if package else None
+        if found is None:
+            yield getattr(config.models_module, "__name__", "")
+        else:
+            yield from (f"{found.name}.{module.name}" for module in iter_modules(found.submodule_search_locations))
