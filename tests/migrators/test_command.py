@@ -46,6 +46,41 @@ def test_without_inputs_it_runs_again_in_each_run_and_says_so(sqlite: Bench) -> 
     assert "runs again in each run" in sqlite.notes[0]
 
 
+@pytest.mark.parametrize("glob", ["sql/**", "sql/**/*", "sql/deep/*"])
+def test_inputs_name_a_whole_folder_and_nothing_that_python_leaves_there(sqlite: Bench, glob: str) -> None:
+    sqlite.write({"sql/deep/1.sql": "a"})
+    sqlite.inputs = (glob,)
+    first = sqlite.step("python migrate.py").hash()
+    sqlite.write({"sql/deep/__pycache__/make.pyc": "x", "sql/deep/left.pyc": "x"})
+    assert sqlite.step("python migrate.py").hash() == first
+    sqlite.write({"sql/deep/1.sql": "b"})
+    assert sqlite.step("python migrate.py").hash() != first
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("schema.sql", {"schema.sql": ""}),
+        ("alembic.ini", {"alembic.ini": "[alembic]\nscript_location = m\n", "m/versions/1.py": ""}),
+    ],
+)
+def test_inputs_count_for_every_step(sqlite: Bench, schema: str, files: dict[str, str]) -> None:
+    """An Alembic migration, say, may read SQL from beside its folder."""
+    sqlite.write({**files, "sql/functions.sql": "1"})
+    sqlite.inputs = ("sql/*.sql",)
+    first = sqlite.step(schema).hash()
+    assert sqlite.step(schema).hash() == first
+    sqlite.write({"sql/functions.sql": "2"})
+    assert sqlite.step(schema).hash() != first
+
+
+@pytest.mark.parametrize("glob", ["/etc/*", "a/**b/../../**", ""])
+def test_inputs_that_are_no_glob_of_the_project_are_told(sqlite: Bench, glob: str) -> None:
+    sqlite.inputs = (glob,)
+    with pytest.raises(ConfigError, match=r"^inputs: "):
+        sqlite.step("python migrate.py").hash()
+
+
 def test_inputs_that_match_nothing_are_told(sqlite: Bench) -> None:
     sqlite.inputs = ("nowhere/*",)
     with pytest.raises(ConfigError, match='"nowhere/\\*" matches no file'):

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Migrator
+from seatrial.resources.protocol import Migrator, Target
 
 _IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
 _FILE_ENDINGS = (".sql", ".ini", ".toml", ".prisma", ".py")
@@ -31,11 +31,31 @@ class Setting:
     drivers: Mapping[str, str]
     """SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}."""
     inputs: Sequence[str] = ()
-    """Globs of files that a command or a seed depends on."""
+    """Globs of files that the steps depend on, besides those that they name."""
     run: str = ""
     """A name of this run, the same for all of its workers."""
     note: Callable[[str], None] = _ignore
     """Told what the user should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WithInputs:
+    """A step that depends on the `inputs`, besides what it depends on by itself."""
+
+    step: Migrator
+    setting: Setting
+
+    @property
+    def label(self) -> str:
+        return self.step.label
+
+    def hash(self) -> str:
+        from seatrial.migrators.command import of_inputs
+
+        return f"{self.step.hash()} {of_inputs(self.setting.inputs, self.setting.root)}"
+
+    def migrate(self, target: Target) -> None:
+        self.step.migrate(target)
 
 
 def choose(text: str, setting: Setting, *, key: str) -> Migrator:
@@ -43,7 +63,11 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
 
     Raises `ConfigError` where it means nothing: with all that it might have meant.
     """
-    text = text.strip()
+    step = _step(text.strip(), setting, key)
+    return _WithInputs(step=step, setting=setting) if setting.inputs else step
+
+
+def _step(text: str, setting: Setting, key: str) -> Migrator:
     if text == "django" and key == "schema":
         from seatrial.migrators.django.step import DjangoMigrations
 
@@ -52,7 +76,7 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
         if key == "seed":
             from seatrial.migrators.seed import Seed
 
-            return Seed(text, root=setting.root, drivers=dict(setting.drivers), inputs=setting.inputs)
+            return Seed(text, root=setting.root, drivers=dict(setting.drivers))
         from seatrial.migrators.metadata import Metadata
 
         driver = setting.drivers["sync"]
@@ -71,7 +95,7 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
     words = split(text)
     if not words or find_program(words[0], setting.root) is None:
         raise _nothing(text, setting.root, key)
-    return Command(text, root=setting.root, inputs=setting.inputs, run=setting.run, note=setting.note)
+    return Command(text, root=setting.root, inputs=bool(setting.inputs), run=setting.run, note=setting.note)
 
 
 def _file(text: str, path: Path, setting: Setting) -> Migrator | None:

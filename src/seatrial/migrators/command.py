@@ -27,13 +27,13 @@ class Command:
     Args:
         text: the command line.
         root: the project's root.
-        inputs: globs of the files that it depends on, relative to the root.
+        inputs: whether it is known what it depends on.
         run: a name of this run, the same for all of its workers; empty for one of this object's own.
         note: told that the step runs again in each run, where there are no `inputs`.
     """
 
     def __init__(
-        self, text: str, *, root: Path, inputs: Sequence[str] = (), run: str = "", note: Callable[[str], None]
+        self, text: str, *, root: Path, inputs: bool = False, run: str = "", note: Callable[[str], None]
     ) -> None:
         self.label = text
         self._root = root
@@ -43,11 +43,11 @@ class Command:
         self._argv = split(text)
 
     def hash(self) -> str:
-        """A key of the command and its inputs. Without inputs: of this run, since nothing tells what it depends on."""
+        """A key of the command. Without inputs: of this run, since nothing tells what it depends on."""
         if not self._inputs:
             self._note(f"`{self.label}` runs again in each run: `inputs` (globs of the files it reads) would save that")
             return content.key(self.label, self._run)
-        return content.key(self.label, of_inputs(self._inputs, self._root))
+        return content.key(self.label)
 
     def migrate(self, target: Target) -> None:
         """Run it to its end: its address is what the environment says.
@@ -126,7 +126,14 @@ def of_inputs(globs: Sequence[str], root: Path) -> str:
     """A key of the files that globs name. Raises `ConfigError` for a glob that names none."""
     files: list[Path] = []
     for pattern in globs:
-        found = [path for path in root.glob(pattern) if path.is_file()]
+        try:
+            found = content.matching(pattern, root)
+        except (ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                f'inputs: "{pattern}" is no glob of files: {error}',
+                cause=f"it has to be relative to {root}",
+                fix="write it as in folder/*.sql; a whole folder is written as folder/**/*",
+            ) from None
         if not found:
             raise ConfigError(
                 f'inputs: "{pattern}" matches no file',

@@ -30,8 +30,15 @@ def of_files(paths: Iterable[Path], root: Path) -> str:
 
 def below(folder: Path) -> list[Path]:
     """All files in a folder and its folders, without what tools leave there."""
+    return matching("**/*", folder)
+
+
+def matching(pattern: str, root: Path) -> list[Path]:
+    """The files that a glob names, without what tools leave beside them; a `**` at its end is all that is below."""
+    if pattern.endswith("**"):
+        pattern += "/*"
     return [
         path
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not set(_NOT_CONTENT) & set(path.relative_to(folder).parts)
+        for path in root.glob(pattern)
+        if path.is_file() and path.suffix != ".pyc" and not set(_NOT_CONTENT) & set(path.relative_to(root).parts)
     ]

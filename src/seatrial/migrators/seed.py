@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from seatrial.core.importing import import_object, shortened
 from seatrial.errors import ConfigError, SeatrialError, TemplateError
 from seatrial.migrators import content
-from seatrial.migrators.command import of_inputs
 from seatrial.migrators.django.access import access
 from seatrial.migrators.source.modules import Modules
 from seatrial.migrators.supply import call
@@ -24,25 +23,22 @@ class Seed:
         reference: "tests.seed:load".
         root: the project's root.
         drivers: SQLAlchemy's driver by style: {"sync": "psycopg", "async": "asyncpg"}.
-        inputs: globs of the files that it reads, relative to the root.
     """
 
-    def __init__(self, reference: str, *, root: Path, drivers: dict[str, str], inputs: Sequence[str] = ()) -> None:
+    def __init__(self, reference: str, *, root: Path, drivers: dict[str, str]) -> None:
         self.label = reference
         self._root = root
         self._drivers = drivers
-        self._inputs = inputs
 
     def hash(self) -> str:
-        """A key of the module's source, of all that it imports of the project, and of the inputs."""
+        """A key of the module's source, of all that it imports of the project."""
         module = self.label.partition(":")[0]
         files = Modules(self._root).closure([module])
         if not files:
             import_object(self.label, self._root)  # says what is wrong with the name
             origin = getattr(sys.modules[module], "__file__", None)
             files = {module: Path(origin)} if origin else {}  # somebody else's, and installed
-        of_inputs_ = of_inputs(self._inputs, self._root) if self._inputs else ""
-        return content.key(self.label, content.of_files(files.values(), self._root), of_inputs_)
+        return content.key(self.label, content.of_files(files.values(), self._root))
 
     def migrate(self, target: Target) -> None:
         """Call it, and commit what it left open. Raises `TemplateError` with its own traceback, shortened."""
