@@ -12,7 +12,7 @@ FORMAT = "1"
 
 
 def key(migrators: Sequence[Migrator], store: Store) -> str:
-    """Equal keys make equal databases: the steps in order, the server's version and locale."""
+    """Equal keys make equal databases: the steps in order, and what the store's databases are like before them."""
     return _digest(store.locale, *(migrator.hash() for migrator in migrators))
 
 

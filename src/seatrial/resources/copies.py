@@ -288,7 +288,7 @@ class Store(Protocol):
     """The templates and copies of one kind on one running server."""
 
     locale: str
-    """What a template depends on besides the migrators: server version, locale, encoding. Part of its key."""
+    """What a template depends on besides the migrators: server version, locale, owner, extensions. Part of its key."""
 
     def find(self, key: str) -> bool:
         """Whether a complete template with this key exists."""

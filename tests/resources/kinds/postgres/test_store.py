@@ -13,6 +13,7 @@ import pytest
 
 from seatrial.core import wait
 from seatrial.errors import IsolationError, Refused, ServerLost, TemplateError
+from seatrial.isolation import template
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.naming import Marker, template_name
 from seatrial.resources.protocol import (
@@ -346,6 +347,21 @@ def test_an_extension_that_the_server_lacks_is_an_error_of_the_template(endpoint
     with pytest.raises(TemplateError, match="no_such_thing"):
         store.build(name, name, fill)
     store.close()
+
+
+def test_a_template_of_a_server_that_is_not_ours_is_of_one_role_and_its_extensions(
+    endpoint, tmp_path, admin, name
+) -> None:
+    """Both may change from one run to the next, and a server that runs on has the templates of all of them."""
+    admin.execute(f"create role other_{name} login superuser password 'x'")
+    plain = dataclasses.replace(endpoint, owned=False)
+    other = dataclasses.replace(plain, admin=dataclasses.replace(endpoint.admin, user=f"other_{name}", password="x"))
+    keys = []
+    for theirs, extensions in ((plain, ()), (plain, ("plpgsql",)), (other, ())):
+        store = Postgres().open(theirs, Postgres().spec(Requirements.of(project=tmp_path, extensions=extensions)))
+        keys.append(template.key([], store))
+        store.close()
+    assert len(set(keys)) == len(keys)
 
 
 def test_a_server_that_is_gone_is_told_as_lost(spec, another_server) -> None:

@@ -96,7 +96,9 @@ class PostgresStore:
             self.abilities = probe(self._admin, self._reader)
             """What our role may do here, with a reason for what it may not: for the doctor."""
             self._leases.take(f"run {self.run}")
-            self.locale = f"{self._admin.rows(LOCALE)[0][0]} {spec.data.get('locale', '')}".rstrip()
+            self.locale = " ".join(
+                [self._admin.rows(LOCALE)[0][0], owner.user, *sorted(spec.extensions), spec.data.get("locale", "")]
+            )
             able = endpoint.owned and not self.abilities.log and self.abilities.homes
             self._leftovers = Leftovers(self._admin, self._reader, self.run, able=able)
             self._sweep()
