@@ -20,7 +20,9 @@ KNOWN = Known(
 )
 
 
-@pytest.mark.parametrize("before", ["[project]\nname = 'x'\n", "# only this", "", "[project]\r\nname = 'x'\r\n"])
+@pytest.mark.parametrize(
+    "before", ["[project]\nname = 'x'\n", "# only this", "", "[project]\r\nname = 'x'\r\n", "\ufeff[project]\n"]
+)
 def test_the_tables_are_added_and_nothing_else_is_touched(shape, before):
     shape.files(MAIN)
     file = shape.folder / "pyproject.toml"
@@ -28,7 +30,7 @@ def test_the_tables_are_added_and_nothing_else_is_touched(shape, before):
     shape.init()
     after = file.read_bytes()
     assert after.startswith(before.encode())
-    assert tomllib.loads(after.decode())["tool"]["seatrial"]["app"] == "main:app"
+    assert tomllib.loads(after.decode("utf-8-sig"))["tool"]["seatrial"]["app"] == "main:app"
     assert (b"\r\n" in after) == ("\r\n" in before)
     assert after.count(b"\r\n") in (0, after.count(b"\n"))
 
@@ -49,9 +51,11 @@ def test_a_dry_run_writes_nothing_and_shows_what_it_would(shape):
     assert not (shape.folder / "seatrial.toml").exists()
 
 
-@pytest.mark.parametrize("file", ["pyproject.toml", "seatrial.toml"])
-def test_a_configured_project_is_refused(shape, file):
-    text = "[tool.seatrial]\n" if file == "pyproject.toml" else ""
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("pyproject.toml", "[tool.seatrial]\n"), ("seatrial.toml", ""), ("package.json", '{"seatrial": {"idle": 5}}')],
+)
+def test_a_configured_project_is_refused(shape, file, text):
     shape.files({**MAIN, file: text})
     status, out, err = shape.run("init", str(shape.folder))
     assert status == 2
@@ -68,6 +72,7 @@ def test_a_file_that_can_not_take_a_table_stays_as_it_is(shape):
     assert status == 2
     assert "can't take another table at its end" in err
     assert 'app = "main:app"' in err
+    assert "in a seatrial.toml they stand without `tool.seatrial`" in err
     assert (shape.folder / "pyproject.toml").read_text() == text
 
 
@@ -248,6 +253,30 @@ def test_nothing_of_the_project_is_imported(shape):
     )
     assert done.returncode == 0, done.stderr
     assert not (shape.folder / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "table"),
+    [
+        ("seatrial.toml", 'app = "main:app"\n', "[resources.db]"),
+        ("pyproject.toml", '[tool.seatrial]\napp = "main:app"\n', "[tool.seatrial.resources.db]"),
+    ],
+)
+def test_a_configuration_without_resources_is_told_which_table_to_add_to_it(shape, file, text, table):
+    shape.files({file: text})
+    status, _, err = shape.run("doctor", "-C", str(shape.folder), "--no-start")
+    assert status == 2
+    assert f'add a table {table} with kind = "postgres"' in err
+
+
+def test_who_stops_reading_what_is_printed_gets_no_traceback(shape):
+    """As `seatrial doctor | head -1` does."""
+    shape.files(MAIN)
+    argv = [sys.executable, "-m", "seatrial", "init", str(shape.folder), "--dry-run"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_a_missing_command_and_the_version(shape, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -28,7 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Each with its module, in the order in which `--help` lists them."""
-_FAILED, _INTERRUPTED = 2, 130
+_FAILED, _INTERRUPTED, _UNREAD = 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:  # whoever read what we print has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
     return status
 
 

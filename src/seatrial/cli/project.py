@@ -74,9 +74,10 @@ def chosen(config: Config, names: list[str]) -> list[str]:
     """
     known = [resource.name for resource in config.resources]
     if not known:
-        raise ConfigError(
-            f"{config.source} names no resource", fix='add a table [tool.seatrial.resources.db] with kind = "postgres"'
-        )
+        from seatrial.config.read import prefix
+
+        table = ".".join((*prefix(config.source), "resources.db"))
+        raise ConfigError(f"{config.source} names no resource", fix=f'add a table [{table}] with kind = "postgres"')
     for name in names:
         if name not in known:
             from seatrial.config.explain import instead

@@ -89,7 +89,7 @@ def _lines_of_json(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
 
 def _text(source: Path) -> str:
     try:
-        return source.read_text("utf-8")
+        return source.read_text("utf-8-sig")  # editors on Windows may put a mark before it
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{source} is not UTF-8", cause=f"byte {error.start} can't be decoded", fix="save the file as UTF-8"

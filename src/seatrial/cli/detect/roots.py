@@ -99,7 +99,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _pyproject(root: Path) -> dict[str, dict[str, object]]:
     try:
-        return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+        return tomllib.loads((root / "pyproject.toml").read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
 
@@ -112,7 +112,7 @@ def _table(table: Mapping[str, object], key: str) -> Mapping[str, object]:
 def _ini(path: Path, section: str, key: str) -> str:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(path, "utf-8")
+        parser.read(path, "utf-8-sig")
         return parser.get(section, key, fallback="")
     except (configparser.Error, UnicodeDecodeError):
         return ""

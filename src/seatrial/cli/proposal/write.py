@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from seatrial.cli.proposal.decide import RESOURCE, Proposal
-from seatrial.config import SHARED, STANDALONE
+from seatrial.config import NODE, SHARED, STANDALONE
 from seatrial.errors import ConfigError
 
 _HINTS: Mapping[str, str] = {
@@ -26,16 +26,13 @@ def target(root: Path) -> Path:
     Raises:
         ConfigError: the project is configured already, or its pyproject.toml is no TOML.
     """
-    standalone, shared = root / STANDALONE, root / SHARED
-    if standalone.exists():
-        raise _configured(standalone)
-    if not shared.exists():
-        return standalone
     from seatrial.config.read import configures
 
-    if configures(shared):
-        raise _configured(shared)
-    return shared
+    standalone, shared, node = root / STANDALONE, root / SHARED, root / NODE
+    for file in (standalone, shared, node):
+        if file.exists() and (file is standalone or configures(file)):
+            raise _configured(file)
+    return shared if shared.exists() else standalone
 
 
 def text(proposal: Proposal, file: Path) -> str:
@@ -65,13 +62,13 @@ def write(file: Path, tables: str) -> None:
         newline = b"\r\n" if b"\r\n" in before else b"\n"
         gap = b"" if not before else newline if before.endswith(b"\n") else newline * 2
         after = before + gap + tables.encode().replace(b"\n", newline)
-        tomllib.loads(after.decode("utf-8"))
+        tomllib.loads(after.decode("utf-8-sig"))
         file.write_bytes(after)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{file} can't take another table at its end",
             cause=str(error),
-            fix=f"add these lines by hand where they fit, or write them to {STANDALONE}:\n{tables}",
+            fix=f"add these lines by hand; in a {STANDALONE} they stand without `tool.seatrial`:\n{tables}",
         ) from error
     except OSError as error:
         raise ConfigError(f"{file} can't be written", cause=str(error.strerror), fix="check its permissions") from error
