@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,46 @@ def test_the_hash_changes_with_every_file_that_counts(sqlite: Bench) -> None:
         assert sqlite.step("alembic.ini").hash() != first, name
         path.write_text(before)
     assert sqlite.step("alembic.ini").hash() == first
+
+
+def test_the_hash_changes_with_operations_that_env_py_brings_and_not_with_the_models(sqlite: Bench) -> None:
+    sqlite.write(
+        {
+            "alembic.ini": "[alembic]\nscript_location = m\n",
+            "m/env.py": f"from shop import models, operations\n{textwrap.dedent(ENV)}",
+            "m/versions/1.py": version("1", None, CREATE),
+            "shop/__init__.py": "",
+            "shop/models.py": "",
+            "shop/operations.py": "from alembic.operations import Operations\nfrom shop.views import VIEWS",
+            "shop/views.py": "VIEWS = 1",
+        }
+    )
+    first = sqlite.step("alembic.ini").hash()
+    sqlite.write({"shop/models.py": "x = 1"})
+    assert sqlite.step("alembic.ini").hash() == first
+    for name in ("shop/operations.py", "shop/views.py"):
+        before = (sqlite.root / name).read_text()
+        sqlite.write({name: f"{before}\n# changed\n"})
+        assert sqlite.step("alembic.ini").hash() != first, name
+        sqlite.write({name: before})
+
+
+def test_an_ini_in_a_folder_runs_there_where_its_locations_are_meant_from_there(sqlite: Bench) -> None:
+    """As in a repository with a folder `backend`, in which everybody types `alembic upgrade head`."""
+    kinds = "from shop.kinds import KIND\n" + textwrap.dedent(version("1", None, CREATE))
+    sqlite.write(
+        {
+            "backend/alembic.ini": "[alembic]\nscript_location = m\nprepend_sys_path = .\n",
+            "backend/m/env.py": ENV,
+            "backend/m/versions/1.py": kinds,
+            "backend/shop/kinds.py": "KIND = 1",
+        }
+    )
+    step = sqlite.step("backend/alembic.ini")
+    first = step.hash()
+    assert sqlite.tables(step) == {"users", "alembic_version"}
+    sqlite.write({"backend/shop/kinds.py": "KIND = 2"})
+    assert step.hash() != first
 
 
 def test_a_pyproject_can_hold_the_settings(sqlite: Bench) -> None:

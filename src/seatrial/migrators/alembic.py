@@ -30,7 +30,7 @@ class Alembic:
 
     Args:
         path: the alembic.ini, or a pyproject.toml with a table `tool.alembic`.
-        root: the project's root, in which it runs.
+        root: the project's root.
         driver: SQLAlchemy's driver for a URL in which the ini names none.
     """
 
@@ -41,26 +41,32 @@ class Alembic:
         self._driver = driver
 
     def hash(self) -> str:
-        """A key of the ini, of the files below its script and version locations, and of what the versions import."""
+        """A key of the ini, of the files below its script and version locations, and of what these import.
+
+        A migration that imports the project's code does what that code does. Of the imports of an env.py only those
+        count that know Alembic, as operations of the project's own do: it imports the models, too.
+        """
         files = {self._path}
         for folder in self._locations():
             files.update(content.below(folder))
-        modules = Modules(self._root)
-        sources = [path.read_text(encoding="utf-8", errors="replace") for path in files if _is_version(path)]
-        for source in sources:
-            # A migration that imports the project's code does what that code does.
-            files.update(modules.closure(imported(source, "")).values())
+        modules = Modules(self._home())
+        for path in [path for path in files if path.suffix == ".py"]:
+            names = imported(path.read_text(encoding="utf-8", errors="replace"), "")
+            if path.name == "env.py":
+                found = modules.closure(names).items()
+                names = {name for name, file in found if any(map(_is_alembic, modules.imports(name, file)))}
+            files.update(modules.closure(names).values())
         return content.of_files(files, self._root)
 
     def migrate(self, target: Target) -> None:
-        """Run it in the project's root, with `sqlalchemy.url` set to the target's address."""
+        """Run it where its locations are found, with `sqlalchemy.url` set to the target's address."""
         driver = self._named_driver(target.address.scheme) or self._driver
         # -P: a folder `alembic` of the project's must not stand in the place of the library.
         argv = [sys.executable, "-P", "-m", "seatrial.migrators.alembic_child", str(self._path)]
         environment = os.environ | {URL: target.address.url(driver), "PYTHONUNBUFFERED": "1"}
         done = subprocess.run(
             argv,
-            cwd=self._root,
+            cwd=self._home(),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -90,9 +96,14 @@ class Alembic:
             )
         return [self._folder(location) for location in locations]
 
+    def _home(self) -> Path:
+        """The project's root, or the folder of the ini where only from there the scripts are where it says."""
+        scripts, beside = self._settings().get("script_location", ""), self._path.parent
+        return beside if (beside / scripts).is_dir() and not (self._root / scripts).is_dir() else self._root
+
     def _folder(self, location: str) -> Path:
         package, colon, inside = location.partition(":")
-        folder = self._root / location
+        folder = self._home() / location
         if colon and not folder.is_dir():
             found = Modules(self._root).find(package)
             spec = None if found else importlib.util.find_spec(package.partition(".")[0])
@@ -132,5 +143,5 @@ class Alembic:
         return driver if dialect == scheme else ""
 
 
-def _is_version(path: Path) -> bool:
-    return path.suffix == ".py" and path.name != "env.py"
+def _is_alembic(name: str) -> bool:
+    return name.partition(".")[0] == "alembic"
