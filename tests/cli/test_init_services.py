@@ -136,7 +136,7 @@ def test_the_same_variable_of_two_services_is_led_to_one(shape):
         "services.orders.env": {"STOCK_SERVICE_URL": "{services.stock}"},
         "services.stock.app": "stock.main:app",
     }
-    assert sum("add pythonpath" in one["text"] for one in said["notes"]) == 3
+    assert sum("write pythonpath" in one["text"] for one in said["notes"]) == 3
 
 
 def test_what_is_to_be_known_of_one_framework_is_told_whichever_service_uses_it(shape):

@@ -346,6 +346,49 @@ def test_a_pythonpath_of_pytest_is_an_import_root(shape, file, text):
     assert not any("pythonpath" in one["text"] for one in said["notes"])
 
 
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        ({"pyproject.toml": ""}, 'pythonpath = ["api"] in [tool.pytest.ini_options] of pyproject.toml'),
+        ({}, 'pythonpath = ["api"] in [tool.pytest.ini_options] of pyproject.toml'),
+        (
+            {"pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["lib"]\n'},
+            'pythonpath = ["lib", "api"] in [tool.pytest.ini_options] of pyproject.toml',
+        ),
+        (
+            {"pyproject.toml": "[tool.pytest]\nxfail_strict = true\n", "tox.ini": "[pytest]\n"},
+            'pythonpath = ["api"] in [tool.pytest] of pyproject.toml',
+        ),
+        (
+            {"pytest.ini": "", "pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["api"]\n'},
+            "pythonpath = api in [pytest] of pytest.ini",
+        ),
+        ({"tox.ini": "[pytest]\npythonpath = lib\n"}, "pythonpath = lib api in [pytest] of tox.ini"),
+        ({"setup.cfg": "[tool:pytest]\naddopts = -q\n"}, "pythonpath = api in [tool:pytest] of setup.cfg"),
+    ],
+)
+def test_a_pythonpath_is_advised_where_pytest_reads_it(shape, files, advice):
+    main = {
+        "api/web/main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "api/web/other.py": "from web import main\n",
+    }
+    said = shape.files({**files, **main}).init()
+    (note,) = [one["text"] for one in said["notes"] if "pythonpath" in one["text"]]
+    assert note == f"`web.main:app` is imported from api/: write {advice}, or install the project"
+
+
+def test_a_variable_of_a_second_database_is_named_with_what_to_write(shape):
+    said = shape.files(
+        {
+            "requirements.txt": "psycopg2\n",
+            "db.py": "import os\nmain, stats = os.environ['DATABASE_URL'], os.environ['STATS_DATABASE_URL']\n",
+        }
+    ).init()
+    (note,) = [one["text"] for one in said["notes"] if "STATS" in one["text"]]
+    assert 'a resource of its own, with env = "STATS_DATABASE_URL"' in note
+    assert 'env = ["DATABASE_URL", "STATS_DATABASE_URL"]' in note
+
+
 def test_what_is_proposed_for_a_pythonpath_works_by_hand_too(shape, monkeypatch, request):
     """`doctor`, `up` and `run` import the project from where pytest does."""
     monkeypatch.setenv("SEATRIAL_CACHE", str(shape.folder / "cache"))

@@ -33,7 +33,7 @@ def find(start: Path) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    found = [folder / name for name in (STANDALONE, SHARED, NODE) if _configures(folder / name)]
+    found = [folder / name for name in (STANDALONE, SHARED, NODE) if holds_ours(folder / name)]
     if len(found) > 1:
         first, second = (path.name for path in found[:2])
         where = {STANDALONE: STANDALONE, SHARED: f"[tool.seatrial] in {SHARED}", NODE: f'"seatrial" in {NODE}'}
@@ -45,7 +45,8 @@ def _in_folder(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _configures(path: Path) -> bool:
+def holds_ours(path: Path) -> bool:
+    """Whether this file configures us. One that does not mention us is not parsed, and may be broken."""
     mention = _MENTIONS.get(path.name)
     if mention is None:
         return path.is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -25,13 +26,36 @@ def import_roots(root: Path, trees: Mapping[str, ast.Module]) -> tuple[str, ...]
 
 def pythonpath(root: Path) -> tuple[str, ...]:
     """What pytest's configuration adds to the import path."""
-    pytest = _pyproject(root).get("tool", {}).get("pytest", {})
-    value = (pytest.get("ini_options") or pytest).get("pythonpath", "") if isinstance(pytest, dict) else ""
-    if not value:
-        for name, section in (("pytest.ini", "pytest"), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
-            value = value or _ini(root / name, section, "pythonpath")
+    file, section = _of_pytest(root)
+    if file == "pyproject.toml":
+        pytest = _table(_pyproject(root).get("tool", {}), "pytest")
+        value = _table(pytest, "ini_options").get("pythonpath") or pytest.get("pythonpath", "")
+    else:
+        value = _ini(root / file, section).get("pythonpath", "")
     many = value if isinstance(value, list) else str(value).split()
     return tuple(Path(str(one)).as_posix() for one in many)
+
+
+def with_pythonpath(root: Path, folder: str) -> str:
+    """What to write, and where, so that pytest imports from this folder, too."""
+    file, section = _of_pytest(root)
+    folders = [*pythonpath(root), folder]
+    if file == "pyproject.toml":
+        return f"write pythonpath = {json.dumps(folders)} in [{section}] of {file}"
+    return f"write pythonpath = {' '.join(folders)} in [{section}] of {file}"
+
+
+def _of_pytest(root: Path) -> tuple[str, str]:
+    """The file and the section that pytest reads: those of the first file that has one, or that is pytest's alone."""
+    table = _table(_pyproject(root).get("tool", {}), "pytest")
+    shared = "tool.pytest" if table and "ini_options" not in table else "tool.pytest.ini_options"
+    if (root / "pytest.ini").exists():
+        return "pytest.ini", "pytest"
+    if not table:
+        for file, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
+            if _ini(root / file, section):
+                return file, section
+    return "pyproject.toml", shared
 
 
 def installable(root: Path) -> bool:
@@ -109,10 +133,10 @@ def _table(table: Mapping[str, object], key: str) -> Mapping[str, object]:
     return below if isinstance(below, dict) else {}
 
 
-def _ini(path: Path, section: str, key: str) -> str:
+def _ini(path: Path, section: str) -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(path, "utf-8-sig")
-        return parser.get(section, key, fallback="")
+        return dict(parser[section]) if parser.has_section(section) else {}
     except (configparser.Error, UnicodeDecodeError):
-        return ""
+        return {}

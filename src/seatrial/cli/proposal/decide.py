@@ -15,7 +15,7 @@ from seatrial.cli.detect.database.choose import Database, database
 from seatrial.cli.detect.migrations import migrations
 from seatrial.cli.detect.models import is_flask, models
 from seatrial.cli.detect.project import Project
-from seatrial.cli.detect.roots import installable, pythonpath, root_is_imported
+from seatrial.cli.detect.roots import installable, pythonpath, root_is_imported, with_pythonpath
 from seatrial.cli.detect.services import Service, services
 from seatrial.cli.detect.sessions import opens_async_engines, sessions, uses_sqlalchemy
 
@@ -151,6 +151,10 @@ def _notes(
     if data.env_evidence and data.env == "DATABASE_URL":
         text = "DATABASE_URL is read here; it is what Seatrial exports by default, so `env` is not written"
         yield Note(place=data.env_evidence.place, text=f"{text} ({data.env_evidence.why})")
+        for other in data.others:
+            text = f"{other.value} is read here, too: a second database takes a resource of its own, with env = "
+            same = f'if it is this one, write env = ["DATABASE_URL", "{other.value}"]'
+            yield Note(place=other.place, text=f'{text}"{other.value}"; {same}')
     yield from _framework_notes(project, written, schema)
     if schema and schema[0].why.startswith("Alembic") and len(schema) > 1:
         yield Note(
@@ -188,14 +192,14 @@ def _import_notes(project: Project, found_apps: tuple[Candidate, ...]) -> Iterat
         if folder and folder not in declared and not installable(project.root):
             yield Note(
                 place=app.file,
-                text=f'`{app.value}` is imported from {folder}/: add pythonpath = ["{folder}"] to '
-                "[tool.pytest.ini_options], or install the project",
+                text=f"`{app.value}` is imported from {folder}/: {with_pythonpath(project.root, folder)}, "
+                "or install the project",
             )
         elif not folder and app.library != "Django" and not _tests_import(project, app.value):
             yield Note(
                 place=app.file,
-                text=f'plain `pytest` does not look for `{app.value}` in this folder: add pythonpath = ["."] to '
-                "[tool.pytest.ini_options], or install the project",
+                text=f"plain `pytest` does not look for `{app.value}` in this folder: "
+                f"{with_pythonpath(project.root, '.')}, or install the project",
             )
 
 

@@ -26,13 +26,18 @@ def target(root: Path) -> Path:
     Raises:
         ConfigError: the project is configured already, or its pyproject.toml is no TOML.
     """
+    from seatrial.config.find import holds_ours
     from seatrial.config.read import configures
 
     standalone, shared, node = root / STANDALONE, root / SHARED, root / NODE
-    for file in (standalone, shared, node):
-        if file.exists() and (file is standalone or configures(file)):
+    for file in (standalone, node):
+        if holds_ours(file):
             raise _configured(file)
-    return shared if shared.exists() else standalone
+    if not shared.exists():
+        return standalone
+    if configures(shared):
+        raise _configured(shared)
+    return shared
 
 
 def text(proposal: Proposal, file: Path) -> str:
