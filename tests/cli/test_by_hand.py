@@ -139,7 +139,7 @@ def test_what_has_no_log_says_why(type_in, name, why):
 def test_a_command_line_that_means_nothing_is_refused(type_in, folder, capfd):
     with pytest.raises(SystemExit):
         type_in("logs", "db", "-n", "-5")
-    assert "-5 is less than 0" in capfd.readouterr().err
+    assert "-5 is not a whole number from 0 on" in capfd.readouterr().err
     with pytest.raises(SystemExit):
         type_in("shell")
     assert capfd.readouterr().err.endswith("required: NAME\n")
@@ -294,6 +294,30 @@ def test_a_redis_with_data_is_used_once_it_is_adopted(type_in, folder):
         status, told, _ = type_in("shell", "redis", "--json", *set_url, stdin="get theirs\n")
         assert (status, json.loads(told)[0]["answer"]) == (0, "(nil)")
     assert type_in("down", "-C", str(elsewhere))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("logs", "db", "-n", "x"), "x is not a whole number from 0 on"),
+        (("clean", "--larger-than", "-5"), "-5 is not a number from 0 on"),
+        (("clean", "--older-than", "nan"), "nan is not a number from 0 on"),
+        (("serve", "--port", "99999"), "99999 is not a whole number from 0 to 65535"),
+        (("serve", "--integresql", "-1"), "-1 is not a whole number from 0 to 65535"),
+        (("serve", "--copies", "0"), "0 is not a whole number from 1 on"),
+        (("serve", "--wait", "soon"), "soon is not a number from 0 on"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_with_the_range(type_in, capfd, arguments, told):
+    with pytest.raises(SystemExit) as ended:
+        type_in(*arguments)
+    assert ended.value.code == 2
+    assert told in capfd.readouterr().err
+
+
+def test_clean_takes_inf_for_no_limit(type_in):
+    status, told, _ = type_in("clean", "--older-than", "inf", "--larger-than", "inf", "--json")
+    assert (status, json.loads(told)["deleted"]) == (0, [])
 
 
 def test_clean_deletes_by_age_and_size_and_nothing_that_is_in_use(type_in, url, store):

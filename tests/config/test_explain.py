@@ -242,3 +242,9 @@ def test_what_only_the_kind_can_tell_is_told_in_its_own_words(files):
     with pytest.raises(ConfigError, match="is no address of a SQLite database") as caught:
         load(source, environ={})
     assert "sqlite:///test.db" in caught.value.fix
+
+
+def test_a_table_that_is_only_named_in_those_below_it_has_their_line(files):
+    (problem,) = files.problems("# shop\n[tool.seatrial.resource.db]\nkind = 'sqlite'\n")
+    assert problem.where.endswith("pyproject.toml:2")
+    assert problem.fix.startswith("write `resources`")

@@ -58,7 +58,8 @@ def lines(source: Path, text: str) -> dict[tuple[str, ...], int]:
     for number, line in enumerate(text.splitlines(), start=1):
         if match := _HEADER.match(line):
             header = _parts(match["path"])
-            found.setdefault(header, number)
+            for length in range(1, len(header) + 1):
+                found.setdefault(header[:length], number)
         elif match := _KEY.match(line):
             path = header + _parts(match["path"])
             for length in range(len(header) + 1, len(path) + 1):

@@ -48,7 +48,7 @@ def everything(store: Path) -> list[Kept]:
     return sorted(found, key=lambda one: one.age)
 
 
-def surplus(kept: Sequence[Kept], age: float, size: int) -> list[Kept]:
+def surplus(kept: Sequence[Kept], age: float, size: float) -> list[Kept]:
     """What was not used for `age` seconds, and the least recently used of what makes more than `size` bytes."""
     total, going = 0, []
     for one in sorted(kept, key=lambda one: one.age):

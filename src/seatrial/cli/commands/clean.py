@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from seatrial.cli.numbers import amount
 from seatrial.cli.output import Output
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ _DAY, _MB = 86400, 2**20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What may follow `seatrial clean`."""
-    parser.add_argument("--older-than", type=float, default=14, metavar="DAYS", help="unused for so long (default: 14)")
     parser.add_argument(
-        "--larger-than", type=float, default=1024, metavar="MB", help="and the least used beyond this (default: 1024)"
+        "--older-than", type=amount, default=14, metavar="DAYS", help="unused for so long (default: 14)"
+    )
+    parser.add_argument(
+        "--larger-than", type=amount, default=1024, metavar="MB", help="and the least used beyond this (default: 1024)"
     )
     parser.add_argument("--all", action="store_true", help="everything that is not in use")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     cache = folders.cache()
     store = cache.path
     everything = kept.everything(store)
-    going = everything if args.all else kept.surplus(everything, args.older_than * _DAY, int(args.larger_than * _MB))
+    going = everything if args.all else kept.surplus(everything, args.older_than * _DAY, args.larger_than * _MB)
     gone = [one for one in going if args.dry_run or kept.delete(one, store)]
     left = sum(one.size for one in everything) - sum(one.size for one in gone)
     for one in gone:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.cli import project
+from seatrial.cli.numbers import HIGHEST_PORT, amount, whole
 from seatrial.cli.output import Output
 from seatrial.config.model import Config, ResourceConfig
 from seatrial.errors import ConfigError
@@ -20,19 +21,26 @@ HELP = "serve resources to test runners of other languages by HTTP"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What may follow `seatrial serve`."""
     project.arguments(parser)
-    parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: any that is free)")
+    parser.add_argument(
+        "--port", type=whole(0, HIGHEST_PORT), default=0, help="the port on 127.0.0.1 (default: any that is free)"
+    )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="a unix socket to answer at as well")
-    parser.add_argument("--integresql", type=int, metavar="PORT", help="answer clients of IntegreSQL at this port, too")
+    parser.add_argument(
+        "--integresql",
+        type=whole(0, HIGHEST_PORT),
+        metavar="PORT",
+        help="answer clients of IntegreSQL at this port, too",
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
-    parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="end after that long without use")
+    parser.add_argument("--idle", type=amount, default=60.0, metavar="SECONDS", help="end after that long without use")
     parser.add_argument(
-        "--grace", type=float, default=2.0, metavar="SECONDS", help="for a client whose connection is lost"
+        "--grace", type=amount, default=2.0, metavar="SECONDS", help="for a client whose connection is lost"
     )
     parser.add_argument(
-        "--unheld", type=float, default=600.0, metavar="SECONDS", help="for a client that holds no connection"
+        "--unheld", type=amount, default=600.0, metavar="SECONDS", help="for a client that holds no connection"
     )
-    parser.add_argument("--copies", type=int, default=32, metavar="N", help="clones of a resource out at once")
-    parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="for a clone to come back")
+    parser.add_argument("--copies", type=whole(1), default=32, metavar="N", help="clones of a resource out at once")
+    parser.add_argument("--wait", type=amount, default=30.0, metavar="SECONDS", help="for a clone to come back")
     parser.add_argument("--openapi", action="store_true", help="print the description of the API, and end")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli import project
+from seatrial.cli.numbers import whole
 from seatrial.cli.output import Output
 from seatrial.core import folders, wait
 from seatrial.core.redact import redact
@@ -32,15 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the resource")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
     parser.add_argument(
-        "-n", "--lines", type=_count, default=60, metavar="N", help="how many of the last (default: 60)"
+        "-n", "--lines", type=whole(0), default=60, metavar="N", help="how many of the last (default: 60)"
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is less than 0")
-    return number
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
