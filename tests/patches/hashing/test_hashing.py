@@ -113,6 +113,14 @@ def test_werkzeug(method):
     assert ":2000$" in werkzeug.security.generate_password_hash("secret", "pbkdf2:sha256:2000")
 
 
+def test_werkzeug_keeps_the_defaults_that_its_version_has(monkeypatch):
+    """Before 2.3 there is no scrypt, and `method` is another one where a call names none."""
+    monkeypatch.setattr(werkzeug.security.generate_password_hash, "__defaults__", ("pbkdf2:sha256", 8))
+    with Cheap():
+        method, salt, _ = werkzeug.security.generate_password_hash("secret").split("$")
+    assert (method, len(salt)) == ("pbkdf2:sha256:1", 8)
+
+
 PASSLIB = {
     "bcrypt": ("bcrypt__rounds", 5, "$04$"),
     "bcrypt_sha256": ("bcrypt_sha256__rounds", 5, "r=4$"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from types import ModuleType
+from typing import Any
 
 from seatrial.patches.protocol import Patch
 from seatrial.patches.replacing import Changes, Replacing
@@ -17,11 +19,15 @@ def werkzeug() -> Patch:
 
     def change(module: ModuleType, changes: Changes) -> None:
         generate = module.generate_password_hash
+        own = signature(generate)  # werkzeug before 2.3 has no scrypt, and another default
 
-        def generate_password_hash(password: str, method: str = "scrypt", salt_length: int = 16) -> str:
-            name, *options = method.split(":")
-            cheap = CHEAP.get(name, method).format(digest=options[0] if options else "sha256")
-            made: str = generate(password, cheap, salt_length)
+        def generate_password_hash(*args: Any, **named: Any) -> str:
+            asked = own.bind(*args, **named)
+            asked.apply_defaults()
+            name, *options = asked.arguments["method"].split(":")
+            if name in CHEAP:
+                asked.arguments["method"] = CHEAP[name].format(digest=options[0] if options else "sha256")
+            made: str = generate(*asked.args, **asked.kwargs)
             return made
 
         changes.replace(module, "generate_password_hash", generate_password_hash)
