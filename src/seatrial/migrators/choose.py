@@ -38,24 +38,21 @@ class Setting:
     """Told what the user should know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _WithInputs:
     """A step that depends on the `inputs`, besides what it depends on by itself."""
 
-    step: Migrator
-    setting: Setting
-
-    @property
-    def label(self) -> str:
-        return self.step.label
+    def __init__(self, step: Migrator, setting: Setting) -> None:
+        self.label = step.label
+        self._step = step
+        self._setting = setting
 
     def hash(self) -> str:
         from seatrial.migrators.command import of_inputs
 
-        return f"{self.step.hash()} {of_inputs(self.setting.inputs, self.setting.root)}"
+        return f"{self._step.hash()} {of_inputs(self._setting.inputs, self._setting.root)}"
 
     def migrate(self, target: Target) -> None:
-        self.step.migrate(target)
+        self._step.migrate(target)
 
 
 def choose(text: str, setting: Setting, *, key: str) -> Migrator:
@@ -64,7 +61,7 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
     Raises `ConfigError` where it means nothing: with all that it might have meant.
     """
     step = _step(text.strip(), setting, key)
-    return _WithInputs(step=step, setting=setting) if setting.inputs else step
+    return _WithInputs(step, setting) if setting.inputs else step
 
 
 def _step(text: str, setting: Setting, key: str) -> Migrator:
