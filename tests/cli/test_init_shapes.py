@@ -576,3 +576,19 @@ def test_a_function_of_the_project_that_reads_the_environment(shape):
         """,
     }).values()  # fmt: skip
     assert values["env"] == {"SHOP_DATABASE_URL": "postgresql+psycopg://{user}:{password}@{host}:{port}/{database}"}
+
+
+def test_migrations_with_a_file_for_each_direction_are_a_folder_of_those_that_go_up(shape):
+    said = shape.files(
+        {
+            "migrations/1_users.up.sql": "CREATE TABLE users (x int);",
+            "migrations/1_users.down.sql": "DROP TABLE users;",
+            "migrations/2_more.up.sql": "CREATE TABLE more (x int);",
+            "migrations/2_more.down.sql": "DROP TABLE more;",
+        }
+    ).init()
+    (schema,) = [one for one in said["values"] if one["key"] == "resources.db.schema"]
+    assert (schema["value"], schema["why"]) == (
+        "migrations",
+        "a folder of 2 files of SQL, run in the order of their names",
+    )

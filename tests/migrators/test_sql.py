@@ -26,6 +26,18 @@ def test_a_folder_is_run_in_the_order_of_names(bench: Bench) -> None:
     assert bench.build(bench.step("sql"))("select x from a") == [(1,)]
 
 
+def test_files_that_undo_a_migration_are_not_run(bench: Bench) -> None:
+    bench.write(
+        {
+            "migrations/1_users.up.sql": "CREATE TABLE users (x int);",
+            "migrations/1_users.down.sql": "DROP TABLE users;",
+            "migrations/2_more.up.sql": "ALTER TABLE users ADD COLUMN y int;",
+            "migrations/2_more.down.sql": "ALTER TABLE users DROP COLUMN y;",
+        }
+    )
+    assert bench.build(bench.step("migrations"))("select x, y from users") == []
+
+
 def test_prismas_migrations_are_run_in_the_order_of_their_folders(bench: Bench) -> None:
     bench.write(
         {

@@ -45,8 +45,12 @@ class SQLFiles:
 
 
 def folder(path: Path, *, root: Path, label: str) -> SQLFiles:
-    """The .sql files of a folder, in the order of their names. Raises `ConfigError` if there is none."""
-    return SQLFiles(label, _some(sorted(path.glob("*.sql")), label, "*.sql"), root=root)
+    """The .sql files of a folder, in the order of their names, without those that undo one (`1_users.down.sql`).
+
+    Raises `ConfigError` if there is none.
+    """
+    files = [each for each in sorted(path.glob("*.sql")) if not each.name.endswith(".down.sql")]
+    return SQLFiles(label, _some(files, label, "*.sql"), root=root)
 
 
 def _some(files: list[Path], label: str, pattern: str) -> list[Path]:

@@ -88,12 +88,12 @@ def _commands(project: Project) -> Iterator[Candidate]:
 def _sql(project: Project) -> Iterator[Candidate]:
     for file in project.files:
         folder, _, name = file.rpartition("/")
-        if not name.endswith(".sql") or name == "migration.sql":
+        if not _is_schema(name) or name == "migration.sql":
             continue
         text = project.text(file).upper()
         if "CREATE TABLE" not in text:
             continue
-        siblings = [one for one in project.files if one.rpartition("/")[0] == folder and one.endswith(".sql")]
+        siblings = [one for one in project.files if one.rpartition("/")[0] == folder and _is_schema(one)]
         if name in _SQL_NAMES or len(siblings) == 1:
             line = line_at(text, text.index("CREATE TABLE"))
             score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
@@ -101,3 +101,7 @@ def _sql(project: Project) -> Iterator[Candidate]:
         elif folder.rpartition("/")[2] in _SQL_FOLDERS:
             why = f"a folder of {len(siblings)} files of SQL, run in the order of their names"
             yield Candidate(value=folder, file=folder, line=0, why=why, score=_SQL + 5 - folder.count("/"))
+
+
+def _is_schema(name: str) -> bool:
+    return name.endswith(".sql") and not name.endswith(".down.sql")
