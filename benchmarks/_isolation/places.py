@@ -43,10 +43,14 @@ class Place:
             os.environ.clear()
             os.environ.update(before)
 
+    def data(self) -> Path:
+        """The folder for what is Seatrial's while it runs; it may not be there yet."""
+        with self.entered():
+            return folders.running(folders.cache().path)[0]
+
     def free(self) -> int:
         """Bytes that are free where the data is."""
-        with self.entered():
-            folder = folders.running(folders.cache().path)[0]
+        folder = self.data()
         return shutil.disk_usage(folder if folder.exists() else folder.parent).free
 
 

@@ -17,6 +17,7 @@ from .scene import Scene, scene
 from .sheet import Sheet
 
 START = "a whole run, its start included"
+"""For each test, in a run of as many tests as all others have: of which some variants run only a few."""
 STEADY = "each test after the first"
 """From the second test to the end of the last, with the test's own INSERT and COMMIT."""
 
@@ -104,6 +105,8 @@ for number in range({tables}):
     fields = {{"v": models.TextField(), "n": models.IntegerField(default=0), "__module__": __name__}}
     globals()[f"T{{number}}"] = type(f"T{{number}}", (models.Model,), fields)
 """
+OURS = "seatrial.pytest_plugin"
+NO_DATABASE, NO_DATABASE_PLAIN = "no database", "no database, and no SQLAlchemy"
 SQLALCHEMY = {"imports": "from sqlalchemy import text", "statement": "text(\"insert into t0 (v) values ('x')\")"}
 PLAIN = {"imports": "", "statement": "\"insert into t0 (v) values ('x')\""}
 
@@ -117,6 +120,8 @@ class Variant:
     files: Mapping[str, str]
     plugins: Sequence[str] = ()
     tests: int
+    above: str = NO_DATABASE
+    """The same tests without a database, which import the same."""
     needs: str = ""
     """A module, without which it is skipped."""
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -129,22 +134,29 @@ def measure(place: Place, tables: Sequence[int], tests: int, rounds: int, sheet:
             sheet.expect([made.column])
             variants = [one for one in _variants(made, tests) if _there(one, sheet)]
             folders = {variant.name: _write(made.place.root, count, variant) for variant in variants}
-            for _ in range(rounds):
-                _one_round(variants, folders, made, sheet)
+            try:
+                for number in range(rounds + 1):
+                    found = {one.name: _run(folders[one.name], one, made.place, tests) for one in variants}
+                    if number:  # the first one makes templates and starts servers
+                        _add(variants, found, made.column, sheet)
+            finally:
+                for variant in variants:
+                    if OURS in variant.plugins:
+                        _end(folders[variant.name], made.place)
 
 
-def _one_round(variants: Sequence[Variant], folders: Mapping[str, Path], made: Scene, sheet: Sheet) -> None:
-    bare, *others = variants
-    without = _run(folders[bare.name], bare, made.place)
-    for variant in others:
-        name = f"pytest: {variant.name}"
-        run = _run(folders[variant.name], variant, made.place)
+def _add(variants: Sequence[Variant], found: Mapping[str, dict[str, float]], column: str, sheet: Sheet) -> None:
+    """What each took beyond the same tests without a database."""
+    for variant in variants:
+        if variant.name in (NO_DATABASE, NO_DATABASE_PLAIN):
+            continue
+        name, run, without = f"pytest: {variant.name}", found[variant.name], found[variant.above]
         sheet.know(name, variant.does)
-        sheet.add(name, made.column, [{what: run[what] - without[what] for what in (START, STEADY)}])
+        sheet.add(name, column, [{what: run[what] - without[what] for what in (START, STEADY)}])
 
 
 def _variants(made: Scene, tests: int) -> list[Variant]:
-    """The first is what the others are compared to."""
+    """Two are there for the others to be compared to."""
     small, plain = TESTS.format(tests=tests, **SQLALCHEMY), TESTS.format(tests=tests, **PLAIN)
     few = max(5, tests // (20 * max(1, made.tables // 40)))
     admin = made.server.admin
@@ -156,7 +168,8 @@ def _variants(made: Scene, tests: int) -> list[Variant]:
     left, recipe = (made.address(made.own(name)).url("psycopg") for name in ("left", "recipe"))
     driver = made.address(made.own("driver")).url()
     return [
-        Variant(name="no database", does="", files={"test_small.py": small, "conftest.py": NOTHING}, tests=tests),
+        Variant(name=NO_DATABASE, does="", files={"test_small.py": small, "conftest.py": NOTHING}, tests=tests),
+        Variant(name=NO_DATABASE_PLAIN, does="", files={"test_small.py": plain, "conftest.py": NOTHING}, tests=tests),
         Variant(
             name="no isolation",
             does=f"{tests:,} tests with a session each, whose rows stay: what a database costs without any isolation",
@@ -168,20 +181,22 @@ def _variants(made: Scene, tests: int) -> list[Variant]:
             does=f"{tests:,} tests with the driver's own connection, whose rows stay",
             files={"test_small.py": plain, "conftest.py": PLAIN_LEFT.format(url=driver)},
             tests=tests,
+            above=NO_DATABASE_PLAIN,
         ),
         Variant(
             name="Seatrial reset, psycopg",
             does=f"{tests:,} tests with the driver's own connection",
             files={"test_small.py": plain, "schema.sql": schema, "seatrial.toml": toml.format("schema.sql", "reset")},
-            plugins=["seatrial.pytest_plugin"],
+            plugins=[OURS],
             tests=tests,
+            above=NO_DATABASE_PLAIN,
         ),
         *(
             Variant(
                 name=f"Seatrial {mode}",
                 does=f"{tests:,} tests; the server and the template are there from the run before",
                 files={**ours, "seatrial.toml": toml.format(f"{module.stem}:metadata", mode)},
-                plugins=["seatrial.pytest_plugin"],
+                plugins=[OURS],
                 tests=tests,
             )
             for mode in ("reset", "rollback")
@@ -202,6 +217,7 @@ def _variants(made: Scene, tests: int) -> list[Variant]:
             },
             plugins=["pytest_postgresql.plugin"],
             tests=few,
+            above=NO_DATABASE_PLAIN,
             needs="pytest_postgresql",
         ),
         Variant(
@@ -215,6 +231,7 @@ def _variants(made: Scene, tests: int) -> list[Variant]:
             },
             plugins=["pytest_django.plugin"],
             tests=few,
+            above=NO_DATABASE_PLAIN,
             needs="django",
             environ={"DJANGO_SETTINGS_MODULE": "settings"},
         ),
@@ -238,22 +255,34 @@ def _write(root: Path, count: int, variant: Variant) -> Path:
     return folder
 
 
-def _run(folder: Path, variant: Variant, place: Place) -> dict[str, float]:
-    """Milliseconds for each test: of the whole run, and of those after the first.
+def _run(folder: Path, variant: Variant, place: Place, tests: int) -> dict[str, float]:
+    """Milliseconds for each test: of a whole run of `tests`, and of those after the first.
 
     Raises:
         SystemExit: a test failed, or none ran.
     """
-    hidden = ("SEATRIAL_", "PYTEST_", "DATABASE_URL", "DJANGO_", "PYTHONDONTWRITEBYTECODE")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    environ |= place.environ() | {"SEATRIAL_IDLE": "30", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    environ |= {"CLOCK": str(folder / "clock"), **variant.environ}
     plugins = [word for plugin in ("_clock", *variant.plugins) for word in ("-p", plugin)]
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, "test_small.py"]
+    environ = _environ(place) | {"CLOCK": str(folder / "clock"), **variant.environ}
     before = time.time()
     done = subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     after = time.time()
     if done.returncode:
         raise SystemExit(f"{variant.name}: pytest failed\n{done.stdout}{done.stderr}")
     second, last = json.loads((folder / "clock").read_text())
-    return {START: (after - before) * 1e3 / variant.tests, STEADY: (last - second) * 1e3 / (variant.tests - 1)}
+    steady = (last - second) / (variant.tests - 1)
+    start = (after - before) - (last - second)  # with the first test, and the end
+    return {START: (start + steady * (tests - 1)) * 1e3 / tests, STEADY: steady * 1e3}
+
+
+def _end(folder: Path, place: Place) -> None:
+    """Its server need not wait for a next run."""
+    argv = [sys.executable, "-m", "seatrial", "down"]
+    subprocess.run(argv, cwd=folder, env=_environ(place), capture_output=True, check=False)
+
+
+def _environ(place: Place) -> dict[str, str]:
+    hidden = ("SEATRIAL_", "PYTEST_", "DATABASE_URL", "DJANGO_", "PYTHONDONTWRITEBYTECODE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    # A server stays for the next round, however long the others take.
+    return environ | place.environ() | {"SEATRIAL_IDLE": "600", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

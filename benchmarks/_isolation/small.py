@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import workloads
@@ -37,10 +38,12 @@ class Small:
         metadata = import_object(f"{name}:metadata", folder)
         peers = [self._ours(folder, stack)]
         if self.where != "memory":
-            peers += _theirs(folder, metadata, stack)
+            theirs = self.place.data() / f"peers_{name}"  # in memory or on disk, as ours
+            theirs.mkdir()
+            peers += _theirs(theirs, metadata, stack, wal=self.where == "WAL")
         return f"SQLite, {self.where}", peers
 
-    def _ours(self, folder: Any, stack: ExitStack) -> Peer:
+    def _ours(self, folder: Path, stack: ExitStack) -> Peer:
         from sqlalchemy import create_engine
 
         from seatrial.config.load import load
@@ -61,8 +64,7 @@ class Small:
 
         if self.where == "WAL":
             begin()
-            with app.connect() as connection:
-                connection.exec_driver_sql("pragma journal_mode = wal")
+            _set_wal(app)
             harness.end()
         made = Peer(
             name="Seatrial reset",
@@ -77,7 +79,7 @@ class Small:
         return made
 
 
-def _theirs(folder: Any, metadata: Any, stack: ExitStack) -> list[Peer]:
+def _theirs(folder: Path, metadata: Any, stack: ExitStack, *, wal: bool) -> list[Peer]:
     """Those of PostgreSQL's that make sense."""
     from sqlalchemy import create_engine
 
@@ -85,6 +87,8 @@ def _theirs(folder: Any, metadata: Any, stack: ExitStack) -> list[Peer]:
     for name in ("delete", "create"):
         engine = create_engine(f"sqlite:///{folder / name}.db")
         stack.callback(engine.dispose)
+        if wal:
+            _set_wal(engine)
         found.append(engine)
     deleting, creating = found
     metadata.create_all(deleting)
@@ -112,6 +116,11 @@ def _theirs(folder: Any, metadata: Any, stack: ExitStack) -> list[Peer]:
             tests=1,
         ),
     ]
+
+
+def _set_wal(engine: Any) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("pragma journal_mode = wal")  # the file keeps it
 
 
 def _by(engine: Any) -> Callable[[], None]:
