@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 
 import pytest
@@ -14,16 +13,6 @@ import json, sys, threading
 def test_what_was_loaded():
     with open("loaded.json", "w") as file:
         json.dump({"modules": sorted(sys.modules), "threads": threading.active_count()}, file)
-"""
-TIMED = """
-import time
-from pathlib import Path
-import pytest
-began = time.perf_counter()
-import seatrial.pytest_plugin
-from seatrial.config.find import find
-assert find(Path.cwd()) is None
-print(time.perf_counter() - began)
 """
 STARTERS = {"subprocess", "multiprocessing", "asyncio"}
 """What it takes to start something."""
@@ -57,14 +46,3 @@ def test_without_our_configuration_nothing_of_weight_is_imported_or_started(bare
     }
     assert (with_us - without) & STARTERS == set()
     assert threads_with_us == threads
-
-
-def test_what_the_plugin_costs_is_reported(bare, capsys):
-    """A figure, not a limit: machines differ, and `benchmarks/start.py` compares in one run."""
-    seconds = []
-    for _ in range(5):
-        outcome = bare.run(sys.executable, "-c", TIMED)
-        assert outcome.status == 0, outcome.text
-        seconds.append(float(outcome.text))
-    with capsys.disabled():
-        print(f"\n  the plugin, without configuration: {statistics.median(seconds) * 1000:.1f} ms")

@@ -31,7 +31,11 @@ DOCUMENT = {
         },
         "/": {"get": {"responses": {"200": {}}}},
         "/any": {"get": {"responses": {"default": {"content": {"text/*": {}}}}}},
-        "/file": {"get": {"responses": {"default": {"content": {"*/*": {}}}}}},
+        "/file": {
+            "get": {"responses": {"default": {"content": {"*/*": {}}}}},
+            "head": {"responses": {"200": {"content": {"*/*": {}}}}},
+        },
+        "/text": {"get": {"responses": {"200": {"content": {"text/plain": {"schema": {"type": "string"}}}}}}},
     },
     "components": {
         "schemas": {"User": USER},
@@ -69,6 +73,8 @@ def described() -> OpenApi:
         pytest.param(answer(status=0), id="no response"),
         pytest.param(answer(status=405, method="OPTIONS"), id="what frameworks answer by themselves"),
         pytest.param(answer(media_type="", state=BodyState.NONE), id="a status without a body"),
+        pytest.param(answer(method="HEAD", route="/file", state=BodyState.NONE), id="a HEAD that is described"),
+        pytest.param(answer(b"no JSON", route="/text", media_type="text/plain"), id="a text with a schema"),
         pytest.param(answer(None, state=BodyState.TOO_LARGE), id="a body that was too large to keep"),
         pytest.param(answer(b"[1", state=BodyState.BROKEN_OFF), id="the beginning of a body that broke off"),
         pytest.param(answer(b"?", state=BodyState.ENCODED), id="an encoding that nobody here reads"),
@@ -84,6 +90,10 @@ def test_what_is_described_so_contradicts_nothing(described, exchange):
     ("exchange", "text"),
     [
         (answer(status=201), "answered 201, which is not described (described: 200, 404, 4XX)"),
+        (
+            answer(status=404, method="HEAD", route="/file", state=BodyState.NONE),
+            "answered 404, which is not described",
+        ),
         (answer(b"hi", media_type="text/html"), "answered 200 as text/html, described as application/json"),
         (answer(b"nonsense"), "answered 200 with a body that is no JSON"),
         (answer(), "answered 200 without a body, described as application/json"),
@@ -201,6 +211,10 @@ def test_the_description_is_asked_of_fastapi_also_beneath_a_middleware_and_of_li
     described = OpenApi(description_of(litestar.Litestar([read])))
     assert described.contradiction(answer(b"3", route="/items/{item_id:int}")) == ""
     assert "not of type" in described.contradiction(answer(b'"3"', route="/items/{item_id:int}"))
+
+
+def test_a_description_without_paths_contradicts_nothing():
+    assert OpenApi({"openapi": "3.1.0", "webhooks": {}}).contradiction(answer(b"?", status=500)) == ""
 
 
 def test_an_app_without_a_description_has_none():

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
@@ -169,20 +168,6 @@ def test_after_a_reset_of_everything_each_template_is_filled_anew(client):
     with pytest.raises(integresql.errors.TemplateNotFound):
         client.get_template().get_database().open()
     assert client.get_template().initialize().dbinfo is not None
-
-
-def test_a_database_given_back_comes_faster_than_a_new_one(client, capsys):
-    """A figure, not a limit."""
-    template, times = filled(client), []
-    for _ in range(20):
-        before = time.perf_counter()
-        one = template.get_database().open()
-        times.append((time.perf_counter() - before) * 1000)
-        template.get_database().mark_unmodified(one)
-    with capsys.disabled():
-        print(
-            f"\n  a database through the client of IntegreSQL: first {times[0]:.1f} ms, then {sorted(times[1:])[9]:.1f} ms"
-        )
 
 
 def test_the_client_from_npm_works_unchanged(url, tmp_path):

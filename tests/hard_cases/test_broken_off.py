@@ -76,6 +76,7 @@ def begins_at_the_baseline(sea, app, isolation: str, broken, work: list[str], sh
     broken(sea, app, isolation, work, whole)
     with sea.one_test(isolation, app.resource):
         before = app.commit(STATE)
+    assert whole.moments, "the fuse was never lit"
     short = whole.part(share)
     broken(sea, app, isolation, work, short)
     found = []
@@ -119,7 +120,7 @@ def test_no_connection_to_the_old_clone_is_lent_where_the_check_in_is_broken_off
         monkeypatch.undo()
         raise BrokenOff
 
-    with suppress(BrokenOff), sea.one_test("reset", app.resource):
+    with pytest.raises(BrokenOff), sea.one_test("reset", app.resource):  # noqa: PT012 - it breaks off at its end
         app.commit(WORK["a table"])
         monkeypatch.setattr(Choosing, "learn", break_off)
     with sea.one_test("reset", app.resource):

@@ -378,7 +378,7 @@ def test_a_check_in_that_a_time_out_breaks_off_leaves_no_connection_as_it_was(ap
         usual(*arguments, **options)
         raise BrokenOff
 
-    with suppress(BrokenOff), sea.one_test("reset", app.resource):
+    with pytest.raises(BrokenOff), sea.one_test("reset", app.resource):  # noqa: PT012 - it breaks off at its end
         app.commit("set work_mem = '1234kB'", "select pg_advisory_lock(4711)", ORDER)
         monkeypatch.setattr(place, interrupt)
     monkeypatch.undo()

@@ -87,6 +87,7 @@ def test_after_a_kill_in_mid_test_the_next_test_starts_from_the_baseline(alone, 
         with suppress(Exception):  # whatever the driver says
             app.commit(ORDER)
     assert all(error.cause and error.fix for error in test.told)
+    assert victim != "server" or ServerLost in map(type, test.told)
     for _ in range(2):
         with sea.one_test(isolation, "plain") as after:
             assert app.commit(ORDER) == [(6,)]

@@ -43,6 +43,11 @@ def test_a_cheap_reset_stays_a_reset_and_its_cost_is_the_reason(chooser: Chooser
     assert reason(chooser) == "last time a reset took 0.5 ms (log)"
 
 
+def test_a_cheap_scan_is_no_reason_to_try_a_rollback(chooser: Chooser) -> None:
+    assert [run(chooser, path="scan"), run(chooser, path="copy")] == ["reset", "reset"]
+    assert reason(chooser) == "last time a reset took 0.5 ms (copy)"
+
+
 def test_a_test_that_changed_the_schema_gets_a_clone_and_is_looked_at_again_later(chooser: Chooser) -> None:
     note = "the schema was changed: relation extra created"
     assert run(chooser, path="clone", note=note) == "reset"

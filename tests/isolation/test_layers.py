@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
 from seatrial.errors import IsolationError
@@ -57,9 +55,30 @@ def test_a_layer_under_another_one_is_refused_by_name_and_goes_with_it(copy, lay
         layers.lift("below")
     assert told.value.fix == "let above ask for below: pytest then tears it down first"
     assert rows(copy) == [1, 2, 3]
-    with contextlib.suppress(IsolationError):
-        layers.lift("above")
+    layers.lift("above")
     assert (rows(copy), bool(layers)) == ([1], False)
+
+
+def test_what_could_not_be_put_back_of_layers_is_told_once_and_all_of_them_are_gone(
+    copy, layers: Layers, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, owner in ((2, "below"), (3, "above")):
+        write(copy, f"INSERT INTO t VALUES ({number})")
+        layers.lay(owner, owner)
+    with pytest.raises(IsolationError, match="below was torn down before above"):
+        layers.lift("below")
+    pop, told = copy.pop, iter(["the role of above stays", "the role of below stays"])
+
+    def replaced() -> None:
+        pop()
+        write(copy, "INSERT INTO t VALUES (9)")  # as what stays of a server that is shared
+        raise IsolationError(next(told), cause="", fix="")
+
+    monkeypatch.setattr(copy, "pop", replaced)
+    with pytest.raises(IsolationError, match="the role of above stays"):
+        layers.lift("above")
+    assert (rows(copy), bool(layers), list(told)) == ([1, 9], False, [])
+    assert audit.check("test_a", ()) is None
 
 
 def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(

@@ -79,6 +79,34 @@ def test_forward_passes_a_call_on_to_a_port_and_its_answer_back_as_it_comes(edge
         server.shutdown()
 
 
+@pytest.mark.parametrize("content", [b"whole", iter([b"in ", b"pieces"])], ids=["whole", "in pieces"])
+def test_forward_passes_a_body_on_with_its_length_and_a_response_of_known_length_is_whole(edge, content):
+    heard = []
+
+    class Stock(BaseHTTPRequestHandler):
+        def do_POST(self):
+            lengths = self.headers.get_all("content-length")
+            heard.append((lengths, self.rfile.read(int(lengths[0]))))
+            self.send_response(200)
+            self.send_header("content-length", "4")
+            self.end_headers()
+            self.wfile.write(b"done")
+
+        def log_message(self, *_):
+            pass
+
+    def answer(call):
+        reply = forward("127.0.0.1", server.server_port, call)
+        return Reply(status=reply.status, headers=reply.headers, body=list(reply.body), leave=reply.leave)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stock) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        assert httpx.post(edge(answer).url, content=content).content == b"done"
+        server.shutdown()
+    said = b"whole" if isinstance(content, bytes) else b"in pieces"
+    assert heard == [([str(len(said))], said)]
+
+
 def test_an_answer_that_stands_still_is_left_when_its_caller_leaves(edge):
     go_on, left = threading.Event(), threading.Event()
 

@@ -14,8 +14,6 @@ from seatrial.errors import ContractError
 from seatrial.events import BodyState, Exchange
 
 DOCUMENT = "urn:seatrial:openapi"
-METHODS_OF_CLIENTS = ("OPTIONS", "HEAD", "TRACE")
-"""Answered by frameworks and servers themselves; described by nobody."""
 JSON_ENDINGS = ("/json", "+json")
 LONGEST, LONGEST_VALUE = 160, 60
 VALUE = "\ue000"
@@ -50,7 +48,7 @@ class OpenApi:
         method, status = exchange.method, exchange.status
         path = self._spelled(method, exchange.route)
         operation: Mapping[str, Any] | None = (self._paths.get(path) or {}).get(method.lower())
-        if operation is None or not status or method in METHODS_OF_CLIENTS:
+        if operation is None or not status:
             return ""
         responses: Mapping[str, Any] = operation.get("responses") or {}
         described = next((each for each in (str(status), f"{status // 100}XX", "default") if each in responses), None)
@@ -167,7 +165,7 @@ def _checker() -> Any:
 
 def _named(route: str) -> str:
     """With the names of parameters only, as OpenAPI writes them: frameworks write their types there, too."""
-    return re.sub(r"\{([^}:]*)[^}]*\}|<(?:[^>]*:)?([^>]*)>", r"{\1\2}", route).rstrip("/") or "/"
+    return re.sub(r"\{([^}:]*)[^}]*\}|<(?:[^>]*:)?([^>]*)>", r"{\1\2}", route).rstrip("/")
 
 
 def _nameless(route: str) -> str:
