@@ -153,11 +153,14 @@ def test_what_flask_turned_into_a_page_is_told_with_it(notes):
     def fail():
         raise LookupError("no such user")
 
+    listened = dict(flask.got_request_exception.receivers)
     running = InProcess(app, "wsgi", witness=notes)
     assert running.client(raise_server_exceptions=False).get("/").status_code == 500
     with pytest.raises(LookupError):
         running.client().get("/")
+    assert flask.got_request_exception.receivers != listened
     running.close()
+    assert flask.got_request_exception.receivers == listened
     assert [(seen.status, seen.error) for seen in notes.seen] == [(500, "LookupError: no such user")] * 2
 
 
@@ -202,6 +205,7 @@ WORDS = b'"ahoy"'
         ("GET", 200, [("Content-Length", "0")], [], b"", BodyState.WHOLE),
         ("HEAD", 200, [("Content-Length", "4")], [b"some"], b"", BodyState.NONE),
         ("GET", 204, [], [b""], b"", BodyState.NONE),
+        ("GET", 200, [], [b"x" * LARGEST], b"x" * LARGEST, BodyState.WHOLE),
         ("GET", 200, [], [b"x" * LARGEST, b"x"], None, BodyState.TOO_LARGE),
         ("GET", 200, [("Content-Length", "8")], [b"some"], b"some", BodyState.BROKEN_OFF),
         ("GET", 200, [("Content-Encoding", "gzip")], [gzip.compress(WORDS)], WORDS, BodyState.WHOLE),

@@ -41,6 +41,7 @@ def test_the_messages_that_are_explained_exist():
     known = [what for messages in messages_by_kind().values() for what, _, _ in messages]
     filled_in = r"\*[^*]+\*|\[.*?\]"
     fixed = [[part for part in re.split(filled_in, what) if part.strip()] for what in known]
+    assert explained
     for message in explained:
         assert any(all(part in message for part in parts) and parts for parts in fixed), message
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.errors import IsolationError, NeedsClone
+from seatrial.errors import IsolationError, NeedsClone, ServerLost
+from seatrial.isolation import restore
 from seatrial.isolation.clone import CloneStrategy
 from seatrial.isolation.protocol import Strategy
 from seatrial.isolation.reset import ResetStrategy
@@ -177,6 +178,15 @@ def test_a_rollback_test_whose_copy_had_to_be_cloned_says_so_since_all_connectio
     strategy = RollbackStrategy(copy, own=lambda: [7])
     undone = strategy.checkin(strategy.checkout("test_a", ""))
     assert (undone.path, undone.notes, copy.renewed) == ("clone", ("the server has restarted",), 1)
+
+
+def test_of_a_copy_that_is_lost_nobody_is_said_to_be_at_work_and_it_may_have_been_used() -> None:
+    class Lost(OnlyClones):
+        def used_since_checkout(self, own: Sequence[int]) -> tuple[Ended, ...]:
+            raise ServerLost("the server has ended", cause="", fix="")
+
+    assert restore.at_work(Lost()) == ()
+    assert not restore.untouched(Lost())
 
 
 def test_an_error_that_no_clone_can_mend_is_not_hidden() -> None:

@@ -80,7 +80,9 @@ def test_write_the_page(tmp_path: Path) -> None:
 
 
 def test_every_server_on_the_page_has_every_cell() -> None:
-    for server, found in read().items():
+    servers = read()
+    assert servers
+    for server, found in servers.items():
         assert {(one.role, one.mode, one.driver) for one in found} == {
             (role, mode, driver) for role in ROLES for mode in MODES for driver in DRIVERS
         }, server

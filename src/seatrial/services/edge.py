@@ -81,7 +81,6 @@ class Edge:
         server.answer, server.answering = self._answer, set()
         server.socket.close()
         server.socket = self._socket
-        server.server_address = self._socket.getsockname()
         server.server_name, server.server_port = HOST, self.port
         server.server_activate()
         self._server = server

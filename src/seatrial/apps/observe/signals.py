@@ -44,5 +44,5 @@ class Signals:
 
 def _note(held: Mapping[str, Any], error: BaseException | None) -> None:
     raised: MutableSequence[BaseException] | None = held.get(RAISED)
-    if raised is not None and error is not None and not any(error is each for each in raised):
+    if raised is not None and error is not None:
         raised.append(error)

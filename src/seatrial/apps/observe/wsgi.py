@@ -92,8 +92,7 @@ def _wsgi_route(environ: dict[str, Any], path: str) -> str:
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
     if rule is not None:
         return str(rule.rule)
-    urls = sys.modules.get("django.urls")
-    if urls is not None and "django.core.handlers.wsgi" in sys.modules and "werkzeug.request" not in environ:
+    if "django.core.handlers.wsgi" in sys.modules and "werkzeug.request" not in environ:
         with suppress(Exception):  # no such path, or settings that are not those of this app
-            return "/" + str(urls.resolve(path).route)
+            return "/" + str(sys.modules["django.urls"].resolve(path).route)
     return ""

@@ -182,27 +182,6 @@ def test_workers_that_change_roles_and_settings_at_once_lose_their_own_and_keep_
         assert admin.execute("select rolname from pg_roles where rolname like 'gate%'").fetchall() == []
 
 
-@pytest.mark.parametrize("seeded", [True, False])
-def test_the_cost_in_pages_stays_flat_over_many_tests(embedded_store, bench_on, seeded: bool) -> None:
-    one = bench_on(
-        embedded_store,
-        "create table t (id serial primary key, v text)"
-        + ("; insert into t (v) values ('a'), ('b')" if seeded else ""),
-    )
-    sizes = []
-    with one.connect() as app:
-        for number in range(1500):
-            app.execute("insert into t (v) values ('x'), ('y'), ('z')")
-            app.execute("update t set v = 'u'")
-            assert one.copy.undo().rows in (3, 7)
-            one.copy.tidy()
-            if number % 300 == 299:
-                sizes.append(app.execute("select pg_total_relation_size('t')").fetchone()[0])
-    assert max(sizes) < 1_000_000
-    assert one.content() == one.before
-    embedded_store.drop(one.name)
-
-
 def test_after_a_crash_of_the_server_a_clone_is_asked_for_and_is_the_baseline(spec, another_server, bench_on) -> None:
     with another_server() as endpoint:
         store = Postgres().open(endpoint, spec)

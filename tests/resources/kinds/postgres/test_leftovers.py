@@ -123,6 +123,8 @@ def test_what_a_run_that_lives_is_at_is_left_alone_when_another_was_killed(sea) 
     there = {row[0] for row in sea.state()}
     assert "of_the_living" in there
     assert "of_the_killed" not in there
+    noted = "select count(*) from seatrial_copies"
+    assert sea.admin.execute(noted).fetchone() == (2,), "what was put back is not looked for again"
     third.store.close()
     living.undo()
     assert sea.state() == before
