@@ -156,6 +156,15 @@ def test_one_that_raises_is_judged_by_its_annotation_and_says_so() -> None:
     assert "LookupError" in style.how
 
 
+def test_an_async_one_that_raises_is_judged_so_as_well() -> None:
+    async def get_db() -> AsyncIterator[AsyncSession]:
+        raise LookupError("no settings")
+        yield
+
+    assert probe(get_db).is_async
+    assert probe(get_db).how == "it raised LookupError when it was tried; its annotation says so"
+
+
 def test_what_is_no_session_is_told_by_its_type() -> None:
     style = probe(lambda: 1)
     assert not style.sqlalchemy

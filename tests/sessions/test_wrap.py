@@ -75,6 +75,12 @@ def test_annotations_written_as_strings_are_resolved_in_the_apps_module() -> Non
     assert inspect.signature(wrap(get_db, adopted)).parameters["tenant"].annotation == Annotated[Own, "a mark"]
 
 
+def test_annotations_that_can_not_be_resolved_stay_as_they_were_written() -> None:
+    def get_db(tenant: OnlyForTheTypeChecker) -> None: ...  # noqa: F821 - so it is in the app
+
+    assert inspect.signature(wrap(get_db, adopted)).parameters["tenant"].annotation == "OnlyForTheTypeChecker"
+
+
 def test_values_are_adopted() -> None:
     assert wrap(function, adopted)(tenant="b") == ("adopted", "b")
     assert asyncio.run(wrap(coroutine, adopted)(tenant="b")) == ("adopted", "b")
@@ -155,7 +161,18 @@ def test_an_async_value_that_is_refused_closes_the_dependency() -> None:
         log: list[str] = []
         with pytest.raises(RuntimeError, match="refused"):
             await anext(wrap(async_generator, refuse)(log))
-        return log
+        return [*log]
+
+    assert asyncio.run(request()) == ["open", "close"]
+
+
+def test_closing_closes_the_async_dependency_at_once() -> None:
+    async def request() -> list[str]:
+        log: list[str] = []
+        running = wrap(async_generator, adopted)(log)
+        await anext(running)
+        await running.aclose()
+        return [*log]
 
     assert asyncio.run(request()) == ["open", "close"]
 

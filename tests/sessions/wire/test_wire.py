@@ -604,6 +604,20 @@ def test_a_client_that_is_gone_in_mid_copy_takes_only_its_own_rows_along(session
     assert sessions.end() == ()
 
 
+def test_what_begins_and_ends_a_transaction_can_be_prepared(sessions: Any, url: str) -> None:
+    async def work() -> None:
+        connection = await asyncpg.connect(url)
+        for text in ("BEGIN", "ROLLBACK"):
+            statement = await connection.prepare(text)
+            assert statement.get_parameters() == statement.get_attributes() == ()
+            await statement.fetch()
+            assert connection.is_in_transaction() == (text == "BEGIN")
+        await connection.close()
+
+    asyncio.run(work())
+    assert sessions.end() == ()
+
+
 def test_a_statement_can_be_cancelled(sessions: Any, url: str) -> None:
     async def work() -> None:
         connection = await asyncpg.connect(url)
