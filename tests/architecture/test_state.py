@@ -21,8 +21,7 @@ def test_no_module_or_class_holds_mutable_state(modules):
         f"{module.at(node)} {ast.unparse(node).splitlines()[0]}"
         for module in modules
         if ".patches." not in module.name
-        for body in _bodies(module.tree)
-        for node in body
+        for node in _outside_of_functions(module.tree)
         if _mutable(node)
     ]
     assert found == []
@@ -39,16 +38,13 @@ def test_nothing_writes_to_a_module(modules):
     assert found == []
 
 
-def _bodies(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+def _outside_of_functions(tree: ast.AST) -> Iterator[ast.stmt]:
     """The statements of the module, of its classes, and of the conditions around them."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.If | ast.Try) and not _inside_function(tree, node):
-            yield node.body
-
-
-def _inside_function(tree: ast.Module, wanted: ast.AST) -> bool:
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return any(wanted is node for function in functions for node in ast.walk(function))
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _outside_of_functions(node)
 
 
 def _mutable(node: ast.stmt) -> bool:
@@ -62,7 +58,7 @@ def _mutable(node: ast.stmt) -> bool:
                 getattr(name, "id", getattr(name, "attr", "")) in READ_ONLY for name in ast.walk(annotation)
             )
             return _makes_state(value) and not (read_only and isinstance(value, DISPLAYS))
-        case ast.FunctionDef(decorator_list=decorators):
+        case ast.FunctionDef(decorator_list=decorators) | ast.AsyncFunctionDef(decorator_list=decorators):
             return any(_called(decorator) in CACHES for decorator in decorators)
     return False
 

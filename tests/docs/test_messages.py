@@ -28,17 +28,22 @@ most frequent ones: [troubleshooting](troubleshooting.md).
 """
 
 
-def test_the_page_has_every_message_of_the_source():
-    page = OPENING + "".join(sections())
+@pytest.fixture(scope="module")
+def messages():
+    return messages_by_kind()
+
+
+def test_the_page_has_every_message_of_the_source(messages):
+    page = OPENING + "".join(sections(messages))
     if os.environ.get("SEATRIAL_WRITE_DOCS"):
         PAGE.write_text(page)
     assert PAGE.read_text() == page, "messages have changed: run `make docs`"
 
 
-def test_the_messages_that_are_explained_exist():
+def test_the_messages_that_are_explained_exist(messages):
     """Each message under which troubleshooting.md has a section is one that the source can raise."""
     explained = re.findall(r"^### \"(.*)\"$", TROUBLES.read_text(), re.MULTILINE)
-    known = [what for messages in messages_by_kind().values() for what, _, _ in messages]
+    known = [what for them in messages.values() for what, _, _ in them]
     filled_in = r"\*[^*]+\*|\[.*?\]"
     fixed = [[part for part in re.split(filled_in, what) if part.strip()] for what in known]
     assert explained
@@ -46,8 +51,8 @@ def test_the_messages_that_are_explained_exist():
         assert any(all(part in message for part in parts) and parts for parts in fixed), message
 
 
-def sections() -> Iterator[str]:
-    for kind, messages in messages_by_kind().items():
+def sections(by_kind: dict[str, list[tuple[str, str, str]]]) -> Iterator[str]:
+    for kind, messages in by_kind.items():
         if not messages:
             continue
         yield f"\n## {kind}\n\n{(KINDS[kind].__doc__ or '').splitlines()[0]}\n"
