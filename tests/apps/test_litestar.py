@@ -70,6 +70,20 @@ def test_what_the_app_handles_itself_is_a_response(serve, app, path, text):
     assert (response.status_code, text in response.text) == (500, True)
 
 
+def test_a_page_for_a_status_handles_no_exception(serve):
+    def page(request, error: Exception) -> Response[str]:
+        return Response("we are sorry", status_code=500, media_type=MediaType.TEXT)
+
+    @get("/")
+    async def broken() -> None:
+        raise LookupError("no such ticket")
+
+    running = serve(Litestar([broken], exception_handlers={500: page}))
+    assert running.client(raise_server_exceptions=False).get("/").text == "we are sorry"
+    with pytest.raises(LookupError, match="no such ticket"):
+        running.client().get("/")
+
+
 def test_what_a_websocket_raises_is_raised_and_what_it_refuses_is_closed(serve, app):
     client = serve(app).client()
     with client.websocket_connect("/ws") as socket:

@@ -77,6 +77,17 @@ def test_the_next_request_in_the_same_thread_is_the_tests_again(watch):
     assert [each.exchange for each in watch.statements] == [0]
 
 
+def test_who_called_by_a_proxy_is_forgotten_when_its_call_is_over(watch):
+    def called() -> str:
+        witness = watch.witness("stock")
+        witness.ended(witness.begins(Seen("GET", "/levels/3")))
+        return watch.exchanges[-1].caller
+
+    with watch.on_behalf_of("orders"):
+        assert called() == "orders"
+    assert called() == "test"
+
+
 def test_a_database_that_is_not_the_runs_and_a_time_between_tests_are_not_seen(watch):
     watch.statement("somebody_elses", "select 1", Here())
     watch.end()
@@ -141,14 +152,18 @@ def test_exchanges_read_like_what_happened():
     made = [
         exchange(1, "test", "orders", "POST", "/orders", 201, statements=(statement("insert", 1),)),
         exchange(2, "orders", "stock", "GET", "/levels/3", 0, error="ValueError: no"),
+        exchange(3, "test", "stock", "GET", "/levels/3", 200),
+        exchange(4, "orders", "mails", "POST", "/mails", 202),
     ]
     exchanges = Exchanges(lambda: made)
     assert [str(each) for each in exchanges] == [
         "test -> orders: POST /orders 201",
         "orders -> stock: GET /levels/3 ValueError: no",
+        "test -> stock: GET /levels/3 200",
+        "orders -> mails: POST /mails 202",
     ]
-    assert exchanges.between("orders", "stock") == made[1:]
-    assert exchanges[-1] is made[1]
+    assert exchanges.between("orders", "stock") == [made[1]]
+    assert exchanges[-1] is made[3]
     assert "POST /orders 201 in 1.0 ms, 1 statement" in exchanges.describe()
 
 
@@ -174,6 +189,11 @@ def test_a_statement_that_one_line_repeats_in_one_exchange_is_flagged_with_the_l
     assert len(statements) == 4
     assert [str(each) for each in statements.repeated] == ["2 times at shop/orders.py:41: select 1"]
     assert len(statements.of(exchange(1, "test", "app", "GET", "/", 200))) == 3
+
+
+def test_statements_that_are_repeated_often_are_told_with_their_exchange():
+    made = exchange(1, "test", "app", "GET", "/", 200, statements=(statement("select 1", 1),) * 20)
+    assert "20 times at shop/orders.py:41: select 1" in Exchanges(lambda: [made]).describe()
 
 
 def exchange(number, caller, answerer, method, path, status, **more) -> Exchange:
