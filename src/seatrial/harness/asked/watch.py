@@ -106,7 +106,7 @@ class Watch:
 
     Args:
         databases: by the name of a database as drivers know it, the resource whose copy it is.
-        emit: who is told of each exchange.
+        emit: who is told of what disturbs the test.
     """
 
     def __init__(self, databases: Mapping[str, str], emit: events.Emit = events.ignore) -> None:
@@ -198,12 +198,10 @@ class Watch:
         """It is over, in the context in which it began, or in another one where it was streamed."""
         if self._current.get() is ticket:
             self._current.set(ticket.around)
-        exchange = ticket.so_far()
         with ticket.record.changed:
-            ticket.record.exchanges.append(exchange)
+            ticket.record.exchanges.append(ticket.so_far())
             del ticket.record.open[ticket.number]
             ticket.record.changed.notify_all()
-        self._emit(exchange)
 
 
 class Observer:
