@@ -83,6 +83,23 @@ def test_a_kind_that_breaks_a_promise_is_found_out(how, cache, monkeypatch):
         check(Sample(kind=registry.kind("sqlite"), project=cache, **SAMPLES["sqlite"]))
 
 
+TRIED_BY_WRITING = [
+    "what_a_test_wrote_is_undone_again_and_again",
+    "a_clone_is_the_baseline_whatever_happened",
+    "a_layer_is_the_baseline_until_it_is_taken_away",
+    "two_workers_do_not_see_each_other",
+    "a_kept_copy_is_as_the_test_left_it",
+]
+
+
+@pytest.mark.parametrize("name", TRIED_BY_WRITING)
+def test_a_sample_whose_writes_can_not_be_read_proves_nothing(cache, name):
+    [check] = [check for check in checks() if check.__name__ == name]
+    silent = SAMPLES["sqlite"] | {"write": lambda address: None}
+    with pytest.raises(AssertionError, match="must change what"):
+        check(Sample(kind=registry.kind("sqlite"), project=cache, **silent))
+
+
 def test_a_kind_whose_copies_lack_one_method_of_a_capability_is_found_out(cache, monkeypatch):
     """Redis and NATS had no layers for want of `changed`, and whatever was about layers was passed over."""
     monkeypatch.delattr(SQLiteCopy, "changed")

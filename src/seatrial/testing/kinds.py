@@ -24,6 +24,7 @@ from seatrial.testing.readiness import ready_is_who_answers_a_real_query
 from seatrial.testing.sample import Bench, Sample, running
 
 Check = Callable[[Sample], None]
+NOTHING = "`Sample.write` must change what `Sample.read` sees"
 _ROUNDS = 3
 
 
@@ -180,7 +181,7 @@ def what_a_test_wrote_is_undone_again_and_again(sample: Sample) -> None:
             copy.mark()
             sample.write(bench.address)
             written = sample.read(bench.address)
-            assert written != before, "`Sample.write` must change what `Sample.read` sees"
+            assert written != before, NOTHING
             after.add(repr(written))
             undone = copy.undo()
             assert isinstance(undone, Undone)
@@ -225,6 +226,7 @@ def a_clone_is_the_baseline_whatever_happened(sample: Sample) -> None:
         if isinstance(copy, SupportsClone):
             for _ in range(2):
                 sample.write(bench.address)
+                assert sample.read(bench.address) != before, NOTHING
                 copy.renew()
                 assert copy.address == bench.address
                 assert sample.read(bench.address) == before
@@ -239,6 +241,7 @@ def a_layer_is_the_baseline_until_it_is_taken_away(sample: Sample) -> None:
             copy.undo()
             sample.write(bench.address)
             inside = sample.read(bench.address)
+            assert inside != before, NOTHING
             copy.push()
             sample.write(bench.address)
             copy.undo()
@@ -255,6 +258,7 @@ def two_workers_do_not_see_each_other(sample: Sample) -> None:
         _, one, before = _first(first)
         _, two, _ = _first(second)
         sample.write(first.address)
+        assert sample.read(first.address) != before, NOTHING
         assert sample.read(second.address) == before
         one.close()
         two.close()
@@ -279,6 +283,7 @@ def a_kept_copy_is_as_the_test_left_it(sample: Sample) -> None:
         key, copy, before = _first(bench)
         sample.write(bench.address)
         written = sample.read(bench.address)
+        assert written != before, NOTHING
         copy.close()
         if isinstance(bench.store, SupportsKeep):
             kept = bench.store.keep(bench.copy_name, f"kept_{secrets.token_hex(3)}")

@@ -166,8 +166,9 @@ def test_idle_connections_are_ended_where_they_are_to_be_recycled(bench) -> None
     mine, theirs = one.connect(), one.connect()
     assert [ended.pid for ended in one.copy.end_idle([mine.info.backend_pid])] == [theirs.info.backend_pid]
     assert mine.execute("select 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError):
+        theirs.execute("select 1")
     mine.close()
-    theirs.close()
 
 
 def test_an_idle_connection_that_our_role_may_not_end_keeps_none_of_the_others(reads, embedded, bench_on) -> None:
@@ -180,7 +181,8 @@ def test_an_idle_connection_that_our_role_may_not_end_keeps_none_of_the_others(r
         theirs.execute("select 1")
         assert [ended.pid for ended in one.copy.end_idle([])] == [theirs.info.backend_pid]
         assert somebody.execute("select 1").fetchone() == (1,)
-        theirs.close()
+        with pytest.raises(psycopg.OperationalError):
+            theirs.execute("select 1")
 
 
 def test_a_commit_inside_a_rollback_test_is_known(bench) -> None:
