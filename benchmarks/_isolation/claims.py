@@ -41,14 +41,32 @@ def claims(sheet: Sheet) -> list[Claim]:
     found: list[Claim | None] = []
     small = sheet.median(RESET, UNDO, SMALL)
     if small is not None:
-        found.append(Claim(what="reset after 6 inserts", value=small, bound=0.6, at_most=True, unit=" ms"))
+        found.append(Claim(what="check-in of reset after 6 inserts", value=small, bound=0.6, at_most=True, unit=" ms"))
     for ending, clone, truncate in (("", 30, 15), (", on disk", 40, 100)):
         where = "data on disk" if ending else "data in shared memory"
         found += [
-            _ratio(sheet, f"clone / reset, {where}", CLONE, SMALL + ending, RESET, SMALL + ending, clone),
-            _ratio(sheet, f"TRUNCATE / reset, {where}", TRUNCATE, SMALL + ending, RESET, SMALL + ending, truncate),
+            _ratio(
+                sheet,
+                f"clone before and after a test / check-in of reset, {where}",
+                CLONE,
+                SMALL + ending,
+                RESET,
+                SMALL + ending,
+                clone,
+            ),
+            _ratio(
+                sheet,
+                f"TRUNCATE before and after a test / check-in of reset, {where}",
+                TRUNCATE,
+                SMALL + ending,
+                RESET,
+                SMALL + ending,
+                truncate,
+            ),
         ]
-    found.append(_ratio(sheet, "reset, 200 tables / 20 tables", RESET, LARGE, RESET, SMALL, 1.2, at_most=True))
+    found.append(
+        _ratio(sheet, "check-in of reset, 200 tables / 20 tables", RESET, LARGE, RESET, SMALL, 1.2, at_most=True)
+    )
     first, last = (
         next((n for n in sheet.names if n.startswith(f"{RESET}, the {end}")), "") for end in ("first", "last")
     )
@@ -61,7 +79,9 @@ def claims(sheet: Sheet) -> list[Claim]:
     for place in PLACES:
         small_one = sheet.median(RESET, UNDO, f"SQLite, {place}")
         if small_one is not None:
-            found.append(Claim(what=f"SQLite, {place}: reset", value=small_one, bound=0.5, at_most=True, unit=" ms"))
+            found.append(
+                Claim(what=f"SQLite, {place}: check-in of reset", value=small_one, bound=0.5, at_most=True, unit=" ms")
+            )
     for driver in ("", ", psycopg"):
         whole = sheet.median(f"pytest: Seatrial reset{driver}", "a whole run, its start included", SMALL)
         if whole is not None:

@@ -254,4 +254,5 @@ def test_a_connection_whose_transaction_has_failed_is_ended_and_told(bench) -> N
     with pytest.raises(psycopg.errors.DivisionByZero):
         app.execute("select 1 / 0")
     assert [ended.pid for ended in one.undo().ended] == [app.info.backend_pid]
-    app.close()
+    with pytest.raises(psycopg.OperationalError):
+        app.execute("rollback")
