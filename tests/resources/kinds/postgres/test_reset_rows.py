@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from seatrial.resources.kinds.postgres.finding import search
-from seatrial.resources.kinds.postgres.reset.dead import BEYOND
+from seatrial.resources.kinds.postgres.reset import dead
 
 from .conftest import Bench
 
@@ -352,6 +352,9 @@ def test_a_rewritten_table_with_many_seed_rows_takes_a_clone(bench) -> None:
 def test_dead_rows_are_removed_when_there_are_many(bench) -> None:
     one = bench(SEEDED)
     assert not one.copy.tidy()
+    one.write("insert into plain (v) select 'x' from generate_series(1, 1000)")
+    one.undo()
+    assert not one.copy.tidy()
     one.write("insert into plain (v) select 'x' from generate_series(1, 3000)")
     one.undo()
     assert one.copy.tidy()
@@ -391,7 +394,22 @@ def test_no_table_grows_from_test_to_test(embedded_store, bench_on, table: str, 
         one.undo()
         one.copy.tidy()
         one.write(work)
-    assert size(one, table) <= 2 * once + BEYOND
+    assert size(one, table) <= 2 * once + dead.BEYOND
+    embedded_store.drop(one.name)
+
+
+def test_where_many_tests_have_touched_the_catalogs_dead_rows_are_removed_from_these_too(
+    embedded_store, bench_on, monkeypatch
+) -> None:
+    monkeypatch.setattr(dead, "MOST_STIRS", 2)
+    one = bench_on(embedded_store, SEEDED)
+    for removed in (0, 0, 1, 1):
+        one.write("truncate plain")
+        one.undo()
+        one.copy.tidy()
+        with one.connect() as app:
+            count = "select vacuum_count from pg_stat_all_tables where relid = 'pg_class'::regclass"
+            assert app.execute(count).fetchone() == (removed,)
     embedded_store.drop(one.name)
 
 

@@ -115,6 +115,25 @@ def test_where_the_log_is_gone_that_tells_who_changed_a_role_the_test_is_told(sp
         store.drop(one.name)
 
 
+def test_the_role_of_a_schema_is_known_where_the_log_of_its_making_is_gone(spec, another_server) -> None:
+    """So it stands in the way of no later schema."""
+    with (
+        another_server(*FORGETFUL) as endpoint,
+        psycopg.connect(endpoint.admin.url(), autocommit=True) as admin,
+    ):
+
+        def fill(target) -> None:
+            target.execute("create table t (id int); create role of_the_schema; grant select on t to of_the_schema")
+            for _ in range(4):
+                admin.execute("select pg_switch_wal()")
+                admin.execute("checkpoint")
+
+        for key in ("one", "two"):
+            with contextlib.closing(Postgres().open(dataclasses.replace(endpoint, owned=True), spec)) as store:
+                assert store.build(key, "copy", fill)
+                store.drop("copy")
+
+
 def test_where_only_the_begin_of_that_log_is_gone_the_test_is_told_as_well(spec, another_server, bench_on) -> None:
     """Its rest was there to be read, and says of a role that it was written to."""
     with (
