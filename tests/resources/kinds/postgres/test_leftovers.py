@@ -134,6 +134,23 @@ def test_what_a_run_that_lives_is_at_is_left_alone_when_another_was_killed(sea) 
     assert sea.state() == before
 
 
+def test_what_can_not_be_put_back_while_others_live_is_tried_again_when_they_have_ended(sea) -> None:
+    sea.admin.execute("create database of_somebody")
+    before = sea.state()
+    living, killed = sea.bench(), sea.bench()
+    killed.write("create role of_the_killed")
+    address = dataclasses.replace(killed.copy.address, database="of_somebody")
+    with psycopg.connect(address.url(), autocommit=True) as somebody:
+        somebody.execute("create table held (id int); alter table held owner to of_the_killed")
+        killed.store.close()
+        sea.open().close()
+        assert "of_the_killed" in {row[0] for row in sea.state()}
+        somebody.execute("drop table held")
+    living.store.close()
+    sea.open().close()
+    assert sea.state() == before
+
+
 def test_a_run_that_ends_by_itself_leaves_nothing_to_look_for(sea) -> None:
     one = sea.bench()
     one.write("create role made")

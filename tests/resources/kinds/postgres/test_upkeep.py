@@ -83,6 +83,21 @@ def test_a_role_that_the_schema_creates_does_not_stop_a_later_schema(opened, adm
     second.drop(name)
 
 
+def test_the_role_of_a_template_that_was_removed_does_not_stop_a_later_schema(
+    opened, admin, role: str, name: str
+) -> None:
+    """Others may use it meanwhile; the newest template has it from then on."""
+    first = opened()
+    first.build("one" + name, name, making(role))
+    first.build("two" + name, name, making_table)
+    assert first.forget("one" + name)
+    first.close()
+    assert role in names(admin, "select rolname from pg_roles")
+    second = opened()
+    assert second.build("three" + name, name, making(role))
+    second.drop(name)
+
+
 def test_while_another_run_uses_such_a_template_both_it_and_its_role_stay(opened, admin, role: str, name: str) -> None:
     first, second = opened(), opened()
     first.build("one" + name, f"{name}_dev", making(role))
