@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from seatrial.core import wait
 from seatrial.services.edge import Edge, Reply
 from seatrial.services.forward import forward
 
@@ -125,6 +126,7 @@ def test_an_answer_that_stands_still_is_left_when_its_caller_leaves(edge):
         assert not left.is_set()
     assert left.wait(20)
     here.settle()
+    assert wait.until(lambda: not here._server.answering, timeout=20), "nobody waits for it after the next test"
 
 
 def test_a_process_sees_that_who_read_its_stream_has_gone(edge):
