@@ -160,3 +160,73 @@ def test_a_role_that_a_test_made_in_which_the_run_was_killed_is_not_there_in_the
         assert shop.pytest("-q", DIES="1").status == -signal.SIGKILL
         outcome = shop.pytest("-q")
         assert outcome.counts() == {"passed": 1}, outcome.text
+
+
+ALEMBIC = {
+    "alembic.ini": "[alembic]\nscript_location = %(here)s/migrations\n",
+    "migrations/env.py": """
+        import os
+
+        from alembic import context
+        from sqlalchemy import create_engine
+
+        with create_engine(os.environ["SHOP_DSN"]).connect() as connection:
+            context.configure(connection=connection)
+            with context.begin_transaction():
+                context.run_migrations()
+    """,
+    "migrations/versions/first.py": """
+        from alembic import op
+        from migrate import SCHEMA
+
+        revision, down_revision = "1", None
+
+        def upgrade():
+            op.execute(SCHEMA)
+    """,
+}
+MIGRATE = """
+    import os
+
+    import psycopg
+
+    SCHEMA = "create table users (id serial, name text default current_user); grant select on users to reader"
+
+    if __name__ == "__main__":
+        with psycopg.connect(os.environ["SHOP_DSN"].replace("+psycopg", "")) as own:
+            own.execute(SCHEMA)
+"""
+READS = """
+    import psycopg
+    import pytest
+
+    def test_the_reader_does_not_own_what_the_schema_made(db_url):
+        with psycopg.connect(db_url) as app:
+            assert app.execute("select user, tableowner = user from pg_tables where tablename = 'users'").fetchone() == (
+                "reader", False
+            )
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                app.execute("insert into users default values")
+"""
+
+
+@pytest.mark.parametrize("step", ["alembic.ini", "python migrate.py"])
+def test_migrations_that_read_the_exported_variable_run_as_the_owner_and_not_as_the_role_of_the_app(shop, step) -> None:
+    shop.write(
+        {
+            "pyproject.toml": f"""
+                [tool.seatrial.resources.db]
+                kind = "postgres"
+                schema = ["roles.sql", "{step}"]
+                role = "reader"
+                inputs = ["migrate.py"]
+                env = {{ SHOP_DSN = "postgresql+psycopg://{{user}}:{{password}}@{{host}}:{{port}}/{{database}}" }}
+            """,
+            "roles.sql": "do $$ begin create role reader; exception when duplicate_object then null; end $$;\n",
+            **ALEMBIC,
+            "migrate.py": MIGRATE,
+            "test_reader.py": READS,
+        }
+    )
+    outcome = shop.pytest("-q")
+    assert outcome.counts() == {"passed": 1}, outcome.text

@@ -140,6 +140,6 @@ def test_an_open_quotation_is_told(sqlite: Bench) -> None:
 
 
 def test_a_program_that_went_away_is_told(sqlite: Bench) -> None:
-    step = Command("gone-program now", root=sqlite.root, note=sqlite.notes.append)
+    step = Command("gone-program now", root=sqlite.root, variables=lambda _: {}, note=sqlite.notes.append)
     with pytest.raises(ConfigError, match="there is no program gone-program"):
         sqlite.build(step)

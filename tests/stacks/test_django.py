@@ -315,3 +315,63 @@ def test_a_resource_that_none_of_the_databases_can_mean_is_named(service):
     )
     outcome = service.pytest(*DJANGO, "-k", "of_rest_framework")
     assert "none of Django's DATABASES is this resource" in outcome.text
+
+
+TWO = """
+DATABASES = {}
+for alias, variable in (("default", "DATABASE_URL"), ("notes", "NOTES_URL")):
+    url = urlsplit(os.environ[variable])
+    DATABASES[alias] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path[1:],
+        "USER": url.username,
+        "PASSWORD": url.password,
+        "HOST": url.hostname,
+        "PORT": url.port,
+    }
+DATABASE_ROUTERS = ["router.Router"]
+"""
+OF_TWO = {
+    "settings.py": SETTINGS + TWO,
+    "pyproject.toml": configured("django")
+    + """
+        [tool.seatrial.resources.notes]
+        kind = "postgres"
+        schema = "django"
+        role = "reader"
+        env = "NOTES_URL"
+        """,
+    "router.py": """
+        class Router:
+            def db_for_read(self, model, **hints):
+                return "notes" if model._meta.model_name == "session" else "default"
+
+            db_for_write = db_for_read
+
+            def allow_migrate(self, db, app_label, **hints):
+                return (app_label == "sessions") == (db == "notes")
+        """,
+    "tests/test_two.py": """
+        import pytest
+        from django.contrib.auth.models import Group
+        from django.db import connections
+
+        @pytest.mark.django_db(databases=["default", "notes"], transaction=True)
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_each_has_its_tables(attempt):
+            Group.objects.create(name="mine")
+            tables = {alias: set(connections[alias].introspection.table_names()) for alias in connections}
+            assert "auth_group" in tables["default"] - tables["notes"]
+            assert "django_session" in tables["notes"] - tables["default"]
+            with connections["notes"].cursor() as cursor:
+                cursor.execute("select distinct user = tableowner, user from pg_tables where schemaname = 'public'")
+                assert cursor.fetchall() == [(False, "reader")]
+        """,
+}
+
+
+def test_of_two_databases_each_gets_the_tables_that_the_router_allows_it_and_they_belong_to_its_owner(service, passes):
+    service.write(OF_TWO)
+    apps = SETTINGS.replace('"shop"]', '"shop", "django.contrib.sessions"]')
+    service.write({"settings.py": apps + TWO})
+    passes("-q", "-p", "pytest_django.plugin", "tests/test_two.py", passed=2)

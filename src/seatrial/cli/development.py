@@ -62,5 +62,5 @@ def _check_out(plan: Plan, store: Store) -> None:
     """A fresh copy of the template, under the name that a test run would give it."""
     from seatrial.isolation.template import ensure
 
-    key, _ = ensure(store, plan.migrators(), plan.copy_name)
+    key, _ = ensure(store, plan.migrators(), plan.copy_name, plan.name)
     store.checkout(key, plan.copy_name).close()

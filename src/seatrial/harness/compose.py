@@ -173,7 +173,7 @@ def _plan(
         sessions=partial(led, resource, kind),
         held=partial(pools.held, address),
         chooser=partial(_chooser, config, resource),
-        audit=partial(_audit, resource, kind, server, address, run, emit) if audit else None,
+        audit=partial(_audit, config, resource, kind, server, address, run, emit) if audit else None,
         env=env,
         variables={} if elsewhere else variables(env, address),
         elsewhere=variables(env, address) if elsewhere else {},
@@ -198,6 +198,7 @@ def _migrators(
         drivers=kind.drivers,
         inputs=resource.inputs,
         run=run.id,
+        variables=partial(variables, resource.env or {kind.env: "{url}"}),
         note=lambda text: emit(events.Note(resource=resource.name, text=text)),
     )
     steps = [choose(text, setting, key="schema") for text in resource.schema]
@@ -223,15 +224,16 @@ def _chooser(config: Config, resource: ResourceConfig) -> Chooser:
 
 
 def _audit(
-    resource: ResourceConfig, kind: Kind, server: Server, address: Address, run: Run, emit: events.Emit
+    config: Config, resource: ResourceConfig, kind: Kind, server: Server, address: Address, run: Run, emit: events.Emit
 ) -> Audit | None:
     from seatrial.isolation.audit import Audit
 
     if not isinstance(kind, SupportsAudit):
         emit(events.Note(resource=resource.name, text=f"it is not audited: {kind.name} has no reading of its own"))
         return None
-    # Workers share a server: its roles are this copy's only where it is alone.
-    return Audit(resource.name, kind.auditor(server.endpoint, address, alone=not run.shared))
+    # Workers share a server, and so may resources of one kind: its roles are this copy's only where it is alone.
+    alone = not run.shared and [each.kind for each in config.resources].count(resource.kind) == 1
+    return Audit(resource.name, kind.auditor(server.endpoint, address, alone=alone))
 
 
 def _sessions(

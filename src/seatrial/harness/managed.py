@@ -128,7 +128,7 @@ class Managed:
         return built
 
     def _made(self, store: Store) -> bool:
-        self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name)
+        self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name, self.plan.name)
         return built
 
     def begin(self, test: str, isolation: str, reason: str, *, joins: bool = True) -> None:

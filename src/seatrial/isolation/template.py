@@ -11,9 +11,12 @@ FORMAT = "1"
 """Raised when the way templates are sealed changes: older ones are then not used."""
 
 
-def key(migrators: Sequence[Migrator], store: Store) -> str:
-    """Equal keys make equal databases: the steps in order, and what the store's databases are like before them."""
-    return _digest(store.locale, *(migrator.hash() for migrator in migrators))
+def key(migrators: Sequence[Migrator], store: Store, resource: str) -> str:
+    """Equal keys make equal databases: the steps in order, and what the store's databases are like before them.
+
+    And the resource: what a command or Django does with two databases is up to the project (its routers, say).
+    """
+    return _digest(store.locale, resource, *(migrator.hash() for migrator in migrators))
 
 
 def named(name: str, store: Store) -> str:
@@ -21,17 +24,17 @@ def named(name: str, store: Store) -> str:
     return _digest(store.locale, "named", name)
 
 
-def ensure(store: Store, migrators: Sequence[Migrator], name: str) -> tuple[str, bool]:
+def ensure(store: Store, migrators: Sequence[Migrator], name: str, resource: str) -> tuple[str, bool]:
     """Find the template that these steps make, or make it; returns its key, and whether it was made now.
 
-    `name` is the worker's own copy: steps run at its address. Raises what a failing step raises.
+    `name` is the worker's own copy of the resource: steps run at its address. Raises what a failing step raises.
     """
 
     def fill(target: Target) -> None:
         for migrator in migrators:
             migrator.migrate(target)
 
-    found = key(migrators, store)
+    found = key(migrators, store, resource)
     if store.find(found):
         return found, False
     return found, store.build(found, name, fill)

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seatrial.core.importing import export_it
@@ -16,7 +16,7 @@ from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
 from seatrial.migrators.command import printed
 from seatrial.migrators.source.modules import Modules, imported
-from seatrial.resources.protocol import Target
+from seatrial.resources.protocol import Address, Target
 
 URL = "SEATRIAL_ALEMBIC_URL"
 """How the child is told the address: a password on a command line can be read by everybody."""
@@ -32,13 +32,17 @@ class Alembic:
         path: the alembic.ini, or a pyproject.toml with a table `tool.alembic`.
         root: the project's root.
         driver: SQLAlchemy's driver for a URL in which the ini names none.
+        variables: of the resource, which an env.py may read: so that they lead to an address, as its owner.
     """
 
-    def __init__(self, path: Path, *, root: Path, driver: str) -> None:
+    def __init__(
+        self, path: Path, *, root: Path, driver: str, variables: Callable[[Address], Mapping[str, str]]
+    ) -> None:
         self.label = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
         self._path = path
         self._root = root
         self._driver = driver
+        self._variables = variables
 
     def hash(self) -> str:
         """A key of the ini, of the files below its script and version locations, and of what these import.
@@ -63,7 +67,8 @@ class Alembic:
         driver = self._named_driver(target.address.scheme) or self._driver
         # -P: a folder `alembic` of the project's must not stand in the place of the library.
         argv = [sys.executable, "-P", "-m", "seatrial.migrators.alembic_child", str(self._path)]
-        environment = os.environ | {URL: target.address.url(driver), "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | self._variables(target.address)
+        environment |= {URL: target.address.url(driver), "PYTHONUNBUFFERED": "1"}
         done = subprocess.run(
             argv,
             cwd=self._home(),

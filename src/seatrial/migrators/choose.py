@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Migrator, Target
+from seatrial.resources.protocol import Address, Migrator, Target
 
 _IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
 _FILE_ENDINGS = (".sql", ".ini", ".toml", ".prisma", ".py")
@@ -18,6 +18,12 @@ _FILE_ENDINGS = (".sql", ".ini", ".toml", ".prisma", ".py")
 def _ignore(text: str) -> None:
     """A `note` for those who do not listen."""
     del text
+
+
+def _none(address: Address) -> Mapping[str, str]:
+    """The `variables` of a resource that exports none."""
+    del address
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class Setting:
     """Globs of files that the steps depend on, besides those that they name."""
     run: str = ""
     """A name of this run, the same for all of its workers."""
+    variables: Callable[[Address], Mapping[str, str]] = _none
+    """What a child process finds exported, so that it goes to an address."""
     note: Callable[[str], None] = _ignore
     """Told what the user should know."""
 
@@ -92,7 +100,14 @@ def _step(text: str, setting: Setting, key: str) -> Migrator:
     words = split(text)
     if not words or find_program(words[0], setting.root) is None:
         raise _nothing(text, setting.root, key)
-    return Command(text, root=setting.root, inputs=bool(setting.inputs), run=setting.run, note=setting.note)
+    return Command(
+        text,
+        root=setting.root,
+        inputs=bool(setting.inputs),
+        run=setting.run,
+        variables=setting.variables,
+        note=setting.note,
+    )
 
 
 def _file(text: str, path: Path, setting: Setting) -> Migrator | None:
@@ -103,7 +118,7 @@ def _file(text: str, path: Path, setting: Setting) -> Migrator | None:
     if path.suffix in (".ini", ".toml"):
         from seatrial.migrators.alembic import Alembic
 
-        return Alembic(path, root=setting.root, driver=setting.drivers["sync"])
+        return Alembic(path, root=setting.root, driver=setting.drivers["sync"], variables=setting.variables)
     if path.suffix == ".prisma":
         raise ConfigError(
             f'"{text}" is a schema of Prisma, from which only Prisma makes SQL',

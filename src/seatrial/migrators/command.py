@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.core.children import for_a_shell, search_path
@@ -16,29 +16,38 @@ from seatrial.core.importing import export_it
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
-from seatrial.resources.protocol import Target
+from seatrial.resources.protocol import Address, Target
 
 _LINES = 50
 
 
 class Command:
-    """Runs in the project's root, without a shell; finds the database by the variables that are exported.
+    """Runs in the project's root, without a shell; finds the database by the resource's variables.
 
     Args:
         text: the command line.
         root: the project's root.
         inputs: whether it is known what it depends on.
         run: a name of this run, the same for all of its workers; empty for one of this object's own.
+        variables: of the resource, so that they lead to an address: it runs as the owner, whatever `role` the app has.
         note: told that the step runs again in each run, where there are no `inputs`.
     """
 
     def __init__(
-        self, text: str, *, root: Path, inputs: bool = False, run: str = "", note: Callable[[str], None]
+        self,
+        text: str,
+        *,
+        root: Path,
+        inputs: bool = False,
+        run: str = "",
+        variables: Callable[[Address], Mapping[str, str]],
+        note: Callable[[str], None],
     ) -> None:
         self.label = text
         self._root = root
         self._inputs = inputs
         self._run = run or secrets.token_hex(8)
+        self._variables = variables
         self._note = note
         self._argv = split(text)
 
@@ -50,7 +59,7 @@ class Command:
         return content.key(self.label)
 
     def migrate(self, target: Target) -> None:
-        """Run it to its end: its address is what the environment says.
+        """Run it to its end: its address is what its environment says.
 
         Raises:
             TemplateError: it failed; with its output.
@@ -66,7 +75,7 @@ class Command:
             done = subprocess.run(
                 [program, *self._argv[1:]],
                 cwd=self._root,
-                env=os.environ | {"PATH": search_path(self._root)},
+                env=os.environ | {"PATH": search_path(self._root), **self._variables(target.address)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,7 +52,7 @@ class DjangoMigrations:
 
         connection = self._connection(target.address)
         try:
-            with access():
+            with access(), _as_owner(connection, target.address):
                 call_command("migrate", verbosity=0, interactive=False, database=connection.alias, run_syncdb=True)
                 call_command("createcachetable", verbosity=0, database=connection.alias)
         except SeatrialError:
@@ -77,6 +78,30 @@ class DjangoMigrations:
             cause=f"there are: {told}; none has its address, nor can one of them only be meant for it",
             fix="let the settings read the exported variable (`env` says which), or call the resource as the alias is",
         )
+
+
+@contextlib.contextmanager
+def _as_owner(connection: Any, address: Address) -> Iterator[None]:
+    """The connection of `DATABASES` is that of the schema's owner, whatever `role` the app has."""
+    settings = connection.settings_dict
+    before = {key: settings[key] for key in ("USER", "PASSWORD")}
+    owner = {"USER": address.user, "PASSWORD": address.password}
+    if not address.user or owner == before:
+        yield
+        return
+    try:
+        _closed(connection).update(owner)
+        yield
+    finally:
+        _closed(connection).update(before)
+
+
+def _closed(connection: Any) -> Any:
+    """Its settings, which hold for what it opens next."""
+    connection.close()
+    if hasattr(connection, "close_pool"):  # from Django 5.1
+        connection.close_pool()
+    return connection.settings_dict
 
 
 def _files(folder: Path) -> list[Path]:
