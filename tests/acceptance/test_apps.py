@@ -129,3 +129,26 @@ def test_an_app_that_can_not_be_had_is_told_to_each_test_with_what_to_do(project
     assert outcome.counts() == {"error": 2}, outcome.text
     assert what in outcome.text
     assert "fix: " in outcome.text
+
+
+MIDST = """
+    import pytest
+    from service import Item
+
+    def asked(request, name):
+        return request.getfixturevalue(name)
+
+    @pytest.mark.parametrize("name", ["client", "seatrial_live_app", "client"])
+    def test_asks_in_its_midst(request, name):
+        found = asked(request, name)
+        client = getattr(found, "client", found)
+        assert client.post("/items").json() == 1
+        assert asked(request, "db").query(Item).count() == 1
+"""
+
+
+def test_a_client_may_first_be_asked_for_in_the_midst_of_a_test_as_the_steps_of_pytest_bdd_do(project) -> None:
+    for isolation in ("reset", "rollback"):
+        project.write({**SERVICE, "test_midst.py": MIDST})
+        outcome = project.pytest("-q", "test_midst.py", SEATRIAL_DB_ISOLATION=isolation)
+        assert outcome.counts() == {"passed": 3}, outcome.text

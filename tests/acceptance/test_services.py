@@ -261,3 +261,64 @@ def test_an_override_that_no_service_can_have_is_an_error(project):
     outcome = project.write({**MAILS, "pyproject.toml": config}).pytest("-q", "test_mails.py")
     assert outcome.counts() == {"error": 2}, outcome.text
     assert "can't override get_db" in outcome.text
+
+
+SHELVES = {
+    "seatrial.toml": """
+        [services.one]
+        cmd = "python shelf.py"
+        resources = ["first"]
+        [services.two]
+        cmd = "python shelf.py"
+        resources = ["second"]
+        [resources.first]
+        kind = "sqlite"
+        schema = "python migrate.py"
+        inputs = ["migrate.py"]
+        [resources.second]
+        kind = "sqlite"
+        schema = "python migrate.py"
+        inputs = ["migrate.py"]
+        """,
+    "migrate.py": """
+        import os, sqlite3
+        sqlite3.connect(os.environ["DATABASE_URL"].removeprefix("sqlite:///")).execute("create table items (id integer)")
+        """,
+    "shelf.py": """
+        import os, sqlite3
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        class Shelf(BaseHTTPRequestHandler):
+            def do_GET(self):
+                with sqlite3.connect(os.environ["DATABASE_URL"].removeprefix("sqlite:///")) as db:
+                    db.execute("insert into items values (1)")
+                    number = db.execute("select count(*) from items").fetchone()[0]
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(str(number).encode())
+
+        HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Shelf).serve_forever()
+        """,
+    "test_shelves.py": """
+        import os, pytest
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_each_has_its_own(one, two, attempt):
+            assert [one.get("/").text, two.get("/").text, one.get("/").text] == ["1", "1", "2"]
+            assert "DATABASE_URL" not in os.environ
+        """,
+    "test_midst.py": """
+        import pytest
+
+        @pytest.mark.parametrize("attempt", range(2))
+        def test_asks_in_its_midst(request, attempt):
+            assert request.getfixturevalue("one").get("/").text == "1"
+            assert request.getfixturevalue("two").get("/").text == "1"
+        """,
+}
+
+
+@pytest.mark.parametrize("tests", ["test_shelves.py", "test_midst.py"])
+def test_a_command_fills_the_database_of_a_service_though_its_variable_is_only_set_for_that_one(project, tests):
+    outcome = project.write(SHELVES).pytest("-q", tests)
+    assert outcome.counts() == {"passed": 2}, outcome.text

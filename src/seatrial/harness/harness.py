@@ -116,6 +116,8 @@ class Harness:
                 raise failure
         for name in new:
             self._lend(name)
+        if new and self._app is not None:
+            self._override(APP, self._app, new)
 
     def build(self) -> dict[str, str]:
         """Have the templates of all resources, and no copies; returns their keys, by resource.
@@ -182,11 +184,8 @@ class Harness:
             wanted: whether the test asks for a client of ours: the app is then imported now, if it was not.
             services: those whose clients it asks for; they run afterwards, and so does what they need.
         """
-        if self._app is None and self._load_app is not None and wanted:
-            self._app = self._load_app()
-        if self._app is not None:
-            self._app.begin()
-            self._override(APP, self._app, self.resources)
+        if wanted or self._app is not None:
+            self._begin_app()
         self.services.begin(services, self._override)
 
     def end_app(self) -> None:
@@ -321,14 +320,15 @@ class Harness:
         self.require([name])
         return self.resources[name].plan.address.url()
 
-    def client(self) -> Any:
-        """The running test's HTTP client of the app."""
-        return self.app().client()
-
     def app(self) -> App:
-        """The app; the configuration names it, and `begin_app` has imported it."""
-        assert self._app is not None, "begin_app was told that no client is wanted"
-        return self._app
+        """The app. A test may ask for it in its midst: what it may use is lent then."""
+        self.require(tuple(self.resources))
+        return self._app or self._begin_app()
+
+    def service(self, name: str) -> Any:
+        """The running test's HTTP client of a service."""
+        self.require(self.services.resources(name))
+        return self.services.client(name)
 
     def close(self) -> None:
         """The run is over: the app's lifespan ends, copies are dropped, servers are let go, patches undone."""
@@ -350,6 +350,13 @@ class Harness:
         told = self._checks.end(self._watch.exchanges, apps)
         self._watch.end()
         return [*told, *self.services.end()]
+
+    def _begin_app(self) -> App:
+        assert self._load_app is not None, "the configuration names no app"
+        app = self._app = self._app or self._load_app()
+        app.begin()
+        self._override(APP, app, self.resources)
+        return app
 
     def _override(self, name: str, app: App, resources: Iterable[str]) -> None:
         self._owners.override(name, app, {each: self._replacements(self.resources[each]) for each in resources})

@@ -71,6 +71,7 @@ class Services:
         self._running: set[str] = set()
         """Those that the running test uses."""
         self._clients: list[Any] = []
+        self._override: Override = _as_it_is
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,23 +119,12 @@ class Services:
         Raises:
             AppError: one does not start; nothing of it runs then.
         """
-        self._running = needed(wanted, self._needs)
-        if not self._running:
-            return
-        for edge in self._edges.values():
-            if edge.answerer in self._running:
-                edge.open()
-        for names in rounds(self._running, self._needs):
-            self._start(names)
-        for name in self._running & set(self._outer):
-            self._marks[name] = self._outer[name].log_size()
-        for name in self._running & set(self._inner):
-            app = self._inner[name]
-            app.begin()
-            override(name, app, self._plans[name].resources)
+        self._running, self._override = set(), override
+        self._use(wanted)
 
     def client(self, name: str) -> Any:
-        """The running test's HTTP client of a service."""
+        """The running test's HTTP client of a service, which runs from now on if it did not. Raises `AppError`."""
+        self._use([name])
         if self._plans[name].direct:
             return self._inner[name].client()
         from seatrial.apps.clients.client import of_address
@@ -188,6 +178,24 @@ class Services:
                         if running is not None:
                             last_things.callback(running.close)
             last_things.callback(self.restore)
+
+    def _use(self, wanted: Iterable[str]) -> None:
+        """The running test uses these, and what they need: it may ask for some in its midst."""
+        new = needed(wanted, self._needs) - self._running
+        if not new:
+            return
+        self._running |= new
+        for edge in self._edges.values():
+            if edge.answerer in new:
+                edge.open()
+        for names in rounds(new, self._needs):
+            self._start(names)
+        for name in new & set(self._outer):
+            self._marks[name] = self._outer[name].log_size()
+        for name in new & set(self._inner):
+            app = self._inner[name]
+            app.begin()
+            self._override(name, app, self._plans[name].resources)
 
     def _start(self, names: Sequence[str]) -> None:
         """Have a round of them run: processes side by side, then the apps of this process, one after the other."""
@@ -292,6 +300,11 @@ class Services:
                 over()
 
         return replace(reply, body=pieces())
+
+
+def _as_it_is(name: str, app: App, resources: Iterable[str]) -> None:
+    """Before the first test: replaces nothing."""
+    del name, app, resources
 
 
 def _absent(name: str) -> str:

@@ -103,7 +103,9 @@ def _of_resources(harness: Harness) -> Iterator[tuple[str, _Recipe]]:
 
 def _of_app(harness: Harness) -> dict[str, _Recipe]:
     return {
-        "client": _Recipe(doc="An HTTP client of the app, in this process: its errors are raised.", ask=harness.client),
+        "client": _Recipe(
+            doc="An HTTP client of the app, in this process: its errors are raised.", ask=lambda: harness.app().client()
+        ),
         "async_client": _Recipe(doc="The same client for async tests.", ask=lambda: harness.app().async_client()),
         "live_app": _Recipe(
             doc="The app on a real socket: its `base_url`, and a `client` of it.", ask=lambda: harness.app().live()
@@ -113,7 +115,7 @@ def _of_app(harness: Harness) -> dict[str, _Recipe]:
 
 def _of_services(harness: Harness) -> dict[str, _Recipe]:
     return {
-        name: _Recipe(doc=f"An HTTP client of the service {name}.", ask=partial(harness.services.client, name))
+        name: _Recipe(doc=f"An HTTP client of the service {name}.", ask=partial(harness.service, name))
         for name in harness.services.names
     }
 
