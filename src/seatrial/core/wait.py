@@ -1,4 +1,4 @@
-"""Waiting with a time-out, on a clock that tests cannot freeze.
+"""Waiting: with a time-out, on a clock that tests cannot freeze, and for what is asynchronous.
 
 freezegun puts fakes in the place of `time.time`, `monotonic`, `perf_counter` and their `_ns` forms, in every module
 that holds them; time-machine patches `time.time` and, for CLOCK_REALTIME only, `clock_gettime` in C.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 def now() -> float:
@@ -44,3 +44,31 @@ def until(check: Callable[[], bool], *, timeout: float, every: float = 0.005) ->
             return check()
         pause(every)
     return True
+
+
+def finish(result: Awaitable[object]) -> None:
+    """Wait for its end, on a loop of its own: the caller may be inside one, which a thread is not."""
+    import asyncio
+    import threading
+
+    async def wait_for_it() -> None:
+        await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(wait_for_it())
+        return
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(wait_for_it())
+        except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="seatrial-wait")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
+from seatrial.core import wait
 from seatrial.errors import ConfigError
 from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Target
@@ -38,12 +37,12 @@ def call(function: Callable[..., Any], target: Target, drivers: Mapping[str, str
     """
     kind, library = _wanted(function, plain=not drivers)
     if kind.startswith("Async"):
-        _run(_call_with_async(function, kind, target.address.url(drivers["async"])))
+        wait.finish(_call_with_async(function, kind, target.address.url(drivers["async"])))
         return
     with _supply(kind, library, target, drivers) as given:
         result = function(*given)
         if inspect.isawaitable(result):
-            _run(_wait_for(result))
+            wait.finish(result)
             if given and hasattr(given[0], "commit"):
                 given[0].commit()
 
@@ -149,29 +148,3 @@ def _session_class(library: str) -> Any:
     from sqlalchemy.orm import Session
 
     return Session
-
-
-async def _wait_for(result: Any) -> None:
-    await result
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, on a loop of its own: the caller may be inside one, which a thread is not."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="seatrial-seed")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]

@@ -300,6 +300,7 @@ class LocalServer:
     def _spawn(self, folder: DataFolder) -> bool:
         """Start it; returns whether that failed on a data folder that an earlier run has left."""
         used = folder.prepare()
+        logs.rotate(self.instance.log)  # before the program notes where its log begins
         launch = folder.program.launch(
             folder.binaries,
             self.instance.data,
@@ -308,7 +309,6 @@ class LocalServer:
             self._endpoint.admin.port,
             self.spec.durable,
         )
-        logs.rotate(launch.log)
         before = self.log_size()
         with ports.lent(launch.ports):
             hold = client.spawn(self.instance, self._orders(launch, folder.guise))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import urllib.request
@@ -218,6 +219,45 @@ def test_the_projects_own_reset_brings_it_back(program, tmp_path, reset, monkeyp
         assert ask(url) == "['/seed']"
 
 
+ASYNCHRONOUS = """
+import asyncio, made_up_reset
+
+
+async def empty(url):
+    await asyncio.to_thread(made_up_reset.empty, url)
+"""
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True])
+def test_an_asynchronous_reset_is_waited_for(program, tmp_path, monkeypatch, in_a_loop):
+    (tmp_path / "made_up_reset.py").write_text(RESET)
+    (tmp_path / "asynchronous_reset.py").write_text(ASYNCHRONOUS)
+    monkeypatch.syspath_prepend(tmp_path)
+    server = program(ready="http:/", reset="asynchronous_reset:empty")
+    server.start()
+    with contextlib.closing(Command().open(server.endpoint, server.spec)) as store:
+        store.build("key", "", lambda target: None)
+        copy = store.checkout("key", "")
+        ask(copy.client().value + "written", "POST")
+
+        async def undo():
+            copy.undo()
+
+        asyncio.run(undo()) if in_a_loop else copy.undo()
+        assert ask(copy.client().value) == "['/seed']"
+
+
+def test_a_line_of_the_log_is_found_where_the_log_of_earlier_starts_was_large(program):
+    """It is put aside at a start, which needs no second try."""
+    server = program(ready="log:listening", patience="5")
+    server.start()
+    client.down(server.instance)
+    with server.instance.log.open("ab") as log:
+        log.write(b"much was told\n" * 400_000)
+    server.start()
+    assert server.instance.log.read_text().count("listening now") == 1
+
+
 def test_a_reset_that_fails_is_told_without_the_password_of_the_program(program):
     server = program(reset="sh -c 'cat secret; exit 3'")
     server.start()
@@ -283,6 +323,13 @@ def test_a_fixed_address_is_served_where_the_command_names_none(store, tmp_path,
         ({"command": "serve {port}", "reset": "nothing", "ready": "soon"}, "does not say how to see"),
         ({"command": "serve {port}", "reset": "nothing", "ready": "http"}, "does not say how to see"),
         ({"command": "serve {port}", "reset": "nothing", "ready": "log:("}, "no regular expression"),
+        ({"command": "serve {port}", "reset": "nothing", "ready": "exec:ping {url}"}, "`ready` names {url}"),
+        ({"command": "serve {port}", "reset": "nothing", "ready": "exec:ping 'it"}, "`ready` is no command line"),
+        ({"command": "serve {port}", "reset": "nothing", "ready": "file:{date}/ready"}, "`ready` names {date}"),
+        ({"command": "serve {port", "reset": "nothing"}, "`command` has a brace that can't be filled in"),
+        ({"command": "serve {port}", "reset": " "}, "needs a `reset`"),
+        ({"command": "serve {port}", "reset": "curl {ulr}"}, "`reset` names {ulr}"),
+        ({"command": "serve {port}", "reset": "curl -d '{\"a\": 1}' {url}"}, '`reset` names {"a"}'),
         ({"command": "serve {port}", "reset": "nothing", "patience": "long"}, '`patience` is "long"'),
         ({"command": "serve {port}", "reset": "nothing", "url": "http://h"}, "has no `url`"),
     ],
@@ -292,6 +339,13 @@ def test_a_mistake_is_told_before_anything_runs(tmp_path, keys, what):
         Command().spec(Requirements.of(project=tmp_path, **keys))
     assert what in caught.value.what
     assert caught.value.fix
+
+
+def test_a_folder_with_a_space_in_its_name_is_one_word_of_the_command_that_asks(tmp_path):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    running = Running(port=1, fields={"data": str(folder)}, log=Path(), since=0, started=0, cwd=tmp_path)
+    assert read("exec:test -d {data}").holds(running)
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):

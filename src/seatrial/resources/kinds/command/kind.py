@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from seatrial.core.children import search_path
 from seatrial.errors import ConfigError
-from seatrial.resources.kinds.command.program import FIELDS, CommandProgram
+from seatrial.resources.kinds.command.program import FIELDS, CommandProgram, is_function
 from seatrial.resources.kinds.command.readiness import read
 from seatrial.resources.protocol import Address, Requirements, ServerSpec
 
@@ -55,21 +55,27 @@ class Command:
             )
         command, reset = requirements.options.get("command", ""), requirements.options.get("reset", "")
         scheme = requirements.options.get("scheme", "http")
-        words = _words(command)
+        words = _words("command", command, FIELDS)
         if not (requirements.at or "{port}" in command):
             raise ConfigError(
                 "`command` does not say on which port it listens",
                 cause="each worker's program has a port of its own, which is chosen by Seatrial",
                 fix='write {port} where the program takes it, or its fixed address, as in at = "http://localhost:9200"',
             )
-        if not reset:
+        if not reset.strip():
             raise ConfigError(
                 "a command needs a `reset`: how it gets back to what a test finds at its start",
                 cause="nobody but the project knows what the program keeps",
                 fix='write reset = "tests.services:empty", reset = "curl -X DELETE {url}", or '
                 'reset = "nothing" for a program that keeps nothing',
             )
+        if not is_function(reset):
+            _words("reset", reset, tuple(Address(scheme=scheme).fields()))
         readiness = read(requirements.options.get("ready", "tcp"))
+        if readiness.way == "exec":
+            _words("ready", readiness.what, FIELDS)
+        elif readiness.way == "file":
+            _check("ready", [readiness.what], FIELDS)
         program = _path(words[0], requirements.project)
         return replace(
             requirements.server(self.name),
@@ -96,20 +102,30 @@ class Command:
         return CommandStore(endpoint, self.copy_address(endpoint, spec, ""), spec)
 
 
-def _words(command: str) -> list[str]:
+def _words(key: str, text: str, fields: Sequence[str]) -> list[str]:
     try:
-        words = shlex.split(command)
-        fields = {field for word in words for _, field, _, _ in Formatter().parse(word) if field is not None}
+        words = shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"`command` is no command line: {error}", fix="close the quotation or the brace") from None
+        raise ConfigError(f"`{key}` is no command line: {error}", fix="close the quotation") from None
     if not words:
-        raise ConfigError("`command` is missing", fix='write command = "my-server --port {port}"')
-    for field in sorted(fields - set(FIELDS)):
-        raise ConfigError(
-            f"`command` names {{{field}}}, which is no field",
-            fix=f"fields are {', '.join(f'{{{name}}}' for name in FIELDS)}; write {{{{ and }}}} for braces",
-        )
+        raise ConfigError(f"`{key}` is missing", fix='write command = "my-server --port {port}"')
+    _check(key, words, fields)
     return words
+
+
+def _check(key: str, words: Sequence[str], fields: Sequence[str]) -> None:
+    """Refuse what can't be filled in."""
+    try:
+        named = {field for word in words for _, field, _, _ in Formatter().parse(word) if field is not None}
+    except ValueError as error:
+        raise ConfigError(
+            f"`{key}` has a brace that can't be filled in: {error}", fix="write {{ and }} for braces that stay"
+        ) from None
+    for field in sorted(named - set(fields)):
+        raise ConfigError(
+            f"`{key}` names {{{field}}}, which is no field",
+            fix=f"fields are {', '.join(f'{{{name}}}' for name in fields)}; write {{{{ and }}}} for braces",
+        )
 
 
 def _path(name: str, project: Path) -> str:

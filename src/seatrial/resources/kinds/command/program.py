@@ -101,6 +101,11 @@ class CommandProgram:
         return ""
 
 
+def is_function(reset: str) -> bool:
+    """Whether a `reset` names a function of the project's ("tests.services:empty"), and not a command."""
+    return ":" in reset.split(maxsplit=1)[0] and "/" not in reset
+
+
 def _fields(folder: Path, port: int) -> Mapping[str, str]:
     return {"host": "127.0.0.1", "port": str(port), "data": str(folder / "data"), "password": given_password(folder)}
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Readiness:
             case "log":
                 return _logged(running, self.what)
             case "exec":
-                return _succeeds(self.what.format_map(running.fields), running.cwd)
+                return _succeeds([word.format_map(running.fields) for word in shlex.split(self.what)], running.cwd)
             case _:
                 return _written(running.cwd / self.what.format_map(running.fields), running.started)
 
@@ -112,12 +112,12 @@ def _logged(running: Running, pattern: str) -> bool:
     return re.search(pattern, text, re.MULTILINE) is not None
 
 
-def _succeeds(command: str, cwd: Path) -> bool:
+def _succeeds(command: Sequence[str], cwd: Path) -> bool:
     try:
         done = subprocess.run(
-            shlex.split(command), cwd=cwd, capture_output=True, stdin=subprocess.DEVNULL, timeout=_ASK, check=False
+            command, cwd=cwd, capture_output=True, stdin=subprocess.DEVNULL, timeout=_ASK, check=False
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from seatrial.core import wait
 from seatrial.core.importing import import_object, shortened
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, IsolationError, SeatrialError, ServerSpent
-from seatrial.resources.kinds.command.program import SEEDED, given_password
+from seatrial.resources.kinds.command.program import SEEDED, given_password, is_function
 from seatrial.resources.protocol import Address, Ended, Endpoint, ServerSpec, Target, Undone
 
 NOTHING = "nothing"
@@ -98,7 +100,7 @@ class CommandCopy:
         """
         if self._reset == NOTHING:
             return Undone(path="nothing")
-        if ":" in self._reset.split(maxsplit=1)[0] and "/" not in self._reset:
+        if is_function(self._reset):
             self._call()
         else:
             self._run()
@@ -114,7 +116,9 @@ class CommandCopy:
     def _call(self) -> None:
         function = import_object(self._reset, self._project)
         try:
-            function(self.address.url())
+            result = function(self.address.url())
+            if inspect.isawaitable(result):
+                wait.finish(result)
         except SeatrialError:
             raise
         except Exception as error:
@@ -131,7 +135,7 @@ class CommandCopy:
             done = subprocess.run(
                 words, cwd=self._project, capture_output=True, text=True, errors="replace", timeout=_MINUTE, check=False
             )
-        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error
         if done.returncode:
             raise self._failed(f"exit status {done.returncode}: {(done.stderr or done.stdout).strip()}")
