@@ -62,6 +62,15 @@ def send(pid: int, number: int) -> bool:
     return True
 
 
+def send_group(group: int, number: int) -> bool:
+    """Send a signal to a process group, 0 for none; False where nobody is in it, or nobody that we may end."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def dying_with(parent: int, number: int) -> Callable[[], None]:
     """To be called in a child: have the kernel send it `number` when the thread that forked it dies.
 

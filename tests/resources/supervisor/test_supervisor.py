@@ -326,6 +326,44 @@ time.sleep(300)
 """
 
 
+PARENT = """
+import signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import signal, time; {ignores}; time.sleep(300)"])
+print(child.pid, "serving", flush=True)
+{end}
+"""
+IGNORES = "signal.signal(15, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize("ignores", ["pass", IGNORES])
+@pytest.mark.parametrize("end", ["child.wait()", "sys.exit(3)"], ids=["is ended", "ends"])
+def test_what_a_server_has_started_ends_with_it(instance, orders, ignores, end):
+    """As that of a command which is a script: it would keep the port, and whatever else it has."""
+    hold = client.spawn(instance, orders(PARENT.format(ignores=ignores, end=end), stop_signal=signal.SIGTERM))
+    child, start = first_word(instance)
+    hold.close()
+    assert gone(child, start, timeout=20)
+    assert wait.until(lambda: not instance.alive, timeout=20)
+
+
+def test_what_the_server_of_a_killed_supervisor_has_started_is_ended_before_the_next_start(instance, orders):
+    hold = client.spawn(instance, orders(PARENT.format(ignores=IGNORES, end="child.wait()")))
+    child, start = first_word(instance)
+    server = started(instance)
+    os.kill(supervisor_of(server), signal.SIGKILL)
+    assert wait.until(lambda: not instance.alive and instance.orphan() == child, timeout=20)
+    client.settle(instance)
+    assert gone(child, start, timeout=0)
+    hold.close()
+
+
+def first_word(instance):
+    """The pid that a server prints before it says that it serves, and when that process started."""
+    assert wait.until(lambda: "serving" in (instance.log.read_text() if instance.log.exists() else ""), timeout=20)
+    pid = int(instance.log.read_text().split()[0])
+    return pid, processes.started(pid)
+
+
 def test_a_socket_that_a_server_makes_elsewhere_goes_with_it(instance, orders):
     elsewhere = instance.folder.parent / "elsewhere"
     hold = client.spawn(instance, orders(LISTENING.format(path=str(elsewhere)), outside=[str(elsewhere)]))

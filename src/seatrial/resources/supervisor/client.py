@@ -164,12 +164,9 @@ def settle(instance: Instance, timeout: float = 20) -> None:
     """
     orphan = 0
     if wait.until(lambda: not instance.alive, timeout=timeout):
-        orphan = instance.orphan()
-        for number in (signal.SIGQUIT, signal.SIGKILL) if orphan else ():
-            processes.send(orphan, number)
-            if wait.until(lambda: not instance.orphan(), timeout=5):
-                break
-        if not instance.orphan():
+        while (orphan := instance.orphan()) and _ended(instance, orphan):
+            continue
+        if not orphan:
             instance.sweep()
             return
     raise ProviderError(
@@ -177,6 +174,14 @@ def settle(instance: Instance, timeout: float = 20) -> None:
         cause="it is still writing, or something traces it",
         fix=f"end it by hand: kill -9 {orphan}" if orphan else "run `seatrial down`, or wait",
     )
+
+
+def _ended(instance: Instance, orphan: int) -> bool:
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        processes.send(orphan, number)
+        if wait.until(lambda: instance.orphan() != orphan, timeout=5):
+            return True
+    return False
 
 
 def instances(project: Path | None = None, *, store: Path | None = None) -> list[Status]:

@@ -82,10 +82,12 @@ class Instance:
         fresh.replace(self.folder / name)
 
     def orphan(self) -> int:
-        """The pid of a server of ours that outlived its supervisor; 0 if there is none."""
+        """The pid of a server of ours that outlived its supervisor, or of what it had started; 0 if there is none."""
         state = self.read("state.json")
-        pid = int(state.get("pid", 0))
-        return pid if processes.is_ours(pid, state.get("started", ""), state.get("nonce", "")) else 0
+        pid, nonce = int(state.get("pid", 0)), state.get("nonce", "")
+        if processes.is_ours(pid, state.get("started", ""), nonce):
+            return pid
+        return next((one for one in processes.members(pid) if processes.bears(one, nonce)), 0) if pid > 0 else 0
 
     def sweep(self) -> None:
         """Remove what an earlier server of ours has left. Only under `lock`, and only if nothing runs there."""

@@ -1,7 +1,8 @@
 """The supervisor: a small process that owns one server, and ends with it when nobody holds it any more.
 
 A hold ("lease") is an open connection to its unix socket: the kernel closes it, whatever happens to the holder.
-The server dies with the supervisor, too. So nothing is left behind, whoever is killed.
+The server dies with the supervisor, too. It leads a group of its own: what it had started is ended after it. So nothing
+is left behind, whoever is killed.
 
 Requests and answers are lines of JSON:
     {"op": "lease", "want": KEY, "idle": SECONDS}   hold the server, if it is the one that is wanted
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LOG_TAIL = 8192
+_TURN = 0.01
+"""Seconds between two looks at a group that is asked to end: nobody tells us of those who are not our children."""
 
 
 class _Peer:
@@ -104,6 +107,7 @@ class Supervisor:
             if listener is not None:
                 listener.close()
             self._stop()
+            self._end_group()
             # Some servers are best ended by SIGKILL, and leave their sockets in our folder, too.
             for path in (*self.launch.get("outside", ()), *os.listdir(".")):  # noqa: PTH208 - pathlib is not light
                 processes.remove_deserted(path)
@@ -208,6 +212,7 @@ class Supervisor:
             os.close(log)
             return pid
         try:
+            os.setsid()
             os.dup2(log, 1)
             os.dup2(log, 2)
             signal.set_wakeup_fd(-1)
@@ -251,6 +256,15 @@ class Supervisor:
                 except BlockingIOError:
                     pass
                 self._reap()
+
+    def _end_group(self) -> None:
+        """End what the server has started and left behind, as a command does that is a script."""
+        for seconds, number in (3.0, signal.SIGTERM), (5.0, signal.SIGKILL):
+            if not self.pid or not processes.send_group(self.pid, number):
+                return
+            deadline = time.monotonic() + seconds
+            while processes.send_group(self.pid, 0) and time.monotonic() < deadline:
+                time.sleep(_TURN)
 
     def _patience(self) -> tuple[tuple[float, int], ...]:
         """Seconds given to the server's own way of stopping, then to ruder signals.
