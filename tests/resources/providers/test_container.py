@@ -26,8 +26,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import redis
 
-from seatrial.core import folders, processes, wait
+from seatrial.core import folders, ports, processes, wait
 from seatrial.errors import ProviderError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.redis import Valkey
@@ -273,6 +274,16 @@ def test_a_container_is_pulled_made_and_started_and_the_next_run_finds_what_was_
     assert engine.made == [one]
     assert one.running
     assert engine.asked.count("POST /containers/create") == 1
+
+
+@pytest.mark.parametrize("login", ["", ":two%20words@", "someone:secret@"])
+def test_a_container_lets_in_whom_the_address_names(engine, reserve_in_container, login):
+    held = ports.choose("container", ())
+    held.close()
+    server = reserve_in_container(at=f"redis://{login}localhost:{held.port}/0")
+    server.start()
+    with redis.Redis.from_url(Valkey().copy_address(server.endpoint, server.spec, "").url()) as app:
+        assert app.ping()
 
 
 def test_what_a_crash_left_is_ended_by_the_next_start_and_nobody_else_s_is_touched(engine, reserve_in_container):

@@ -208,9 +208,10 @@ class ContainerProgram:
         return None
 
     def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
-        """The image, by its name."""
+        """The image, by its name, and what is put into it."""
         del binaries, spec
-        return folders.digest(f"{self._image.repository}:{self._image.tags[self._version]}", 16)
+        image = self._image
+        return folders.digest(f"{image.repository}:{image.tags[self._version]} {json.dumps(dict(image.files))}", 16)
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:
         """Only the files that are put into the container: it makes its data itself, and keeps it while it is kept."""

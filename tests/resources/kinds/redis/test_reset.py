@@ -13,6 +13,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 from tests.resources.kinds.redis.conftest import SCRIPT, SEED
 
+from seatrial.core import wait
 from seatrial.resources.kinds.redis.baseline.snapshot import load, take
 
 
@@ -164,6 +165,28 @@ def test_what_a_wider_fixture_wrote_is_the_baseline_for_a_while(copy, app):
     assert app.get("of the module") == b"1"
     copy.pop()
     assert state(copy) == before
+
+
+def test_what_is_written_while_a_wider_fixture_s_layer_is_taken_is_in_the_layer_or_undone(copy, app):
+    app.persist("session")  # a layer in which keys run out is put back in any case
+    app.execute_command("SELECT", 3)
+    app.mset({f"many:{number}": "x" for number in range(20_000)})
+    app.execute_command("SELECT", 0)
+
+    def looks():
+        return app.info("commandstats").get("cmdstat_scan", {}).get("calls", 0)
+
+    before = looks()  # the first is at database 0, which the layer then has
+    late = threading.Thread(target=lambda: (wait.until(lambda: looks() > before + 3, timeout=20), app.set("late", "1")))
+    late.start()
+    copy.push()
+    late.join()
+    copy.undo()
+    first = app.get("late")
+    app.set("any", "1")
+    copy.undo()
+    assert app.get("late") == first
+    copy.pop()
 
 
 def test_a_snapshot_is_read_back_as_it_was_written(copy):

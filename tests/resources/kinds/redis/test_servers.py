@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -106,6 +107,35 @@ def test_at_an_address_of_its_own_a_server_has_the_password_that_is_written_ther
         assert open_to_all.ping()
     with pytest.raises(Refused, match="is in use"):
         reserve(at=f"redis://localhost:{port}/2")
+
+
+@pytest.mark.parametrize("password", ["two words", 'a "quotation', "#hash", "naïve"])
+def test_at_an_address_of_its_own_any_password_will_do(reserve, password):
+    held = ports.choose("redis", ())
+    held.close()
+    server = reserve(at=f"redis://someone:{quote(password)}@localhost:{held.port}/0")
+    server.start()
+    assert password not in (server.instance.data / "users.conf").read_text()
+    with redis.Redis(port=held.port, username="someone", password=password) as app:
+        assert app.ping()
+
+
+def test_functions_that_a_test_has_saved_to_the_disk_are_in_no_later_template(reserve):
+    server, kind = reserve(), Redis()
+    server.start()
+    with contextlib.closing(kind.open(server.endpoint, server.spec)) as store:
+        store.build("before", "0", lambda target: None)
+        store.checkout("before", "0")
+        with redis.Redis.from_url(kind.copy_address(server.endpoint, server.spec, "0").url()) as app:
+            app.function_load(LIBRARY)
+            app.save()
+    client.down(server.instance)
+    server.start()
+    with contextlib.closing(kind.open(server.endpoint, server.spec)) as store:
+        store.build("later", "0", lambda target: None)
+        store.checkout("later", "0")
+        with redis.Redis.from_url(kind.copy_address(server.endpoint, server.spec, "0").url()) as app:
+            assert app.function_list() == []
 
 
 def test_durable_means_that_each_write_is_on_the_disk(reserve):
@@ -222,6 +252,21 @@ def test_an_adopted_one_serves_one_worker_at_a_time(reserve, tmp_path):
             assert MARKER not in app.keys("*")
     with contextlib.closing(Redis().open(endpoint, spec)):
         pass  # it holds data, which is ours
+
+
+def test_an_adopted_one_is_ours_also_when_our_connection_had_to_be_opened_again(reserve, tmp_path):
+    """A test may have ended it, or the server itself, which does so where `timeout` is set."""
+    server = reserve()
+    server.start()
+    spec, endpoint = at_url(server, tmp_path)
+    adoption_candidate(endpoint).mark()
+    with contextlib.closing(Redis().open(endpoint, spec)) as store, redis.Redis.from_url(spec.url) as app:
+        store.build("ours", "0", lambda target: None)
+        copy = store.checkout("ours", "0")
+        app.client_kill_filter(_type="normal", skipme=True)
+        copy.undo()
+        with pytest.raises(Refused, match="in use by another run"):
+            Redis().open(endpoint, spec)
 
 
 def test_who_adopts_a_server_is_told_of_its_functions_and_no_template_gets_them(reserve, tmp_path):

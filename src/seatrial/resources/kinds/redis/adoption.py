@@ -30,7 +30,7 @@ def claim(wire: Wire, endpoint: Endpoint) -> int:
             fix=f"if all that is or will be in it may be lost: seatrial adopt {redact(admin.url())}; "
             "or remove `url`: Seatrial then starts a server",
         )
-    wire.ask("CLIENT", "SETNAME", f"{NAME}-holder")
+    wire.rename(f"{NAME}-holder")
     mine = wire.ask("CLIENT", "ID")
     holders = [_id(line) for line in wire.ask("CLIENT", "LIST").splitlines() if b"name=seatrial-holder " in line]
     if min(holders, default=mine) != mine:

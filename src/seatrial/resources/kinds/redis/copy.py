@@ -79,13 +79,13 @@ class RedisCopy:
         The server tells of no script that was loaded since: from then on, and till `pop`, none is taken away.
         """
         below = self._restorer
+        counters = below.counters()  # before it is read: who writes meanwhile is undone, with what he wrote
         layer = Restorer(
             self._wire,
             take(self._wire, below.baseline.scripts),
             self._marked,
-            keeps_scripts=below.keeps_scripts or self._changed().code,
+            keeps_scripts=below.keeps_scripts or self._since(counters).code,
         )
-        counters = layer.counters()
         self._below.append(below)
         self._restorer, self._counters = layer, counters
 
@@ -98,9 +98,10 @@ class RedisCopy:
         """Nothing: the connection is the store's."""
 
     def _changed(self) -> Changed:
-        if self._counters is None:
-            return Changed()
-        return self._restorer.counters().since(self._counters)
+        return self._since(self._restorer.counters())
+
+    def _since(self, counters: Counters) -> Changed:
+        return Changed() if self._counters is None else counters.since(self._counters)
 
     def _restore(self, changed: Changed) -> tuple[str, ...]:
         self._counters, notes = self._restorer.restore(changed)

@@ -81,16 +81,17 @@ class Redis:
                 fix="run a server that has them, and give its address as `url`",
             )
         repository, server, tags = self._brand.image
+        at = _at(requirements.at) if requirements.at else None
         return replace(
             requirements.server(self.name),
             exclusive=True,
             url_needs=("host",),
             url_form="redis://:PASSWORD@HOST:PORT/0",
-            at=_at(requirements.at) if requirements.at else None,
+            at=at,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,
             extra="redis",
-            images=(image(repository, server, dict(tags), durable=requirements.durable),),
+            images=(image(repository, server, dict(tags), at, durable=requirements.durable),),
             folders=_FOLDERS,
         )
 
@@ -144,7 +145,7 @@ def _at(url: str) -> Address:
         scheme="redis",
         host=parts.hostname,
         port=parts.port or PORT,
-        user=unquote(parts.username or ""),
+        user=_user(unquote(parts.username or ""), parts.password),
         password=unquote(parts.password or ""),
         database=database,
     )
@@ -162,7 +163,12 @@ def _address(endpoint: Endpoint, spec: ServerSpec) -> Address:
         scheme=admin.scheme,
         host=admin.host,
         port=admin.port,
-        user=admin.user or ("default" if admin.password else ""),
+        user=_user(admin.user, admin.password),
         password=admin.password,
         database=admin.database or "0",
     )
+
+
+def _user(name: str, password: str | None) -> str:
+    """Whose password it is where a URL names nobody."""
+    return name or ("default" if password else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from pathlib import Path
 from typing import ClassVar
@@ -54,13 +55,9 @@ class RedisProgram:
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - nothing has to be run
         """Write down the users: on a command line everybody could read their passwords."""
         data.mkdir(mode=0o700)
-        channels = not self.version(binaries).startswith("6.0")
-        users = {ROLE: f">{password}", "default": f">{password}"}
-        if spec.at is not None:
-            users[spec.at.user or "default"] = f">{spec.at.password}" if spec.at.password else "nopass"
         conf = data / _CONF
         conf.touch(mode=0o600)
-        conf.write_text("".join(_user(name, how, channels=channels) for name, how in users.items()))
+        conf.write_text(_users(f">{password}", spec.at, channels=not self.version(binaries).startswith("6.0")))
 
     def launch(self, binaries: Path, data: Path, folder: Path, spec: ServerSpec, port: int, durable: bool) -> Launch:
         """The process to run: on the loopback interface and a socket in `folder` only."""
@@ -124,14 +121,21 @@ class RedisProgram:
         return next((binaries / name for name in self.executables if (binaries / name).exists()), binaries)
 
 
-def image(repository: str, program: str, tags: dict[str, str], *, durable: bool) -> Image:
+def image(repository: str, program: str, tags: dict[str, str], at: Address | None, *, durable: bool) -> Image:
     """The official image of one of the two, with our users and settings in its configuration."""
-    lines = [_user(name, ">{password}", channels=True) for name in (ROLE, "default")]
-    lines += ["bind 0.0.0.0\n", 'save ""\n', f"appendonly {'yes' if durable else 'no'}\n"]
-    lines += ["appendfsync always\n"] if durable else []
+    text = (
+        _users(">{password}", at, channels=True) + f'bind 0.0.0.0\nsave ""\nappendonly {"yes" if durable else "no"}\n'
+    )
+    text += "appendfsync always\n" if durable else ""
     conf = "/seatrial/server.conf"
-    return Image(repository=repository, tags=tags, port=6379, files={conf: "".join(lines)}, command=(program, conf))
+    return Image(repository=repository, tags=tags, port=6379, files={conf: text}, command=(program, conf))
 
 
-def _user(name: str, how: str, *, channels: bool) -> str:
-    return f"user {name} on {how} ~*{' allchannels' if channels else ''} +@all\n"
+def _users(ours: str, at: Address | None, *, channels: bool) -> str:
+    """The lines that make the users: of a password that somebody chose only a hash, which needs no quotation."""
+    users = {ROLE: ours, "default": ours}
+    if at is not None:
+        hashed = f"#{hashlib.sha256(at.password.encode()).hexdigest()}"
+        users[at.user or "default"] = hashed if at.password else "nopass"
+    rights = f"~*{' allchannels' if channels else ''} +@all"
+    return "".join(f"user {name} on {how} {rights}\n" for name, how in users.items())

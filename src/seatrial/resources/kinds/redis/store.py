@@ -112,15 +112,15 @@ class RedisStore:
         """The users and settings that this server process had before anybody used it.
 
         They are written down when it is opened for the first time, since a run that crashed may have left others. Of a
-        server of somebody else's, its users and settings are what they are now: he may have altered them since.
+        server of somebody else's, its users and settings are what they are now: he may have altered them since. Keys
+        and functions are none of it: whatever is there was left on the disk by an earlier run.
         """
         if not self._endpoint.owned:
             return Snapshot(surroundings=surroundings(self._wire))
         run = information(self._wire.ask("INFO", "server"))["run_id"]
         path = self._fresh / f"{run}.json"
         if not path.exists():
-            first = Snapshot(functions=take(self._wire).functions, surroundings=surroundings(self._wire))
-            self._write(path, first)
+            self._write(path, Snapshot(surroundings=surroundings(self._wire)))
         return load(path.read_text(encoding="ascii"))
 
     def _write(self, path: Path, snapshot: Snapshot) -> None:

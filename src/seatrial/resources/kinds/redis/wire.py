@@ -82,6 +82,11 @@ class Wire:
         """The next line of a connection that MONITORs. Raises `EOFError` at its end."""
         return bytes(self._read())
 
+    def rename(self, name: str) -> None:
+        """What it is called in CLIENT LIST, also when it had to be opened again."""
+        self._name = name
+        self.ask("CLIENT", "SETNAME", name)
+
     def close(self) -> None:
         """Close it. The next use opens it again."""
         for part in (self._file, self._sock):

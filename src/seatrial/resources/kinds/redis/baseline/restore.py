@@ -47,7 +47,6 @@ class Restorer:
         self.baseline = baseline
         self.keeps_scripts = keeps_scripts
         self._wire = wire
-        self._adopted = marked is not None
         commands = list(_keys(baseline, marked))
         self._keys = Packed(data=b"".join(map(pack, commands)), count=len(commands))
 
@@ -99,7 +98,7 @@ class Restorer:
             commands += [("FUNCTION", "FLUSH"), ("FUNCTION", "RESTORE", self.baseline.functions)]
         if commands:
             self._wire.ask_all(commands)
-        if self._adopted and not self.baseline.functions:
+        if not self.baseline.functions:
             with contextlib.suppress(ReplyError):  # Redis has functions from 7.0 on
                 self._wire.ask("FUNCTION", "FLUSH")
 

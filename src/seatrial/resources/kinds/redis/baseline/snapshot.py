@@ -12,6 +12,8 @@ from seatrial.resources.kinds.redis.wire import ReplyError, Wire, Word, informat
 MARKER = b"seatrial:ours"
 """The key by which a server that somebody else runs is known as one for tests, in its last database."""
 _PAGE = 1000
+_GONE = -2
+"""PTTL's answer for a key that is not there."""
 Command = tuple[Word, ...]
 
 
@@ -155,7 +157,12 @@ def _entries(wire: Wire, number: int) -> list[Entry]:
     replies = wire.ask_all([command for key in ordered for command in (("DUMP", key), ("PTTL", key))])
     wire.ask("SELECT", 0)
     pairs = zip(ordered, replies[::2], replies[1::2], strict=True)
-    return [Entry(key=key, value=value, ttl=max(ttl, 0)) for key, value, ttl in pairs if value is not None]
+    # -1 is for no time to live. 0 is the last millisecond of one.
+    return [
+        Entry(key=key, value=value, ttl=0 if ttl == -1 else max(ttl, 1))
+        for key, value, ttl in pairs
+        if value is not None and ttl != _GONE
+    ]
 
 
 def _functions(wire: Wire) -> bytes:
