@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import nats
 import pytest
-from nats.js.api import ConsumerConfig, StorageType, StreamConfig
-from nats.js.errors import BucketNotFoundError, NotFoundError
+from nats.js.api import ConsumerConfig, StorageType, StreamConfig, StreamSource
+from nats.js.errors import BucketNotFoundError, NoKeysError, NotFoundError
 
+from seatrial.core import ports
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.nats.streams import dump, load
+from seatrial.resources.kinds.nats.wire import Wire
 from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
 from seatrial.resources.supervisor import client
@@ -141,6 +145,122 @@ def test_what_a_test_did_is_undone(copy, deed):
     assert run(url, everything) == before
     assert copy.late_writes() == ()
     assert copy.undo().path == "nothing"
+
+
+async def keys(js, name):
+    bucket = await js.key_value(name)
+    try:
+        return {key: (await bucket.get(key)).value for key in await bucket.keys()}
+    except NoKeysError:
+        return {}
+
+
+def test_a_key_in_memory_that_the_seed_has_updated_is_in_the_baseline(store):
+    """Its message asks for the one before it, which the bucket no longer has."""
+
+    async def updated(js):
+        bucket = await js.create_key_value(bucket="quick", storage=StorageType.MEMORY)
+        await bucket.update("colour", b"red", last=await bucket.put("colour", b"green"))
+
+    store.build("updated", "", lambda target: run(target.address.url(), updated))
+    copy = store.checkout("updated", "")
+    assert run(copy.address.url(), lambda js: keys(js, "quick")) == {"colour": b"red"}
+
+
+def test_a_key_that_runs_out_has_its_whole_time_before_it_however_old_the_template_is(store):
+    async def brief(js):
+        bucket = await js.create_key_value(bucket="brief", ttl=2)
+        await bucket.put("colour", b"green")
+
+    store.build("brief", "", lambda target: run(target.address.url(), brief))
+    time.sleep(2.5)
+    copy = store.checkout("brief", "")
+    time.sleep(0.5)  # what is old when it comes back is removed within this time
+    assert run(copy.address.url(), lambda js: keys(js, "brief")) == {"colour": b"green"}
+
+
+def test_a_stream_that_confirms_nothing_is_put_back(store):
+    async def silent(js):
+        await js.add_stream(StreamConfig(name="silent", subjects=["s"], storage=StorageType.MEMORY, no_ack=True))
+        await js._nc.publish("s", b"1")
+        await js._nc.flush()
+        await _filled(js, "silent")
+
+    store.build("silent", "", lambda target: run(target.address.url(), silent))
+    copy = store.checkout("silent", "")
+    before = run(copy.address.url(), everything)
+    assert before["silent"][0].no_ack
+    assert [number for number, *_ in before["silent"][1]] == [1]
+
+
+async def _filled(js, *names):
+    for name in names:
+        for _ in range(1000):
+            if (await js.stream_info(name)).state.messages:
+                break
+            await asyncio.sleep(0.01)
+
+
+def test_streams_in_memory_that_are_filled_from_others_are_put_back(store):
+    async def derived(js):
+        await js.add_stream(name="origin", subjects=["origin"])
+        await js.publish("origin", b"1")
+        memory, origin = StorageType.MEMORY, StreamSource(name="origin")
+        await js.add_stream(StreamConfig(name="mirror", storage=memory, mirror=origin))
+        await js.add_stream(StreamConfig(name="all", storage=memory, sources=[origin], subjects=["own"]))
+        await js.publish("own", b"2")
+        await _filled(js, "mirror", "all")
+
+    def told():
+        return {name: sorted(one[1:3] for one in seen) for name, (_, seen, _) in run(url, everything).items()}
+
+    store.build("derived", "", lambda target: run(target.address.url(), derived))
+    copy = store.checkout("derived", "")
+    url = copy.address.url()
+    before = told()
+    assert before == {
+        "all": [("origin", b"1"), ("own", b"2")],
+        "mirror": [("origin", b"1")],
+        "origin": [("origin", b"1")],
+    }
+    run(url, lambda js: js.publish("origin", b"3"))
+    copy.undo()
+    assert told() == before
+    assert copy.undo().path == "nothing"
+
+
+def test_the_last_of_many_consumers_counts(store):
+    async def many(js):
+        await js.add_stream(name="many", subjects=["many"])
+        for number in range(300):
+            await js.add_consumer("many", ConsumerConfig(durable_name=f"c{number:03}"))
+
+    async def replace_last(js):
+        await js.delete_consumer("many", "c299")
+        await js.add_consumer("many", ConsumerConfig(durable_name="c299", description="another"))
+
+    store.build("many", "", lambda target: run(target.address.url(), many))
+    copy = store.checkout("many", "")
+    run(copy.address.url(), replace_last)
+    assert copy.undo().tables == ("many",)
+
+
+@pytest.mark.parametrize("login", ["test:secret", quote("us ér") + ":" + quote('p"ä$s')])
+def test_an_address_may_name_any_user(cache, tmp_path, login):
+    held = ports.choose("nats", ())
+    held.close()
+    kind = Nats()
+    server = Embedded().reserve(
+        kind.spec(Requirements.of(project=tmp_path, at=f"nats://{login}@localhost:{held.port}"))
+    )
+    try:
+        server.start()
+        wire = Wire(replace(server.endpoint, admin=kind.copy_address(server.endpoint, server.spec, "")))
+        assert wire.version() == server.endpoint.version
+        wire.close()
+    finally:
+        server.release()
+        client.down(server.instance)
 
 
 def test_streams_that_change_places_are_put_back(copy):

@@ -13,7 +13,8 @@ from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
 from seatrial.resources.versions import Versions, not_accepted
 
-USER = "test"
+USER = "seatrial"
+"""Ours, and the app's where `at` names no other: whatever name somebody may choose there, it is another."""
 _CONF = "server.conf"
 
 
@@ -38,7 +39,7 @@ class NatsProgram:
 
     def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
         """A key of everything that shapes a fresh data folder: the users."""
-        return digest(f"{self.version(binaries)} {spec.at.url() if spec.at else ''} {spec.durable}", 16)
+        return digest(f"{self.version(binaries)} {USER} {spec.at.url() if spec.at else ''} {spec.durable}", 16)
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - nothing has to be run
         """Write down the users: on a command line everybody could read their passwords."""
@@ -46,10 +47,10 @@ class NatsProgram:
         users = {USER: password}
         if spec.at is not None and spec.at.user:
             users[spec.at.user] = spec.at.password
-        lines = [f"{{user: {json.dumps(name)}, password: {json.dumps(secret)}}}" for name, secret in users.items()]
+        lines = [f"{{user: {_quoted(name)}, password: {_quoted(secret)}}}" for name, secret in users.items()]
         text = f"authorization {{ users = [{', '.join(lines)}] }}\n"
         if spec.at is not None and not spec.at.user:
-            text += f"no_auth_user: {json.dumps(USER)}\n"
+            text += f"no_auth_user: {USER}\n"
         if spec.durable:
             text += "jetstream { sync_interval: always }\n"
         conf = data / _CONF
@@ -92,3 +93,8 @@ class NatsProgram:
             raise not_accepted(endpoint, error, "user and password") from None
         finally:
             wire.close()
+
+
+def _quoted(text: str) -> str:
+    """A string of its configuration, which knows fewer escapes than JSON."""
+    return json.dumps(text, ensure_ascii=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from seatrial.core import folders
 from seatrial.core.locks import FileLock
 from seatrial.errors import ConfigError, IsolationError
-from seatrial.resources.kinds.nats.streams import Taken, dump, load, look, put, take
+from seatrial.resources.kinds.nats.streams import Taken, dump, load, look, put, settle, take
 from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Ended, Endpoint, Target, Undone
 
@@ -133,8 +133,10 @@ class NatsCopy:
 
     def push(self) -> None:
         """What it holds now is the baseline."""
-        layer = {name: take(self._wire, name) for name in look(self._wire)}
-        seen = look(self._wire)
+        seen = look(
+            self._wire
+        )  # before it is taken: what is written meanwhile is undone, together with what is taken of it
+        layer = {name: take(self._wire, name) for name in seen}
         self._below.append(self._template)
         self._template, self._seen = layer, seen
 
@@ -155,9 +157,11 @@ class NatsCopy:
             for name in names:  # all first: a test's stream may listen to the subjects of one that comes back
                 if name in there:
                     self._wire.api(f"STREAM.DELETE.{name}")
-            for name in names:
-                if name in self._template:
-                    put(self._wire, name, self._template[name])
+            back = {name: self._template[name] for name in names if name in self._template}
+            for name, taken in back.items():
+                put(self._wire, name, taken)
+            for name in (name for name, taken in back.items() if taken.derived):
+                settle(self._wire, name, back[name])
         except Failure as error:
             raise IsolationError(
                 "JetStream refuses what would bring a stream back to its baseline",

@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seatrial.resources.kinds.nats.wire import Failure, Wire
+from seatrial.core import wait
+from seatrial.resources.kinds.nats.wire import Failure, Wire, decoded
 
 _CHUNK = 128 * 1024
+_FILLED = 10.0
+"""Seconds until a stream has what its sources have."""
+_SILENT = ("no_ack", "sealed")
+"""Settings by which a stream does not tell, or does not take, what is published to it."""
+_SOURCED = b"\r\nnats-stream-source:"
+"""The header of a message that came from another stream."""
+_ORDERS = (b"nats-expected-", b"nats-batch-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +28,16 @@ class Taken:
     config: Mapping[str, Any]
     state: Mapping[str, Any]
     chunks: tuple[str, ...] = ()
-    """Empty for a stream in memory, of which JetStream makes no archive."""
+    """Empty for a stream that is taken message by message."""
     messages: tuple[Mapping[str, Any], ...] = ()
-    """For a stream in memory: its messages, as MSG.GET tells them."""
+    """Its messages, as MSG.GET tells them."""
     consumers: tuple[Mapping[str, Any], ...] = ()
-    """For a stream in memory: the settings of its consumers, which begin anew."""
+    """The settings of its consumers, which begin anew."""
+
+    @property
+    def derived(self) -> bool:
+        """Whether JetStream itself fills it, from other streams."""
+        return not self.chunks and bool(self.config.get("mirror") or self.config.get("sources"))
 
 
 def look(wire: Wire) -> dict[str, str]:
@@ -33,7 +46,10 @@ def look(wire: Wire) -> dict[str, str]:
     names = [stream["config"]["name"] for stream in streams]
     with_consumers = [name for name, one in zip(names, streams, strict=True) if one["state"].get("consumer_count")]
     pages = wire.api_all([(f"CONSUMER.LIST.{name}", {"offset": 0}) for name in with_consumers])
-    consumers = {name: page["consumers"] for name, page in zip(with_consumers, pages, strict=True)}
+    consumers = {
+        name: page["consumers"] if len(page["consumers"]) >= page["total"] else _consumers(wire, name)
+        for name, page in zip(with_consumers, pages, strict=True)
+    }
     return {
         name: json.dumps(
             [stream["config"], stream["created"], stream["state"], [_steady(one) for one in consumers.get(name, ())]],
@@ -46,8 +62,8 @@ def look(wire: Wire) -> dict[str, str]:
 def take(wire: Wire, name: str) -> Taken:
     """One stream, whole."""
     info = wire.api(f"STREAM.INFO.{name}")
-    if info["config"].get("storage") == "memory":
-        return _from_memory(wire, name, info)
+    if _is_short_lived(info["config"]):
+        return _by_messages(wire, name, info)
     chunks = []
     with wire.listening() as inbox:
         told = wire.api(f"STREAM.SNAPSHOT.{name}", deliver_subject=inbox, chunk_size=_CHUNK)
@@ -63,7 +79,7 @@ def take(wire: Wire, name: str) -> Taken:
 def put(wire: Wire, name: str, taken: Taken) -> None:
     """The stream as it was. None bears its name, or listens to its subjects, now."""
     if not taken.chunks:
-        _to_memory(wire, name, taken)
+        _publish(wire, name, taken)
         return
     told = wire.api(f"STREAM.RESTORE.{name}", config=taken.config, state=taken.state)
     for chunk in taken.chunks:
@@ -109,7 +125,16 @@ def _steady(consumer: Mapping[str, Any]) -> list[Any]:
     return [consumer.get(key) for key in keys]
 
 
-def _from_memory(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
+def _is_short_lived(config: Mapping[str, Any]) -> bool:
+    """Whether an archive will not do: JetStream makes none of memory, and what runs out is old in one some day."""
+    return config.get("storage") == "memory" or bool(config.get("max_age") or config.get("allow_msg_ttl"))
+
+
+def _consumers(wire: Wire, name: str) -> list[dict[str, Any]]:
+    return _all(wire, f"CONSUMER.LIST.{name}", "consumers")
+
+
+def _by_messages(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
     state = info["state"]
     messages = []
     for number in range(state["first_seq"], state["last_seq"] + 1) if state["messages"] else ():
@@ -117,22 +142,41 @@ def _from_memory(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
             messages.append(wire.api(f"STREAM.MSG.GET.{name}", seq=number)["message"])
         except Failure:  # it was deleted
             continue
-    consumers = wire.api(f"CONSUMER.LIST.{name}", offset=0)["consumers"] or []
-    return Taken(
-        config=info["config"],
-        state=state,
-        messages=tuple(messages),
-        consumers=tuple(consumer["config"] for consumer in consumers if consumer["config"].get("durable_name")),
-    )
+    durable = [one["config"] for one in _consumers(wire, name) if one["config"].get("durable_name")]
+    return Taken(config=info["config"], state=state, messages=tuple(messages), consumers=tuple(durable))
 
 
-def _to_memory(wire: Wire, name: str, taken: Taken) -> None:
-    first = {"first_seq": taken.state["first_seq"]} if taken.messages else {}
-    wire.api(f"STREAM.CREATE.{name}", **{**taken.config, **first})
+def _publish(wire: Wire, name: str, taken: Taken) -> None:
+    first = {"first_seq": taken.state["first_seq"]} if taken.messages and not taken.derived else {}
+    # It has to tell whether it took a message, and has to take it.
+    wire.api(f"STREAM.CREATE.{name}", **{**taken.config, **first, **dict.fromkeys(_SILENT, False)})
     for message in taken.messages:
         headers = base64.b64decode(message.get("hdrs") or "")
-        wire.request_all([(message["subject"], base64.b64decode(message.get("data") or ""))], headers)
+        if taken.config.get("mirror") or _SOURCED in headers.lower():
+            continue
+        [reply] = wire.request_all([(message["subject"], base64.b64decode(message.get("data") or ""))], _kept(headers))
+        decoded(reply)
+    if any(taken.config.get(name) for name in _SILENT):
+        wire.api(f"STREAM.UPDATE.{name}", **taken.config)
     for consumer in taken.consumers:
         wire.api(
             f"CONSUMER.CREATE.{name}.{consumer['durable_name']}", stream_name=name, config=consumer, action="create"
         )
+
+
+def _kept(headers: bytes) -> bytes:
+    """Without those that asked the server for something when the message was published for the first time."""
+    first, *lines = headers.split(b"\r\n")
+    lines = [line for line in lines if not line.lower().startswith(_ORDERS)]
+    return b"\r\n".join([first, *lines]) if any(lines) else b""
+
+
+def settle(wire: Wire, name: str, taken: Taken) -> None:
+    """Wait until JetStream has filled a stream from others. Raises `Failure` if it can't any more."""
+    wanted = taken.state["messages"]
+
+    def filled() -> bool:
+        return bool(wire.api(f"STREAM.INFO.{name}")["state"]["messages"] >= wanted)
+
+    if not wait.until(filled, timeout=_FILLED):
+        raise Failure(f"the stream {name} is filled from others, which do not have its {wanted} messages any more")

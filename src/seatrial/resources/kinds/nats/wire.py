@@ -59,7 +59,7 @@ class Wire:
     def api_all(self, requests: Iterable[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
         """Many requests in one round trip, and their replies in the same order."""
         asked = [(f"$JS.API.{subject}", json.dumps(arguments).encode()) for subject, arguments in requests]
-        return [_decoded(message) for message in self.request_all(asked)]
+        return [decoded(message) for message in self.request_all(asked)]
 
     def request_all(self, requests: Iterable[tuple[str, bytes]], headers: bytes = b"") -> list[Message]:
         """Many requests in one round trip, and their replies in the same order. Raises `ServerLost`."""
@@ -199,7 +199,8 @@ class Wire:
         )
 
 
-def _decoded(message: Message) -> dict[str, Any]:
+def decoded(message: Message) -> dict[str, Any]:
+    """What JetStream replied. Raises `Failure` where it refused, in its words."""
     if not message.payload:
         raise Failure(message.headers.decode(errors="replace").strip() or "an empty reply")
     told: dict[str, Any] = json.loads(message.payload)

@@ -17,8 +17,8 @@ from seatrial.resources.kinds.s3.notes import OURS
 from seatrial.resources.protocol import Address, Endpoint, Launch, Run, ServerSpec
 from seatrial.resources.versions import Versions, not_accepted
 
-KEY = "test"
-"""The access key that we and the app share: rights are no matter of a bucket's content."""
+KEY = "seatrial"
+"""The access key that we and the app share, unless `at` names another: rights are no matter of a bucket's content."""
 _KEYS = "keys.json"
 _SERVICES = ("master", "filer", "volume", "s3", "admin")
 """Each has a second port, for gRPC; that of S3 itself is the server's."""
@@ -50,7 +50,9 @@ class WeedProgram:
 
     def fingerprint(self, binaries: Path, spec: ServerSpec) -> str:
         """A key of everything that shapes a fresh data folder: the keys."""
-        return digest(f"{self.version(binaries)} {spec.at.user if spec.at else ''} {spec.at and spec.at.password}", 16)
+        return digest(
+            f"{self.version(binaries)} {KEY} {spec.at.user if spec.at else ''} {spec.at and spec.at.password}", 16
+        )
 
     def initialise(self, binaries: Path, data: Path, spec: ServerSpec, password: str, run: Run) -> None:  # noqa: ARG002 - nothing has to be run
         """Write down the keys: on a command line everybody could read them."""
