@@ -72,15 +72,16 @@ def test_one_server_serves_all_workers_each_with_a_bucket_of_its_own(server, cac
     assert {address.database for address in addresses} == {"w-0", "w-1"}
 
 
-def test_it_answers_at_an_address_of_the_project_s_own(reserve):
+@pytest.mark.parametrize("key", ["key", "test"])
+def test_it_answers_at_an_address_of_the_project_s_own(reserve, key):
     held = ports.choose("s3", ())
     held.close()
-    server = reserve(at=f"http://key:secret@localhost:{held.port}/bucket")
+    server = reserve(at=f"http://{key}:secret@localhost:{held.port}/bucket")
     server.start()
     with contextlib.closing(S3().open(server.endpoint, server.spec)) as store:
         store.build("key", "one", fill)
         address = store.checkout("key", "one").address
-        assert (address.port, address.user, address.database) == (held.port, "key", "bucket")
+        assert (address.port, address.user, address.database) == (held.port, key, "bucket")
         assert resource(address, session()).Object("bucket", "plain").get()["Body"].read() == b"plain"
 
 

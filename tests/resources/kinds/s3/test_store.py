@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.resources.kinds.s3.conftest import fill
 
 from seatrial.errors import IsolationError, Refused, TemplateError
@@ -59,6 +60,29 @@ def test_a_bucket_that_seatrial_has_not_made_is_refused_and_not_touched(store):
             act()
     assert store._client.list_objects_v2(Bucket="real-one")["KeyCount"] == 1
     store._client.delete_bucket(Bucket="real-one")
+
+
+def test_a_bucket_that_could_not_be_made_is_not_noted_as_ours(store):
+    """It may be somebody's, whose buckets we can't list; who notes it as ours would empty it the next time."""
+    name = "a" * 70
+    with pytest.raises(ClientError):
+        store._make(name, "copy")
+    assert name not in {note.bucket for note in store._notes.all()}
+
+
+def test_an_object_that_stands_for_a_folder_is_put_back(store):
+    def folder(target):
+        target.connect().put_object(Key="folder/", Body=b"", ContentType="application/x-directory")
+
+    store.build("folder", "one", folder)
+    copy = store.checkout("folder", "one")
+    bucket = copy.client().value
+    bucket.Object("folder/").delete()
+    bucket.put_object(Key="another/", Body=b"")
+    assert copy.undo().rows == 2
+    assert [one.key for one in bucket.objects.all()] == ["folder/"]
+    assert bucket.Object("folder/").content_type == "application/x-directory"
+    store.drop("one")
 
 
 def test_a_copy_without_a_template_is_refused(store):

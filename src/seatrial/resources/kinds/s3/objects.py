@@ -66,7 +66,17 @@ def described(client: Any, bucket: str, key: str) -> dict[str, Any]:
 def copy(client: Any, source: str, target: str, keys: Iterable[str]) -> None:
     """Copy these objects, in the server, with what is told of them."""
     for key in keys:
-        client.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
+        if key.endswith("/"):
+            _copy_folder(client, source, target, key)
+        else:
+            client.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
+
+
+def _copy_folder(client: Any, source: str, target: str, key: str) -> None:
+    """An object that stands for a folder is there for all but SeaweedFS's own copying."""
+    found = client.get_object(Bucket=source, Key=key)
+    told = {name: found[name] for name in _TOLD if found.get(name)}
+    client.put_object(Bucket=target, Key=key, Body=found["Body"].read(), **told)
 
 
 def remove(client: Any, bucket: str, keys: Iterable[str]) -> None:

@@ -184,9 +184,15 @@ class S3Store:
 
     def _make(self, bucket: str, what: str) -> None:
         """A fresh, empty bucket, in place of one of ours by that name."""
+        from botocore.exceptions import ClientError
+
         self._remove(bucket)
         self._notes.add(what, bucket)
-        self._client.create_bucket(Bucket=bucket)
+        try:
+            self._client.create_bucket(Bucket=bucket)
+        except ClientError:  # it may be there, as somebody's whose buckets we can't list: it is not ours by this note
+            self._notes.remove([note for note in self._notes.all(what) if note.bucket == bucket])
+            raise
 
     def _remove(self, bucket: str) -> None:
         """Remove one of ours. Raises `Refused` for somebody else's."""
