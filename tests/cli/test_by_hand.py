@@ -256,6 +256,11 @@ def test_a_database_is_adopted_on_confirmation_only(type_in, url):
     assert "already" in type_in("adopt", theirs, "--yes")[1]
 
 
+@pytest.mark.parametrize("scheme", ["rediss", "valkey", "redis"])
+def test_a_redis_is_adopted_by_each_of_the_schemes_that_a_url_may_have(type_in, scheme):
+    assert "the redis server does not accept a connection" in type_in("adopt", f"{scheme}://no-such-host.invalid/0")[2]
+
+
 def test_what_can_t_be_adopted_says_so(type_in):
     status, _, told = type_in("adopt", "mysterious://u:hunter22@localhost/d")
     assert status == 2

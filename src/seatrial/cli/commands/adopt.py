@@ -57,19 +57,18 @@ def _kind(url: str) -> tuple[SupportsAdopt, ServerSpec]:
     """The first kind whose URLs look like this one."""
     from seatrial.resources import registry
     from seatrial.resources.protocol import Requirements, SupportsAdopt
-    from seatrial.resources.providers.url import scheme_of
 
-    scheme = scheme_of(url)
-    known = []
+    scheme = url.partition("://")[0].partition("+")[0].lower()
+    known: list[str] = []
     for name in registry.kinds():
         kind = registry.kind(name)
         if not isinstance(kind, SupportsAdopt):
             continue
         spec = kind.spec(Requirements(project=Path(), url=url))
-        own = spec.program.admin(0, "").scheme if spec.program is not None else ""
-        if own == scheme:
+        own = spec.url_schemes or ((spec.program.admin(0, "").scheme,) if spec.program is not None else ())
+        if scheme in own:
             return kind, spec
-        known.append(own)
+        known += own
     raise ConfigError(
         redact(f"nothing can be adopted at {url}"),
         cause=f"the URLs of what can be begin with {', '.join(sorted(set(known)))}",

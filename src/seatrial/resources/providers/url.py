@@ -161,5 +161,5 @@ def _unreadable(url: str, form: str) -> ConfigError:
     )
 
 
-_SCHEMES: Mapping[str, str] = {"postgres": "postgresql", "mariadb": "mysql"}
+_SCHEMES: Mapping[str, str] = {"postgres": "postgresql", "mariadb": "mysql", "valkey": "redis", "valkeys": "rediss"}
 _PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "redis": 6379, "rediss": 6379}

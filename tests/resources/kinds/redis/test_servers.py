@@ -12,7 +12,7 @@ import redis
 from tests.resources.kinds.redis.conftest import fill
 
 from seatrial.core import ports, wait
-from seatrial.errors import ConfigError, ProviderError, Refused
+from seatrial.errors import ConfigError, ProviderError, Refused, ServerLost
 from seatrial.resources.kinds.redis import Redis, Valkey
 from seatrial.resources.kinds.redis.adoption import adoption_candidate
 from seatrial.resources.kinds.redis.baseline.snapshot import MARKER, take
@@ -254,6 +254,30 @@ def test_an_adopted_one_serves_one_worker_at_a_time(reserve, tmp_path):
         pass  # it holds data, which is ours
 
 
+def test_a_server_that_refuses_the_mark_is_told(reserve, tmp_path):
+    server = reserve()
+    server.start()
+    with redis.Redis.from_url(Redis().copy_address(server.endpoint, server.spec, "0").url()) as app:
+        app.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-set"])
+    spec = Redis().spec(
+        Requirements.of(project=tmp_path, url=f"redis://reader:x@127.0.0.1:{server.endpoint.admin.port}")
+    )
+    found = Url().reserve(spec)
+    found.start()
+    with pytest.raises(ServerLost, match="refuses us") as caught:
+        adoption_candidate(found.endpoint).mark()
+    assert "NOPERM" in caught.value.cause
+
+
+def test_valkey_s_own_scheme_is_one_of_its_clients(tmp_path):
+    for scheme, known in (("valkey", "redis"), ("valkeys", "rediss")):
+        spec = Valkey().spec(Requirements.of(project=tmp_path, url=f"{scheme}://:secret@localhost/3"))
+        address = Valkey().copy_address(Url().reserve(spec).endpoint, spec, "0")
+        assert address.url() == f"{known}://default:secret@localhost:6379/3"
+        [command, _] = Valkey().shell(address).commands
+        assert ("--tls" in command) == (known == "rediss")
+
+
 def test_an_adopted_one_is_ours_also_when_our_connection_had_to_be_opened_again(reserve, tmp_path):
     """A test may have ended it, or the server itself, which does so where `timeout` is set."""
     server = reserve()
@@ -310,5 +334,10 @@ def test_users_and_settings_of_an_adopted_server_stay_as_its_owner_last_had_them
 def test_what_is_no_address_of_a_redis_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="`at` is not the address"):
         Redis().spec(Requirements.of(project=tmp_path, at="postgresql://localhost/app"))
+    with pytest.raises(ConfigError, match=r"`at` has settings of a client: \?db=5"):
+        Redis().spec(Requirements.of(project=tmp_path, at="redis://localhost?db=5"))
+    for url, what in (("redis://localhost?db=5", "settings of a client"), ("http://localhost", "not the address of a")):
+        with pytest.raises(ConfigError, match=what):
+            Url().reserve(Redis().spec(Requirements.of(project=tmp_path, url=url)))
     with pytest.raises(ConfigError, match="no `extensions`"):
         Redis().spec(Requirements.of(project=tmp_path, extensions=("json",)))

