@@ -208,3 +208,13 @@ def test_names_are_short_and_tell_texts_apart():
     assert folders.digest("a") != folders.digest("b")
     assert len(folders.digest("a", 12)) == 12
     assert Path(folders.digest("a/b")).name == folders.digest("a/b")
+
+
+def test_what_was_not_used_for_long_goes_although_another_process_deletes_at_the_same_time(tmp_path):
+    for name, age in (("new", 0), ("recent", 50), ("old", 200)):
+        for path in (tmp_path / f"{name}.json", tmp_path / f"{name}.lock"):
+            path.touch()
+            os.utime(path, (1000 - age, 1000 - age))
+    folders.remove_unused([*tmp_path.glob("*.json"), tmp_path / "deleted meanwhile.json"], 100)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.json", "new.lock", "recent.json", "recent.lock"}
+    folders.remove_unused([], 100)

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,22 @@ def instance(store: Path, key: str, *, on_disk: bool = False) -> Place:
         cause="; ".join(reasons),
         fix="set SEATRIAL_CACHE to a short path of a folder that can be written",
     )
+
+
+def remove_unused(files: Iterable[Path], seconds: float) -> None:
+    """Delete files that were not touched for so long when the newest of them was, each with its lock.
+
+    That is by the file system's own clock: a test may have frozen ours. Other processes may delete them meanwhile.
+    """
+    touched: dict[Path, float] = {}
+    for path in files:
+        with suppress(FileNotFoundError):
+            touched[path] = path.stat().st_mtime
+    newest = max(touched.values(), default=0)
+    for path, modified in touched.items():
+        if newest - modified > seconds:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def digest(text: str, length: int = 8) -> str:

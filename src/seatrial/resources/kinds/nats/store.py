@@ -52,7 +52,7 @@ class NatsStore:
             except BaseException:
                 NatsCopy(self._wire, self._address, {}).renew()
                 raise
-            self._remove_old()
+            folders.remove_unused(self._templates.glob("*.json"), _LAST_USE)
         return True
 
     def checkout(self, key: str, name: str) -> NatsCopy:
@@ -73,14 +73,6 @@ class NatsStore:
 
     def _template(self, key: str) -> Path:
         return self._templates / f"{key}.json"
-
-    def _remove_old(self) -> None:
-        files = [(path.stat().st_mtime, path) for path in self._templates.glob("*.json")]
-        newest = max(modified for modified, _ in files)  # the file system's own clock: a test may have frozen ours
-        for modified, path in files:
-            if newest - modified > _LAST_USE:
-                path.unlink(missing_ok=True)
-                path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 class NatsCopy:

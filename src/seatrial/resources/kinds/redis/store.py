@@ -76,7 +76,7 @@ class RedisStore:
             except BaseException:
                 empty.restore(Changed())
                 raise
-            self._remove_old()
+            folders.remove_unused([*self._templates.glob("*.json"), *self._fresh.glob("*")], _LAST_USE)
         return True
 
     def checkout(self, key: str, name: str) -> RedisCopy:
@@ -140,11 +140,3 @@ class RedisStore:
         from seatrial.resources.kinds.redis.client import RedisClient
 
         return RedisClient(self._address.url()).value
-
-    def _remove_old(self) -> None:
-        files = [(path.stat().st_mtime, path) for path in (*self._templates.glob("*.json"), *self._fresh.glob("*"))]
-        newest = max(modified for modified, _ in files)  # the file system's own clock: a test may have frozen ours
-        for modified, path in files:
-            if newest - modified > _LAST_USE:
-                path.unlink(missing_ok=True)
-                path.with_suffix(".lock").unlink(missing_ok=True)

@@ -168,12 +168,7 @@ class SQLiteStore:
             unfinished.remove()
 
     def _remove_old(self) -> None:
-        files = [(path.stat().st_mtime, path) for path in self._templates.glob("*.db")]
-        newest = max(modified for modified, _ in files)  # the file system's own clock: a test may have frozen ours
-        for modified, path in files:
-            if newest - modified > _LAST_USE:
-                path.unlink(missing_ok=True)
-                path.with_suffix(".lock").unlink(missing_ok=True)
+        folders.remove_unused(self._templates.glob("*.db"), _LAST_USE)
         for path in self._templates.glob(f"*{_UNFINISHED}"):
             building = FileLock(path.with_suffix(".lock"))
             if building.try_acquire():  # nobody is: he was killed
