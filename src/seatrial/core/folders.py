@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +146,29 @@ def remove_unused(files: Iterable[Path], seconds: float) -> None:
         if newest - modified > seconds:
             path.unlink(missing_ok=True)
             path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+@contextmanager
+def enough_room(folder: Path | None = None) -> Iterator[None]:
+    """Tell of a full disk how to get room.
+
+    Args:
+        folder: where a server is written, if that is what is done.
+
+    Raises:
+        ProviderError: in the place of the OSError of a disk that is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or folder
+        raise ProviderError(
+            f"there is no room left for a server: {error.strerror}",
+            cause=f"it takes some 100 MB in {f'{where} and in ' if where else ''}{cache().path}",
+            fix="free some, by `seatrial clean` or otherwise, or set SEATRIAL_CACHE to a folder with more room",
+        ) from error
 
 
 def digest(text: str, length: int = 8) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from seatrial import events
 from seatrial.apps.dependencies.owners import Owners
 from seatrial.apps.protocol import App
+from seatrial.core import folders
 from seatrial.core.importing import uncollected
 from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
@@ -388,7 +389,8 @@ def _serve(asleep: Sequence[Managed]) -> None:
 
 def _attempt(managed: Managed, step: Callable[[], None]) -> None:
     try:
-        step()
+        with folders.enough_room():
+            step()
     except SeatrialError as error:
         secrets = managed.plan.secrets
         error.what, error.cause, error.fix = (redact(part, *secrets) for part in (error.what, error.cause, error.fix))

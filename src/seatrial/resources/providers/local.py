@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -205,10 +204,8 @@ class LocalServer:
                 if self._attach():
                     return True
                 client.settle(self.instance)
-                try:
+                with folders.enough_room(self.instance.folder):
                     self._run()
-                except OSError as error:
-                    raise _no_room(error, self.instance.folder) from error
             if self._pinned:
                 self._pinned = not client.pin(self.instance, up=True)
             return False
@@ -380,17 +377,6 @@ class LocalServer:
             held.close()
         if not held.lend():
             self._reserved.port = None
-
-
-def _no_room(error: OSError, folder: Path) -> Exception:
-    """What to tell of an error of the file system: where the disk is full, how to get room."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    return ProviderError(
-        f"there is no room left for a server: {error.strerror}",
-        cause=f"it takes some 100 MB in {error.filename or folder} and in {folders.cache().path}",
-        fix="free some, by `seatrial clean` or otherwise, or set SEATRIAL_CACHE to a folder with more room",
-    )
 
 
 def _program(spec: ServerSpec) -> Program:

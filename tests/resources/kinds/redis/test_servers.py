@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import pytest
 import redis
 from tests.resources.kinds.redis.conftest import fill
+from tests.resources.mounts import behind, needs_mounts
 
 from seatrial.core import ports, wait
 from seatrial.errors import ConfigError, ProviderError, Refused, ServerLost
@@ -341,3 +343,19 @@ def test_what_is_no_address_of_a_redis_is_refused(tmp_path):
             Url().reserve(Redis().spec(Requirements.of(project=tmp_path, url=url)))
     with pytest.raises(ConfigError, match="no `extensions`"):
         Redis().spec(Requirements.of(project=tmp_path, extensions=("json",)))
+
+
+@needs_mounts
+def test_a_disk_that_is_full_is_told_with_how_to_get_room(project, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    project.write(
+        {"seatrial.toml": '[resources.broker]\nkind = "redis"\n', "test_it.py": "def test_it(broker): pass\n"}
+    )
+    full = f'"$@" || exit; "$1" -m seatrial down; head -c 2000000 /dev/zero > {disk}/filler; "$@"'
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(project.folder)]
+    argv = behind([f"-o size=1m none {disk}"], "sh", "-c", full, "sh", *command)
+    outcome = project.run(*argv, SEATRIAL_CACHE=str(disk / "c"))
+    assert "1 passed" in outcome.text
+    assert "there is no room left for a server: No space left on device" in outcome.text
+    assert "Traceback" not in outcome.text
