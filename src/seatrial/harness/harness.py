@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import ModuleType
@@ -12,13 +11,12 @@ from typing import Any
 from seatrial import events
 from seatrial.apps.dependencies.owners import Owners
 from seatrial.apps.protocol import App
-from seatrial.core import folders
 from seatrial.core.importing import uncollected
-from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
 from seatrial.harness.asked.checks import Checks
 from seatrial.harness.asked.seen import Exchanges, Statements
 from seatrial.harness.asked.watch import Watch
+from seatrial.harness.borders.starting import failure_of
 from seatrial.harness.environment import Environment, past_proxies
 from seatrial.harness.loans import Loans
 from seatrial.harness.managed import Managed
@@ -388,17 +386,4 @@ def _serve(asleep: Sequence[Managed]) -> None:
 
 
 def _attempt(managed: Managed, step: Callable[[], None]) -> None:
-    try:
-        with folders.enough_room():
-            step()
-    except SeatrialError as error:
-        secrets = managed.plan.secrets
-        error.what, error.cause, error.fix = (redact(part, *secrets) for part in (error.what, error.cause, error.fix))
-        managed.failure = error
-    except Exception as error:  # noqa: BLE001 - whatever it is, each test that needs the resource must be told
-        managed.failure = SeatrialError(
-            f"{managed.plan.name}: {type(error).__name__}: {redact(str(error), *managed.plan.secrets).strip()}",
-            cause="Seatrial did not expect this:\n"
-            + redact("".join(traceback.format_exception(error)), *managed.plan.secrets),
-            fix="this is a bug of Seatrial's: please report it with the text above",
-        )
+    managed.failure = failure_of(step, managed.plan)
