@@ -125,9 +125,8 @@ class NatsCopy:
 
     def push(self) -> None:
         """What it holds now is the baseline."""
-        seen = look(
-            self._wire
-        )  # before it is taken: what is written meanwhile is undone, together with what is taken of it
+        # Before it is taken: what is written meanwhile is undone, together with what is taken of it.
+        seen = look(self._wire)
         layer = {name: take(self._wire, name) for name in seen}
         self._below.append(self._template)
         self._template, self._seen = layer, seen
