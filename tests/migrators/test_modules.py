@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def test_modules_in_folders_of_the_import_path_are_the_project_s_and_installed_o
         "seed": root / "backend" / "seed.py",
         "models_beside": beside / "models_beside.py",
     }
+
+
+def test_a_name_is_looked_for_once_however_many_modules_import_it(tmp_path: Path, monkeypatch) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.py").write_text("import json, sqlalchemy.orm")
+    asked: list[Path] = []
+    is_file = Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: asked.append(path) or is_file(path))
+    assert len(Modules(tmp_path).closure(["a", "b", "c"])) == 3
+    assert len(asked) == len(set(asked))
+
+
+def test_python_s_own_folder_is_none_of_the_project_s_under_another_name_either(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "python").symlink_to(STDLIB)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "python")])
+    assert Modules(tmp_path / "project").find("json") is None

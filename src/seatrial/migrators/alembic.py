@@ -54,12 +54,14 @@ class Alembic:
         for folder in self._locations():
             files.update(content.below(folder))
         modules = Modules(self._home())
+        names: set[str] = set()
         for path in [path for path in files if path.suffix == ".py"]:
-            names = imported(path.read_text(encoding="utf-8", errors="replace"), "")
+            own = imported(path.read_text(encoding="utf-8", errors="replace"), "")
             if path.name == "env.py":
-                found = modules.closure(names).items()
-                names = {name for name, file in found if any(map(_is_alembic, modules.imports(name, file)))}
-            files.update(modules.closure(names).values())
+                found = modules.closure(own).items()
+                own = {name for name, file in found if any(map(_is_alembic, modules.imports(name, file)))}
+            names |= own
+        files.update(modules.closure(names).values())
         return content.of_files(files, self._root)
 
     def migrate(self, target: Target) -> None:

@@ -31,16 +31,14 @@ class Modules:
 
     def __init__(self, root: Path) -> None:
         self._folders = [folder for folder in dict.fromkeys((root, root / "src", *_import_path())) if folder.is_dir()]
+        self._found: dict[str, Path | None] = {}
         self._imports: dict[tuple[str, Path], frozenset[str]] = {}
 
     def find(self, name: str) -> Path | None:
         """The file of a module, or the `__init__.py` of a package; None if it is not the project's."""
-        for folder in self._folders:
-            path = folder.joinpath(*name.split("."))
-            for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-                if candidate.is_file():
-                    return candidate
-        return None
+        if name not in self._found:
+            self._found[name] = self._looked_for(name)
+        return self._found[name]
 
     def imports(self, name: str, path: Path) -> frozenset[str]:
         """All names that the module `name` may import, whoever's: "app.models" and "app.models.User" alike."""
@@ -65,6 +63,14 @@ class Modules:
                 waiting.extend(self.imports(name, path))
         return found
 
+    def _looked_for(self, name: str) -> Path | None:
+        for folder in self._folders:
+            path = folder.joinpath(*name.split("."))
+            for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+                if candidate.is_file():
+                    return candidate
+        return None
+
 
 def folder_of(name: str, path: Path) -> Path:
     """The folder from which the module `name` is imported, where `path` is its file."""
@@ -73,11 +79,12 @@ def folder_of(name: str, path: Path) -> Path:
 
 def _import_path() -> Iterator[Path]:
     """The folders of `sys.path` that hold neither Python nor what was installed, nor us."""
-    others = (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[3])
+    # Resolved: Homebrew's Python has its own folder under another name here than there.
+    others = [path.resolve() for path in (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[3])]
     for entry in sys.path:
         path = Path(entry).absolute()
         installed = {"site-packages", "dist-packages"} & set(path.parts)
-        if not installed and not any(path.is_relative_to(each) for each in others):
+        if not installed and not any(path.resolve().is_relative_to(each) for each in others):
             yield path
 
 
