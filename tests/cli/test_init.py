@@ -269,13 +269,19 @@ def test_a_configuration_without_resources_is_told_which_table_to_add_to_it(shap
     assert f'add a table {table} with kind = "postgres"' in err
 
 
-def test_who_stops_reading_what_is_printed_gets_no_traceback(shape):
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(("--dry-run",), 0), (("--json", "nowhere"), 2)],
+    ids=["a result", "an error, which is told as text"],
+)
+def test_who_stops_reading_what_is_printed_gets_no_traceback(shape, arguments, told):
     """As `seatrial doctor | head -1` does."""
     shape.files(MAIN)
-    argv = [sys.executable, "-m", "seatrial", "init", str(shape.folder), "--dry-run"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    argv = [sys.executable, "-m", "seatrial", "init", *arguments]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shape.folder) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        lines = process.stderr.read().splitlines()
+    assert len(lines) == told, lines
     assert process.returncode == 141
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from types import MappingProxyType, ModuleType
 
 from seatrial import __version__
-from seatrial.cli.output import Output
+from seatrial.cli.output import Output, Unread
 from seatrial.errors import SeatrialError
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -35,7 +35,14 @@ _FAILED, _INTERRUPTED, _UNREAD = 2, 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, what the command says, or 2 with the error on standard error."""
     args = _parser().parse_args(argv)
-    out = Output(as_json=args.json)
+    try:
+        return _status(args, Output(as_json=args.json))
+    except Unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
+
+
+def _status(args: argparse.Namespace, out: Output) -> int:
     command: ModuleType = args.command
     try:
         status: int = command.run(args, out)
@@ -44,9 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read what we print has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _UNREAD
     return status
 
 

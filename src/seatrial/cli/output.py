@@ -18,6 +18,19 @@ _ERASED = "\r\x1b[2K"
 """Takes back the line that a terminal shows."""
 
 
+class Unread(Exception):
+    """Whoever read our standard output has seen enough, as `head` has."""
+
+
+def write(line: str) -> None:
+    """Print a line at once. Raises `Unread`."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise Unread from error
+
+
 class Output:
     """The standard output of one command."""
 
@@ -32,12 +45,12 @@ class Output:
         if self._rich and style:
             self._console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
         else:
-            self._write(text)
+            write(text)
 
     def value(self, value: Any) -> None:
         """The whole result, for machines; nothing where people read."""
         if self.as_json:
-            self._write(json.dumps(value, indent=2, default=str))
+            write(json.dumps(value, indent=2, default=str))
 
     @contextmanager
     def progress(self, what: str) -> Iterator[None]:
@@ -63,17 +76,12 @@ class Output:
 
     def error(self, error: SeatrialError) -> None:
         """The three parts on standard error, and as JSON for machines."""
-        self.value(
-            {"error": {"kind": type(error).__name__, "what": error.what, "cause": error.cause, "fix": error.fix}}
-        )
         coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         head = "\x1b[1;31merror:\x1b[0m" if coloured else "error:"
         _tell(f"{head} {error}\n")
-
-    @staticmethod
-    def _write(text: str) -> None:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        self.value(
+            {"error": {"kind": type(error).__name__, "what": error.what, "cause": error.cause, "fix": error.fix}}
+        )
 
     def _console(self) -> Any:
         from rich.console import Console

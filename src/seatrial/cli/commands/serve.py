@@ -11,7 +11,7 @@ from typing import Any
 
 from seatrial.cli import project
 from seatrial.cli.numbers import HIGHEST_PORT, amount, whole
-from seatrial.cli.output import Output
+from seatrial.cli.output import Output, write
 from seatrial.config.model import Config, ResourceConfig
 from seatrial.errors import ConfigError
 
@@ -88,8 +88,7 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _print(value: dict[str, Any], indent: int | None = None) -> None:
-    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
-    sys.stdout.flush()
+    write(json.dumps(value, indent=indent))
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.cli import project
 from seatrial.cli.numbers import whole
-from seatrial.cli.output import Output
+from seatrial.cli.output import Output, write
 from seatrial.core import folders, wait
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError
@@ -134,7 +133,6 @@ def _about(status: Status) -> dict[str, Any]:
 def _show(status: Status, lines: list[str], out: Output, *, several: bool) -> None:
     for line in lines:
         if out.as_json:
-            sys.stdout.write(json.dumps({"port": status.port, "line": line}) + "\n")
+            write(json.dumps({"port": status.port, "line": line}))
         else:
             out.line(f"{status.port}  {line}" if several else line)
-    sys.stdout.flush()
