@@ -67,3 +67,9 @@ def test_whatever_the_migrations_and_the_tables_without_migrations_are_made_of_m
         path.write_text(f"{before}\n# changed\n")
         assert key(sqlite.root) != first, name
         path.write_text(before)
+
+
+def test_a_package_of_migrations_that_is_nowhere_is_left_to_django_to_tell(sqlite: Bench) -> None:
+    settings = FILES["config/settings.py"].replace("config.of_moved", "nowhere.migrations")
+    sqlite.write({**FILES, "config/settings.py": settings})
+    assert key(sqlite.root)

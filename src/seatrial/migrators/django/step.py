@@ -120,7 +120,9 @@ def _modules() -> Iterator[str]:
     yield getattr(settings, "SETTINGS_MODULE", "")
     for config in apps.get_app_configs():
         package, _ = MigrationLoader.migrations_module(config.label)
-        found = find_spec(package) if package else None
+        found = None
+        with contextlib.suppress(ModuleNotFoundError):  # of a package around it: to migrate tells that
+            found = find_spec(package) if package else None
         if found is None:
             yield getattr(config.models_module, "__name__", "")
         else:
