@@ -338,6 +338,8 @@ def test_a_package_in_the_root_that_pytest_finds_needs_nothing(shape, more):
         ("pytest.ini", "[pytest]\npythonpath = services/api\n"),
         ("pyproject.toml", '[tool.pytest.ini_options]\npythonpath = ["services/api"]\n'),
         ("pyproject.toml", '[tool.pytest]\npythonpath = ["services/api"]\n'),
+        (".pytest.ini", "[pytest]\npythonpath = services/api\n"),
+        ("pytest.toml", '[pytest]\npythonpath = ["services/api"]\n'),
     ],
 )
 def test_a_pythonpath_of_pytest_is_an_import_root(shape, file, text):
@@ -362,6 +364,10 @@ def test_a_pythonpath_of_pytest_is_an_import_root(shape, file, text):
         (
             {"pytest.ini": "", "pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["api"]\n'},
             "pythonpath = api in [pytest] of pytest.ini",
+        ),
+        (
+            {".pytest.toml": "[pytest]\nxfail_strict = true\n", ".pytest.ini": "[pytest]\npythonpath = api\n"},
+            'pythonpath = ["api"] in [pytest] of .pytest.toml',
         ),
         ({"tox.ini": "[pytest]\npythonpath = lib\n"}, "pythonpath = lib api in [pytest] of tox.ini"),
         ({"setup.cfg": "[tool:pytest]\naddopts = -q\n"}, "pythonpath = api in [tool:pytest] of setup.cfg"),

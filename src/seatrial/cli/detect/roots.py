@@ -27,11 +27,7 @@ def import_roots(root: Path, trees: Mapping[str, ast.Module]) -> tuple[str, ...]
 def pythonpath(root: Path) -> tuple[str, ...]:
     """What pytest's configuration adds to the import path."""
     file, section = _of_pytest(root)
-    if file == "pyproject.toml":
-        pytest = _table(_pyproject(root).get("tool", {}), "pytest")
-        value = _table(pytest, "ini_options").get("pythonpath") or pytest.get("pythonpath", "")
-    else:
-        value = _ini(root / file, section).get("pythonpath", "")
+    value = _keys(root / file, section).get("pythonpath", "")
     many = value if isinstance(value, list) else str(value).split()
     return tuple(Path(str(one)).as_posix() for one in many)
 
@@ -40,20 +36,21 @@ def with_pythonpath(root: Path, folder: str) -> str:
     """What to write, and where, so that pytest imports from this folder, too."""
     file, section = _of_pytest(root)
     folders = [*pythonpath(root), folder]
-    if file == "pyproject.toml":
+    if file.endswith(".toml"):
         return f"write pythonpath = {json.dumps(folders)} in [{section}] of {file}"
     return f"write pythonpath = {' '.join(folders)} in [{section}] of {file}"
 
 
 def _of_pytest(root: Path) -> tuple[str, str]:
     """The file and the section that pytest reads: those of the first file that has one, or that is pytest's alone."""
-    table = _table(_pyproject(root).get("tool", {}), "pytest")
+    for file in ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"):
+        if (root / file).exists():
+            return file, "pytest"
+    table = _keys(root / "pyproject.toml", "tool.pytest")
     shared = "tool.pytest" if table and "ini_options" not in table else "tool.pytest.ini_options"
-    if (root / "pytest.ini").exists():
-        return "pytest.ini", "pytest"
     if not table:
         for file, section in (("tox.ini", "pytest"), ("setup.cfg", "tool:pytest")):
-            if _ini(root / file, section):
+            if _keys(root / file, section):
                 return file, section
     return "pyproject.toml", shared
 
@@ -121,9 +118,23 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def _pyproject(root: Path) -> dict[str, dict[str, object]]:
+def _pyproject(root: Path) -> dict[str, object]:
+    return _toml(root / "pyproject.toml")
+
+
+def _keys(path: Path, section: str) -> Mapping[str, object]:
+    """What a section of a file of TOML, or of an ini, says."""
+    if path.suffix != ".toml":
+        return _ini(path, section)
+    table: Mapping[str, object] = _toml(path)
+    for name in section.split("."):
+        table = _table(table, name)
+    return table
+
+
+def _toml(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads((root / "pyproject.toml").read_text("utf-8-sig"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return {}
 
