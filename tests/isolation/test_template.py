@@ -37,12 +37,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_second_to_ask_finds_the_template_of_the_same_steps(store) -> None:
-    key, made = template.ensure(store, [Step("a")], "db")
+    key, made = template.ensure(store, [Step("a")], "copy", "db")
     assert made
-    assert template.ensure(store, [Step("a")], "db") == (key, False)
+    assert template.ensure(store, [Step("a")], "copy", "db") == (key, False)
 
 
-def test_no_other_steps_and_no_other_name_have_its_key(store) -> None:
+def test_no_other_steps_no_other_resource_and_no_other_name_have_its_key(store) -> None:
     steps = [[], ["a"], ["b"], ["a", "b"], ["b", "a"], ["ab"], ["named", "a"]]
-    keys = [template.key([Step(own) for own in each], store) for each in steps]
-    assert len({*keys, *(template.named(name, store) for name in ("b", "ab"))}) == len(steps) + 2
+    keys = [template.key([Step(own) for own in each], store, "db") for each in steps]
+    keys += [template.key([Step("a")], store, "stats"), *(template.named(name, store) for name in ("b", "ab"))]
+    assert len(set(keys)) == len(keys)

@@ -359,7 +359,7 @@ def test_a_template_of_a_server_that_is_not_ours_is_of_one_role_and_its_extensio
     keys = []
     for theirs, extensions in ((plain, ()), (plain, ("plpgsql",)), (other, ())):
         store = Postgres().open(theirs, Postgres().spec(Requirements.of(project=tmp_path, extensions=extensions)))
-        keys.append(template.key([], store))
+        keys.append(template.key([], store, "db"))
         store.close()
     assert len(set(keys)) == len(keys)
 
