@@ -16,6 +16,7 @@ from seatrial.core import processes, wait
 from seatrial.errors import ProviderError
 from seatrial.resources.supervisor import client
 from seatrial.resources.supervisor.client import Hold
+from seatrial.resources.supervisor.process import Supervisor
 
 HOLDER = """
 import sys, time
@@ -344,6 +345,17 @@ def test_what_a_server_has_started_ends_with_it(instance, orders, ignores, end):
     hold.close()
     assert gone(child, start, timeout=20)
     assert wait.until(lambda: not instance.alive, timeout=20)
+
+
+def test_nobody_waits_for_what_has_ended_and_is_not_reaped(monkeypatch):
+    """As orphans in a container whose first process is no init."""
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""], start_new_session=True) as child:
+        assert wait.until(lambda: not processes.members(child.pid), timeout=20)
+        supervisor = object.__new__(Supervisor)
+        supervisor.pid = child.pid
+        monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+        supervisor._end_group()
+        monkeypatch.undo()
 
 
 def test_what_the_server_of_a_killed_supervisor_has_started_is_ended_before_the_next_start(instance, orders):
