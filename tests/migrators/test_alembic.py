@@ -221,6 +221,14 @@ def test_settings_that_lead_nowhere_are_told(sqlite: Bench, ini: str, told: str)
     assert error.value.fix
 
 
+def test_a_location_that_is_not_there_is_told_with_where_it_was_looked_for(sqlite: Bench) -> None:
+    ini = "[alembic]\nscript_location = m\nversion_locations = missing\n"
+    sqlite.write({"backend/alembic.ini": ini, "backend/m/env.py": ENV})
+    with pytest.raises(ConfigError, match="there is no folder missing") as error:
+        sqlite.step("backend/alembic.ini").hash()
+    assert error.value.cause == f"it was looked for in {sqlite.root / 'backend'}"
+
+
 def test_a_location_inside_a_package_is_found(sqlite: Bench) -> None:
     sqlite.write({"alembic.ini": "[alembic]\nscript_location = shop:m\nprepend_sys_path = .\n", "shop/__init__.py": ""})
     sqlite.write({"shop/m/env.py": ENV, "shop/m/versions/1.py": version("1", None, CREATE)})

@@ -119,7 +119,7 @@ class Alembic:
         if not folder.is_dir():
             raise ConfigError(
                 f"{self.label}: there is no folder {location}",
-                cause=f"it was looked for in {self._root}",
+                cause=f"it was looked for in {self._home()}",
                 fix="correct script_location, or version_locations",
             )
         return folder
