@@ -137,7 +137,7 @@ def of_inputs(globs: Sequence[str], root: Path) -> str:
     for pattern in globs:
         try:
             found = content.matching(pattern, root)
-        except (ValueError, NotImplementedError) as error:
+        except (ValueError, NotImplementedError, IndexError) as error:  # the last for "." before Python 3.13
             raise ConfigError(
                 f'inputs: "{pattern}" is no glob of files: {error}',
                 cause=f"it has to be relative to {root}",
