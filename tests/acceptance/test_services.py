@@ -322,3 +322,21 @@ SHELVES = {
 def test_a_command_fills_the_database_of_a_service_though_its_variable_is_only_set_for_that_one(project, tests):
     outcome = project.write(SHELVES).pytest("-q", tests)
     assert outcome.counts() == {"passed": 2}, outcome.text
+
+
+def test_a_service_whose_name_ends_as_that_of_a_client_does_not_have_the_app_imported(project):
+    config = """
+        app = "front:app"
+        [services.mail_client]
+        app = "mail:app"
+        """
+    app = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+    test = """
+        import sys
+
+        def test_of_the_service_alone(mail_client):
+            assert mail_client.get("/nowhere").status_code == 404
+            assert "front" not in sys.modules
+        """
+    outcome = project.write({"seatrial.toml": config, "front.py": app, "mail.py": app, "test_mail.py": test})
+    assert outcome.pytest("-q", "test_mail.py").counts() == {"passed": 1}

@@ -115,8 +115,6 @@ class Harness:
                 raise failure
         for name in new:
             self._lend(name)
-        if new and self._app is not None:
-            self._override(APP, self._app, new)
 
     def build(self) -> dict[str, str]:
         """Have the templates of all resources, and no copies; returns their keys, by resource.

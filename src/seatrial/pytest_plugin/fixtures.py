@@ -18,6 +18,8 @@ from seatrial.pytest_plugin.plain import plain_errors
 
 OWN_PART = "seatrial_test"
 """The fixture that encloses each test's own part."""
+CLIENTS = ("client", "async_client", "live_app")
+"""Those that are of the app."""
 
 
 class Running(Protocol):
@@ -152,7 +154,7 @@ def names(harness: Harness, *, with_app: bool) -> dict[str, tuple[str, ...]]:
     for name in harness.resources:
         uses[name] = uses[f"{name}_url"] = uses[f"{name}_statements"] = (name,)
     if with_app:
-        uses["client"] = uses["async_client"] = uses["live_app"] = everything
+        uses |= dict.fromkeys(CLIENTS, everything)
     for name in harness.services.names:
         uses[name] = harness.services.resources(name)
     if with_app or harness.services.names:

@@ -320,7 +320,11 @@ class SeatrialPlugin:
     @property
     def _clients(self) -> set[str]:
         """The fixtures for which the app is imported."""
-        return {name for name in self._names if name.endswith(("client", "live_app"))} if self.config.app else set()
+        return (
+            {f"{prefix}{name}" for name in fixtures.CLIENTS for prefix in ("", "seatrial_")}
+            if self.config.app
+            else set()
+        )
 
     def tell(self, error: SeatrialError) -> str:
         """The whole error for the first test that meets it, one line for the others."""
