@@ -178,11 +178,16 @@ def test_a_commit_checks_deferred_constraints(sessions: Any, url: str, autocommi
     assert sessions.end() == ()
 
 
-def test_a_test_may_drop_a_deferred_constraint(sessions: Any, url: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "owner"),
+    [("DROP CONSTRAINT pets_owner_fkey", 77), ("ALTER CONSTRAINT pets_owner_fkey NOT DEFERRABLE", 1)],
+)
+def test_a_test_may_drop_or_alter_a_deferred_constraint(sessions: Any, url: str, change: str, owner: int) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute("ALTER TABLE pets DROP CONSTRAINT pets_owner_fkey")
+        connection.execute(f"ALTER TABLE pets {change}")
+        connection.execute("INSERT INTO users VALUES (1, 'early')")
         connection.commit()
-        connection.execute("INSERT INTO pets (owner) VALUES (77)")
+        connection.execute("INSERT INTO pets (owner) VALUES (%s)", (owner,))
         connection.commit()
         assert connection.execute("SELECT count(*) FROM pets").fetchone() == (1,)
     assert sessions.end() == ()

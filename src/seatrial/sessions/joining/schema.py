@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from seatrial.sessions.joining.states import UNKNOWN, sqlstate
+from seatrial.sessions.joining.states import NOT_TO_DEFER, sqlstate
 
 _ASIDE = "seatrial_aside"
 
@@ -70,7 +70,7 @@ class Schema:
 
     @staticmethod
     def _defer(run: Callable[[str], None], names: Sequence[str]) -> bool:
-        """Have constraints wait for the next check; False where the test has dropped one of them."""
+        """Have constraints wait for the next check; False where the test has dropped or altered one."""
         if not names:
             return True
         run(f"SAVEPOINT {_ASIDE}")
@@ -78,7 +78,7 @@ class Schema:
         try:
             run(f"SET CONSTRAINTS {', '.join(names)} DEFERRED")
         except Exception as error:
-            if sqlstate(error) not in UNKNOWN:
+            if sqlstate(error) not in NOT_TO_DEFER:
                 raise
             there = False
             run(f"ROLLBACK TO SAVEPOINT {_ASIDE}")

@@ -6,8 +6,8 @@ LOST = ("3B001", "25P01")
 """No such savepoint; no transaction: the outer transaction is not there any more."""
 FAILED = "25P02"
 """The transaction has failed: all but a rollback is refused."""
-UNKNOWN = ("42704", "3F000")
-"""No such constraint; no such schema: it was dropped."""
+NOT_TO_DEFER = ("42704", "3F000", "42809")
+"""No such constraint; no such schema; one that is not deferrable: that was altered, or dropped."""
 
 
 def sqlstate(error: BaseException) -> str:
