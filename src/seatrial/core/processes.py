@@ -63,7 +63,7 @@ def send(pid: int, number: int) -> bool:
 
 
 def send_group(group: int, number: int) -> bool:
-    """Send a signal to a process group, 0 for none; False where nobody is in it, or nobody that we may end."""
+    """Send a signal to a process group; False where nobody is in it, or nobody that we may end."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

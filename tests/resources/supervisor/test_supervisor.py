@@ -14,7 +14,7 @@ import pytest
 
 from seatrial.core import processes, wait
 from seatrial.errors import ProviderError
-from seatrial.resources.supervisor import client
+from seatrial.resources.supervisor import client, process
 from seatrial.resources.supervisor.client import Hold
 from seatrial.resources.supervisor.process import Supervisor
 
@@ -367,6 +367,16 @@ def test_what_the_server_of_a_killed_supervisor_has_started_is_ended_before_the_
     client.settle(instance)
     assert gone(child, start, timeout=0)
     hold.close()
+
+
+def test_a_zombie_that_nobody_reaps_does_not_keep_a_supervisor_from_its_end(monkeypatch):
+    """As where pytest itself is the first process of a container, who adopts what a server has left."""
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""], start_new_session=True) as dead:
+        assert wait.until(lambda: not processes.started(dead.pid), timeout=20)
+        monkeypatch.setattr(process.time, "sleep", lambda _: pytest.fail("it waits for the dead"))
+        supervisor = object.__new__(process.Supervisor)
+        supervisor.pid = dead.pid
+        supervisor._end_group()
 
 
 def first_word(instance):

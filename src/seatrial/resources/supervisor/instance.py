@@ -87,7 +87,8 @@ class Instance:
         pid, nonce = int(state.get("pid", 0)), state.get("nonce", "")
         if processes.is_ours(pid, state.get("started", ""), nonce):
             return pid
-        return next((one for one in processes.members(pid) if processes.bears(one, nonce)), 0) if pid > 0 else 0
+        # The oldest first: it may start others in their place.
+        return min((one for one in processes.members(pid) if processes.bears(one, nonce)), default=0) if pid > 0 else 0
 
     def sweep(self) -> None:
         """Remove what an earlier server of ours has left. Only under `lock`, and only if nothing runs there."""
