@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import freezegun
@@ -73,3 +74,18 @@ def test_what_becomes_true_ends_the_wait():
 
 def test_even_no_time_at_all_asks():
     assert wait.until(lambda: True, timeout=0)
+
+
+async def _nothing():
+    """What a project's reset does, here."""
+
+
+def test_to_wait_for_what_is_asynchronous_leaves_a_thread_its_event_loop():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        wait.finish(_nothing())
+        assert asyncio.get_event_loop() is loop
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

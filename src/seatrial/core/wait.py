@@ -47,23 +47,30 @@ def until(check: Callable[[], bool], *, timeout: float, every: float = 0.005) ->
 
 
 def finish(result: Awaitable[object]) -> None:
-    """Wait for its end, on a loop of its own: the caller may be inside one, which a thread is not."""
+    """Wait for its end, on a loop of its own: the caller may be inside one, which a thread is not.
+
+    The loop that is set for the caller's thread, as by a fixture, stays so: `asyncio.run` would leave it without one.
+    """
     import asyncio
     import threading
 
     async def wait_for_it() -> None:
         await result
 
+    def run_it() -> None:
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(wait_for_it())
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(wait_for_it())
+        run_it()
         return
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            asyncio.run(wait_for_it())
+            run_it()
         except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
             failures.append(error)
 
