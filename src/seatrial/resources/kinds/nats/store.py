@@ -9,7 +9,7 @@ from pathlib import Path
 from seatrial.core import folders
 from seatrial.core.locks import FileLock
 from seatrial.errors import ConfigError, IsolationError
-from seatrial.resources.kinds.nats.streams import Taken, dump, load, look, put, settle, take
+from seatrial.resources.kinds.nats.streams import Taken, catch_up, dump, load, look, put, settle, take
 from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Ended, Endpoint, Target, Undone
 
@@ -46,6 +46,7 @@ class NatsStore:
             NatsCopy(self._wire, self._address, {}).renew()
             try:
                 fill(Target(address=self._address, execute=_refuse, connect=_no_client))
+                catch_up(self._wire)
                 unfinished = self._templates / f"{key}.{os.getpid()}"
                 unfinished.write_text(dump({stream: take(self._wire, stream) for stream in look(self._wire)}))
                 unfinished.replace(self._template(key))
@@ -125,6 +126,7 @@ class NatsCopy:
 
     def push(self) -> None:
         """What it holds now is the baseline."""
+        catch_up(self._wire)
         # Before it is taken: what is written meanwhile is undone, together with what is taken of it.
         seen = look(self._wire)
         layer = {name: take(self._wire, name) for name in seen}

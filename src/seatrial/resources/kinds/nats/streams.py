@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from seatrial.core import wait
-from seatrial.resources.kinds.nats.wire import Failure, Wire, decoded
+from seatrial.resources.kinds.nats.wire import Failure, Message, Request, Wire, decoded, question
 
 _CHUNK = 128 * 1024
+_AT_ONCE = 32
+"""Messages in one round trip: each may be a megabyte, and the server holds 64 of them for whoever does not read."""
 _FILLED = 10.0
 """Seconds until a stream has what its sources have."""
 _SILENT = ("no_ack", "sealed")
@@ -59,6 +62,17 @@ def look(wire: Wire) -> dict[str, str]:
     }
 
 
+def catch_up(wire: Wire) -> None:
+    """Wait until each stream that JetStream fills from others has what these have, as far as they are there."""
+
+    def filled() -> bool:
+        streams = _all(wire, "STREAM.LIST", "streams")
+        origins = [one for each in streams for one in (each.get("mirror"), *(each.get("sources") or ())) if one]
+        return all("error" in one or (one["active"] >= 0 and not one["lag"]) for one in origins)
+
+    wait.until(filled, timeout=_FILLED)
+
+
 def take(wire: Wire, name: str) -> Taken:
     """One stream, whole."""
     info = wire.api(f"STREAM.INFO.{name}")
@@ -83,8 +97,8 @@ def put(wire: Wire, name: str, taken: Taken) -> None:
         return
     told = wire.api(f"STREAM.RESTORE.{name}", config=taken.config, state=taken.state)
     for chunk in taken.chunks:
-        wire.request_all([(told["deliver_subject"], base64.b64decode(chunk))])
-    reply = wire.request_all([(told["deliver_subject"], b"")])[0]
+        wire.request_all([Request(subject=told["deliver_subject"], payload=base64.b64decode(chunk))])
+    reply = wire.request_all([Request(subject=told["deliver_subject"])])[0]
     error = json.loads(reply.payload or b"{}").get("error")
     if error:
         raise Failure(error.get("description", "refused"))
@@ -136,12 +150,11 @@ def _consumers(wire: Wire, name: str) -> list[dict[str, Any]]:
 
 def _by_messages(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
     state = info["state"]
+    numbers = range(state["first_seq"], state["last_seq"] + 1) if state["messages"] else ()
     messages = []
-    for number in range(state["first_seq"], state["last_seq"] + 1) if state["messages"] else ():
-        try:
-            messages.append(wire.api(f"STREAM.MSG.GET.{name}", seq=number)["message"])
-        except Failure:  # it was deleted
-            continue
+    for reply in _asked(wire, [question(f"STREAM.MSG.GET.{name}", {"seq": number}) for number in numbers]):
+        with suppress(Failure):  # it was deleted
+            messages.append(decoded(reply)["message"])
     durable = [one["config"] for one in _consumers(wire, name) if one["config"].get("durable_name")]
     return Taken(config=info["config"], state=state, messages=tuple(messages), consumers=tuple(durable))
 
@@ -150,18 +163,37 @@ def _publish(wire: Wire, name: str, taken: Taken) -> None:
     first = {"first_seq": taken.state["first_seq"]} if taken.messages and not taken.derived else {}
     # It has to tell whether it took a message, and has to take it.
     wire.api(f"STREAM.CREATE.{name}", **{**taken.config, **first, **dict.fromkeys(_SILENT, False)})
-    for message in taken.messages:
-        headers = base64.b64decode(message.get("hdrs") or "")
-        if taken.config.get("mirror") or _SOURCED in headers.lower():
-            continue
-        [reply] = wire.request_all([(message["subject"], base64.b64decode(message.get("data") or ""))], _kept(headers))
+    awaited = taken.config.get("retention") == "interest"  # what nobody waits for is not kept
+    if awaited:
+        _listen(wire, name, taken)
+    for reply in _asked(wire, [] if taken.config.get("mirror") else _published(taken)):
         decoded(reply)
     if any(taken.config.get(name) for name in _SILENT):
         wire.api(f"STREAM.UPDATE.{name}", **taken.config)
+    if not awaited:
+        _listen(wire, name, taken)
+
+
+def _published(taken: Taken) -> list[Request]:
+    found = []
+    for message in taken.messages:
+        headers, payload = (base64.b64decode(message.get(part) or "") for part in ("hdrs", "data"))
+        if _SOURCED not in headers.lower():
+            found.append(Request(subject=message["subject"], payload=payload, headers=_kept(headers)))
+    return found
+
+
+def _listen(wire: Wire, name: str, taken: Taken) -> None:
     for consumer in taken.consumers:
         wire.api(
             f"CONSUMER.CREATE.{name}.{consumer['durable_name']}", stream_name=name, config=consumer, action="create"
         )
+
+
+def _asked(wire: Wire, requests: Sequence[Request]) -> Iterator[Message]:
+    """The replies to any number of requests, in a round trip for some each: they may be large."""
+    for first in range(0, len(requests), _AT_ONCE):
+        yield from wire.request_all(requests[first : first + _AT_ONCE])
 
 
 def _kept(headers: bytes) -> bytes:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,15 @@ class Message:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent, and answered."""
+
+    subject: str
+    payload: bytes = b""
+    headers: bytes = b""
+
+
 class Wire:
     """One connection of ours, opened when it is first used, and again when it broke between two uses."""
 
@@ -58,20 +67,19 @@ class Wire:
 
     def api_all(self, requests: Iterable[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
         """Many requests in one round trip, and their replies in the same order."""
-        asked = [(f"$JS.API.{subject}", json.dumps(arguments).encode()) for subject, arguments in requests]
-        return [decoded(message) for message in self.request_all(asked)]
+        return [decoded(message) for message in self.request_all([question(*request) for request in requests])]
 
-    def request_all(self, requests: Iterable[tuple[str, bytes]], headers: bytes = b"") -> list[Message]:
+    def request_all(self, requests: Iterable[Request]) -> list[Message]:
         """Many requests in one round trip, and their replies in the same order. Raises `ServerLost`."""
         waiting = list(requests)
         fresh = self._sock is None
         try:
-            return self._exchange(waiting, headers)
+            return self._exchange(waiting)
         except (OSError, EOFError) as error:
             if fresh:
                 raise self._lost(error) from error
         try:  # it broke since the last use, or the server is gone
-            return self._exchange(waiting, headers)
+            return self._exchange(waiting)
         except (OSError, EOFError) as error:
             raise self._lost(error) from error
 
@@ -157,10 +165,10 @@ class Wire:
         self._sock = self._file = None
         self._early.clear()
 
-    def _exchange(self, requests: list[tuple[str, bytes]], headers: bytes) -> list[Message]:
+    def _exchange(self, requests: list[Request]) -> list[Message]:
         subjects = [self.inbox() for _ in requests]
-        for (subject, payload), reply in zip(requests, subjects, strict=True):
-            self.publish(subject, payload, reply, headers)
+        for request, reply in zip(requests, subjects, strict=True):
+            self.publish(request.subject, request.payload, reply, request.headers)
         found: dict[str, Message] = {}
         while len(found) < len(subjects):
             message = self._read()
@@ -197,6 +205,11 @@ class Wire:
             cause=str(error) or type(error).__name__,
             fix="see its log: a test may have ended it",
         )
+
+
+def question(subject: str, arguments: Mapping[str, Any]) -> Request:
+    """What JetStream is asked."""
+    return Request(subject=f"$JS.API.{subject}", payload=json.dumps(arguments).encode())
 
 
 def decoded(message: Message) -> dict[str, Any]:
