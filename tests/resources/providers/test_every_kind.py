@@ -14,7 +14,7 @@ import pytest
 from tests.resources.providers.chosen import described, provider_of
 
 from seatrial.core import folders, processes, wait
-from seatrial.errors import ProviderError
+from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.supervisor import client
 
 KINDS = ("command", "mariadb", "nats", "postgres", "redis", "s3")
@@ -198,3 +198,12 @@ def test_a_server_that_dies_while_it_starts_is_told_with_its_command_line_status
     assert caught.value.what.startswith(f"{name} did not start (exit status 3): {sys.executable}")
     assert "the last words" in caught.value.cause
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if name != "command"])
+def test_an_address_that_names_our_own_user_is_refused_before_anything_starts(kind, tmp_path):
+    """Its password would be in the place of ours, and the server never be found ready."""
+    spec = described(kind, tmp_path)
+    at = replace(spec.program.admin(24099, "secret"), host="localhost")
+    with pytest.raises(ConfigError, match='"seatrial" \\(key `at`\\) is Seatrial\'s own'):
+        provider_of(spec).reserve(replace(spec, at=at))

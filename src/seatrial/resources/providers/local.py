@@ -53,6 +53,13 @@ def reserve(spec: ServerSpec, provider: str, binaries: Binaries, port: int = 0) 
             cause="it listens on this machine's loopback interface only",
             fix=f'write localhost, or use `url` if a server runs at "{spec.at.host}"',
         )
+    ours = program.admin(0, "").user
+    if spec.at is not None and ours and spec.at.user == ours:
+        raise ConfigError(
+            f'the user "{ours}" (key `at`) is Seatrial\'s own',
+            cause="it is how Seatrial brings back each copy, with a password that nobody else knows",
+            fix="name another user",
+        )
     store = folders.cache().path
     version = program.version(binaries.folder)
     if spec.exclusive:
