@@ -117,6 +117,8 @@ def _check(key: str, words: Sequence[str], fields: Sequence[str]) -> None:
     """Refuse what can't be filled in."""
     try:
         named = {field for word in words for _, field, _, _ in Formatter().parse(word) if field is not None}
+        for word in words if named <= set(fields) else ():  # "{port:d}" names a field, too
+            word.format_map(dict.fromkeys(fields, ""))
     except ValueError as error:
         raise ConfigError(
             f"`{key}` has a brace that can't be filled in: {error}", fix="write {{ and }} for braces that stay"
