@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pymysql
 import pytest
 
 from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.kinds.mysql import blueprint
 from seatrial.resources.kinds.mysql.connection import arguments
 
 
@@ -81,9 +83,20 @@ def test_a_lock_that_a_fixture_leaves_is_told_and_the_baseline_stays(lab):
     with lab.connect() as app, app.cursor() as cursor:
         cursor.execute("LOCK TABLES blank WRITE")
         cursor.execute("INSERT INTO blank (v) VALUES ('of a fixture')")
-        with pytest.raises(IsolationError, match="can't become the baseline"):
+        with pytest.raises(IsolationError, match=r"can't become the baseline(?s:.*)LOCK TABLES"):
             lab.copy.push()
+    assert [name for (name,) in lab.do("SHOW DATABASES") if name.startswith(blueprint.LAYER)] == []
     lab.undone()
+
+
+def test_another_reason_why_a_fixture_s_data_is_no_baseline_is_not_told_as_a_lock(lab, monkeypatch):
+    def full():
+        raise pymysql.err.OperationalError(1021, "Disk full")
+
+    monkeypatch.setattr(lab.copy, "_source", replace(lab.copy._source, layer=full))
+    with pytest.raises(IsolationError, match="baseline: Disk full") as failure:
+        lab.copy.push()
+    assert "lock" not in str(failure.value)
 
 
 def test_a_killed_run_whose_app_is_still_in_a_transaction_keeps_no_later_run_from_starting(

@@ -27,6 +27,8 @@ SOCKET = "socket"
 """The server's unix socket, in its folder."""
 SESSION = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0, time_zone = '+00:00'"
 """Rows are put back as they were: a zero stays a zero, a date that a strict mode refuses stays one, in any order."""
+LOCKED = 1205
+"""Somebody had a lock for longer than we wait."""
 _GONE = (2003, 2006, 2013, 2014, 0, 1053, 1927, 4031)
 """The server has gone away, was shut down, or has ended the connection; or it was lost, or is out of step."""
 _FULL = (1040, 1203)

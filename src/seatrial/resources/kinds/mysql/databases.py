@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from seatrial.core.redact import redact
 from seatrial.errors import IsolationError, Refused, TemplateError
-from seatrial.resources.kinds.mysql.connection import Link, identifier, library, literal
+from seatrial.resources.kinds.mysql.connection import LOCKED, Link, identifier, library, literal
 from seatrial.resources.kinds.mysql.locks import Locks, run_lock
 from seatrial.resources.kinds.mysql.reset import fence
 from seatrial.resources.kinds.mysql.reset.log import Log
@@ -34,8 +34,6 @@ list has its name in the place of a template's. A procedure is in no list of tab
 """
 PASSING = ("copy", "building", "layer")
 """Databases that end with their run."""
-_LOCKED = 1205
-"""Somebody had a lock for longer than we wait."""
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
 
@@ -179,7 +177,7 @@ class Databases:
         try:
             self._link.run(f"DROP DATABASE IF EXISTS {identifier(name)}")
         except library().err.OperationalError as error:
-            if error.args[0] != _LOCKED:
+            if error.args[0] != LOCKED:
                 raise
             return False
         return True

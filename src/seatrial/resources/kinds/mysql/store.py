@@ -259,7 +259,11 @@ class MySQLStore:
     def _layer(self, name: str) -> Baseline:
         layer = f"{blueprint.LAYER}{secrets.token_hex(6)}"
         self._databases.note(layer, "layer")
-        self._clone(name, layer)
+        try:
+            self._clone(name, layer)
+        except BaseException:
+            self._databases.drop(layer)
+            raise
         return baseline(self._link, layer, blueprint.read(self._link, layer))
 
     def _tidy(self) -> None:

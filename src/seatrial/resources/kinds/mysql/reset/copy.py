@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seatrial.errors import IsolationError, NeedsClone
 from seatrial.resources.kinds.mysql import blueprint
 from seatrial.resources.kinds.mysql.client import Connection
-from seatrial.resources.kinds.mysql.connection import Link
+from seatrial.resources.kinds.mysql.connection import LOCKED, Link
 from seatrial.resources.kinds.mysql.reset import fence, undo
 from seatrial.resources.kinds.mysql.reset.log import Log, Position, Told
 from seatrial.resources.kinds.mysql.reset.undo import Baseline
@@ -122,17 +122,26 @@ class MySQLCopy:
         return any(undo.moved(self._link, self._name, self._baseline))
 
     def push(self) -> None:
-        """What is committed in it now is the baseline. Raises `IsolationError` where somebody holds a lock on it."""
+        """What is committed in it now is the baseline.
+
+        Raises:
+            IsolationError: somebody holds a lock on it, or the server refuses to copy it.
+        """
         import pymysql
 
         self.settle()
         try:
             layer = self._source.layer()
         except pymysql.err.MySQLError as error:
+            locked = error.args[0] == LOCKED
             raise IsolationError(
                 f"the data of a wider fixture can't become the baseline: {error.args[-1]}",
-                cause="a connection still holds a lock, as after LOCK TABLES",
-                fix="give it back, or close the connection, at the end of the fixture",
+                cause="a connection still holds a lock, as after LOCK TABLES"
+                if locked
+                else "the server refuses to copy the database",
+                fix="give it back, or close the connection, at the end of the fixture"
+                if locked
+                else "mend what the server tells, or have each test make this data",
             ) from error
         undo.restart(self._link, self._name, layer, layer.sequences)  # as the tests after the first will find them
         self._below.append(self._baseline)
