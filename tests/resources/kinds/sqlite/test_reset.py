@@ -141,6 +141,11 @@ def test_a_late_write_behind_a_zero_in_a_text_is_one(copy: SQLiteCopy, app: sqli
     copy.pop()
 
 
+def test_late_housekeeping_of_the_file_is_told_as_the_schema(copy: SQLiteCopy, app: sqlite3.Connection) -> None:
+    app.executescript("PRAGMA auto_vacuum = FULL; VACUUM")
+    assert copy.late_writes() == ("sqlite_schema",)
+
+
 def test_late_ddl_is_told_as_the_schema(copy: SQLiteCopy, app: sqlite3.Connection) -> None:
     app.execute("CREATE TABLE extra (a)")
     assert copy.late_writes() == ("sqlite_schema",)
