@@ -106,10 +106,10 @@ def test_a_table_that_shows_the_rows_of_others_adds_none_to_them(made):
     copy, ask = made(
         "CREATE TABLE first (n INT NOT NULL) ENGINE = MyISAM; CREATE TABLE second LIKE first;"
         "INSERT INTO first VALUES (1);"
-        "CREATE TABLE both_of_them (n INT NOT NULL) ENGINE = MERGE UNION = (first, second) INSERT_METHOD = LAST"
+        "CREATE TABLE together (n INT NOT NULL) ENGINE = MERGE UNION = (first, second) INSERT_METHOD = LAST"
     )
     for _ in range(2):
         assert ask("SELECT * FROM second") == ()
-        ask("INSERT INTO both_of_them VALUES (2)")
+        ask("INSERT INTO together VALUES (2)")
         copy.undo()
-        assert ask("SELECT * FROM both_of_them") == ((1,),)
+        assert ask("SELECT * FROM together") == ((1,),)

@@ -17,7 +17,8 @@ from nats.js.errors import BucketNotFoundError, NoKeysError, NotFoundError
 from seatrial.core import ports
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
-from seatrial.resources.kinds.nats.streams import dump, load
+from seatrial.resources.kinds.nats import store as store_of_nats
+from seatrial.resources.kinds.nats.streams import dump, load, take
 from seatrial.resources.kinds.nats.wire import Wire
 from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
@@ -322,6 +323,20 @@ def test_what_a_wider_fixture_wrote_is_the_baseline_for_a_while(copy):
     assert run(url, everything) == inside
     copy.pop()
     assert run(url, everything) == before
+
+
+def test_what_is_written_while_a_layer_is_taken_is_no_part_of_its_baseline_unseen(copy, monkeypatch):
+    url = copy.address.url()
+
+    def meanwhile(wire, name):
+        taken = take(wire, name)
+        if name == "quick":
+            run(url, lambda js: js.publish("quick", b"meanwhile"))
+        return taken
+
+    monkeypatch.setattr(store_of_nats, "take", meanwhile)
+    copy.push()
+    assert copy.late_writes() == ("quick",)
 
 
 def test_a_late_message_is_named(copy):

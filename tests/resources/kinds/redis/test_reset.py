@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 from tests.resources.kinds.redis.conftest import SCRIPT, SEED
 
 from seatrial.core import wait
-from seatrial.resources.kinds.redis.baseline.snapshot import load, take
+from seatrial.resources.kinds.redis.baseline.snapshot import _entries, load, take
 
 
 def state(copy):
@@ -23,6 +23,21 @@ def state(copy):
     keys = {name: (entry.value, bool(entry.ttl)) for name, entry in now.names().items()}
     users = set(now.surroundings.users)
     return keys, now.functions, users, now.surroundings.settings
+
+
+class Expiring:
+    """A server's answers about three keys: one stays, one has less than a millisecond left, one has just gone."""
+
+    def ask(self, *words):
+        told = {"SCAN": (b"0", [b"gone", b"last", b"stays"]), "SELECT": b"OK"}
+        return told[words[0]]
+
+    def ask_all(self, commands):
+        return [b"value", -2, b"value", 0, b"value", -1]
+
+
+def test_a_key_in_its_last_millisecond_does_not_come_back_for_good():
+    assert [(entry.key, entry.ttl) for entry in _entries(Expiring(), 0)] == [(b"last", 1), (b"stays", 0)]
 
 
 def move(app, number):
