@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.errors import IsolationError, NeedsClone
+from seatrial.resources.kinds.sqlite import differences
 from seatrial.resources.kinds.sqlite.copy import SQLiteCopy
 from seatrial.resources.kinds.sqlite.store import SQLiteStore
 from seatrial.resources.protocol import SupportsClone, SupportsReset, SupportsRollback
@@ -182,6 +183,17 @@ def test_a_connection_that_sets_wal_mode_in_a_rollback_test_has_committed_nothin
         app.execute("INSERT INTO t VALUES (1)")
         app.commit()
         assert not copy.uncommitted_only()
+
+
+def test_whether_a_test_has_committed_is_found_out_without_a_look_at_each_row(
+    copy: SQLiteCopy, app: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked after each test that is marked for a clone, which is made sooner than tables are compared."""
+    monkeypatch.setattr(differences, "tables", lambda *_: pytest.fail("it compares each row"))
+    copy.mark()
+    app.execute("UPDATE setting SET value = 'committed'")
+    app.commit()
+    assert not copy.uncommitted_only()
 
 
 def test_a_writer_that_never_ends_needs_a_clone_and_writes_nowhere(

@@ -13,7 +13,16 @@ from seatrial.errors import IsolationError, NeedsClone, ProviderError
 from seatrial.resources.kinds.sqlite import differences
 from seatrial.resources.kinds.sqlite.client import SQLiteConnection
 from seatrial.resources.kinds.sqlite.places import Place
-from seatrial.resources.kinds.sqlite.transfer import MOMENT, Locked, is_wal, locked, open_frozen, overwrite, room
+from seatrial.resources.kinds.sqlite.transfer import (
+    MOMENT,
+    Locked,
+    is_wal,
+    locked,
+    open_frozen,
+    overwrite,
+    room,
+    same,
+)
 from seatrial.resources.protocol import Address, Ended, Undone
 
 ANYTHING = "*"
@@ -70,9 +79,17 @@ class SQLiteCopy:
         To set WAL mode, as many apps do where they connect, is a commit, too, and of nothing.
         """
         try:
-            return self._in_place() and (self._version() == self._marked or not self.late_writes())
+            if not self._in_place():
+                return False
+            version = self._version()
+            if version == self._marked:
+                return True
+            if self._doubtful or not same(self._watch, self._source):
+                return False
         except sqlite3.Error:
             return False
+        self._baseline = version
+        return True
 
     def undo(self) -> Undone:
         """Back to the baseline: nothing to do, or the template's pages written over, DDL and sequences included.
