@@ -50,6 +50,34 @@ def test_a_failure_because_of_the_server_shows_what_the_server_logged(service):
     assert 'ERROR:  column "no_such_column" does not exist' in outcome.text
 
 
+def test_a_failure_of_a_connection_that_was_ended_names_the_test_that_had_left_it(service):
+    service.write(
+        {
+            "tests/test_kept.py": """
+            import pytest
+            from app.database import engine
+            from sqlalchemy import text
+
+            @pytest.fixture(scope="module")
+            def kept(db):
+                with engine.connect() as connection:
+                    yield connection
+
+            def test_that_leaves(kept):
+                kept.execute(text("insert into users (email, name) values ('a', 'b')"))
+
+            def test_that_goes_on(kept):
+                kept.execute(text("select 1"))
+            """
+        }
+    )
+    outcome = service.pytest("tests/test_kept.py")
+    assert outcome.counts() == {"failed": 1, "passed": 1}, outcome.text
+    failure = outcome.text.partition("short test summary")[0]
+    assert "a connection that this test uses may have been ended after an earlier one" in failure
+    assert "test_that_leaves: left a connection idle in transaction" in failure
+
+
 def test_the_log_of_a_failing_test_has_no_lines_of_our_own_clones(service):
     service.write(
         {

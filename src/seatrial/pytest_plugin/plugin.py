@@ -25,6 +25,7 @@ from seatrial.pytest_plugin.setups import SetupWatch
 from seatrial.pytest_plugin.usage import Usage
 from seatrial.pytest_plugin.wider import WiderFixtures
 from seatrial.pytest_plugin.workers import has_workers, refuse_shared_address
+from seatrial.report.broken import Broken
 from seatrial.report.disturbed import Disturbances
 from seatrial.report.endings import Endings
 from seatrial.report.explain import Explain
@@ -37,12 +38,12 @@ class SeatrialPlugin:
     """Everything of one pytest process: the harness, who uses what, and what is reported."""
 
     def __init__(
-        self, config: Config, harness: Harness, run: Run, reporters: tuple[Summary, Explain, Disturbances]
+        self, config: Config, harness: Harness, run: Run, reporters: tuple[Summary, Explain, Disturbances, Broken]
     ) -> None:
         self.config = config
         self.harness = harness
         self.run = run
-        self.summary, self.explain, self._disturbances = reporters
+        self.summary, self.explain, self._disturbances, self._broken = reporters
         self.setups, self.endings = Setups(), Endings()
         addresses = {name: managed.plan.address for name, managed in harness.resources.items()}
         meant = [resource.name for resource in config.resources if "django" in resource.schema]
@@ -65,7 +66,7 @@ class SeatrialPlugin:
     def open(cls, config: pytest.Config, found: Path) -> SeatrialPlugin:
         """Read the configuration, fix the addresses, export the environment. Starts no server."""
         options = config.known_args_namespace
-        reporters = Summary(), Explain(), Disturbances()
+        reporters = Summary(), Explain(), Disturbances(), Broken()
 
         def emit(event: Any) -> None:
             for reporter in reporters:
@@ -203,7 +204,8 @@ class SeatrialPlugin:
             self.harness.explain_failure(test)
             report.sections.extend(test.sections)
         if report.failed and call.excinfo is not None:
-            told = unseen(call.excinfo.value, self.harness.idle_ports())
+            error = call.excinfo.value
+            told = unseen(error, self.harness.idle_ports()) or self._broken.of(error, item.nodeid)
             report.sections.extend([("seatrial", told)] if told else [])
         return report
 

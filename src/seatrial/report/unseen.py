@@ -15,7 +15,7 @@ def unseen(error: BaseException, ports: Mapping[str, int]) -> str:
         error: what the test, or one of its fixtures, has raised.
         ports: of the resources that were not started, by their names.
     """
-    raised = list(_all(error, set()))
+    raised = list(chain(error))
     if any(isinstance(each, SeatrialError) for each in raised):
         return ""  # it was seen that it is needed, and it could not be had
     said = {number for each in raised for number in re.findall(r"\b\d{4,5}\b", str(each))}
@@ -32,13 +32,15 @@ def unseen(error: BaseException, ports: Mapping[str, int]) -> str:
     )
 
 
-def _all(error: BaseException, known: set[int]) -> Iterator[BaseException]:
-    """The error, what led to it, and the parts of a group."""
-    if id(error) in known:
-        return
-    known.add(id(error))
-    yield error
-    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for other in (error.__cause__, error.__context__, *parts):
-        if other is not None:
-            yield from _all(other, known)
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, what led to it, and the parts of a group; each once."""
+    known: set[int] = set()
+    ahead = [error]
+    while ahead:
+        each = ahead.pop(0)
+        if id(each) in known:
+            continue
+        known.add(id(each))
+        yield each
+        parts = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        ahead.extend(other for other in (each.__cause__, each.__context__, *parts) if other is not None)
