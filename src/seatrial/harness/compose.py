@@ -168,7 +168,7 @@ def _plan(
         early=resource.start == "early",
         recycle=resource.recycle,
         override=partial(_dependency, config, resource) if resource.override else None,
-        migrators=partial(_migrators, config, resource, kind, address.scheme, run, emit),
+        migrators=partial(_migrators, config, resource, kind, address.scheme, env, run, emit),
         strategies=partial(_strategies, resource),
         sessions=partial(led, resource, kind),
         held=partial(pools.held, address),
@@ -188,7 +188,13 @@ def _server(kind: Kind, spec: ServerSpec, resource: ResourceConfig, run: Run) ->
 
 
 def _migrators(
-    config: Config, resource: ResourceConfig, kind: Kind, scheme: str, run: Run, emit: events.Emit
+    config: Config,
+    resource: ResourceConfig,
+    kind: Kind,
+    scheme: str,
+    env: Mapping[str, str],
+    run: Run,
+    emit: events.Emit,
 ) -> Sequence[Migrator]:
     from seatrial.migrators.choose import Setting, choose
 
@@ -198,7 +204,7 @@ def _migrators(
         drivers=kind.drivers,
         inputs=resource.inputs,
         run=run.id,
-        variables=partial(variables, resource.env or {kind.env: "{url}"}),
+        variables=partial(variables, env),
         note=lambda text: emit(events.Note(resource=resource.name, text=text)),
     )
     steps = [choose(text, setting, key="schema") for text in resource.schema]
