@@ -17,18 +17,18 @@ ALLOWED_HOSTS = ["*"]
 STATIC_URL = "static/"
 """
 
-FROM_ENVIRONMENT = """
-url = urlsplit(os.environ["DATABASE_URL"])
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.path[1:],
-        "USER": url.username,
-        "PASSWORD": url.password,
-        "HOST": url.hostname,
-        "PORT": url.port,
-    }
+AT_URL = """{
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": url.path[1:],
+    "USER": url.username,
+    "PASSWORD": url.password,
+    "HOST": url.hostname,
+    "PORT": url.port,
 }
+"""
+FROM_ENVIRONMENT = f"""
+url = urlsplit(os.environ["DATABASE_URL"])
+DATABASES = {{"default": {AT_URL}}}
 """
 
 WRITTEN_DOWN = """
@@ -317,18 +317,11 @@ def test_a_resource_that_none_of_the_databases_can_mean_is_named(service):
     assert "none of Django's DATABASES is this resource" in outcome.text
 
 
-TWO = """
-DATABASES = {}
+TWO = f"""
+DATABASES = {{}}
 for alias, variable in (("default", "DATABASE_URL"), ("notes", "NOTES_URL")):
     url = urlsplit(os.environ[variable])
-    DATABASES[alias] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.path[1:],
-        "USER": url.username,
-        "PASSWORD": url.password,
-        "HOST": url.hostname,
-        "PORT": url.port,
-    }
+    DATABASES[alias] = {AT_URL}
 DATABASE_ROUTERS = ["router.Router"]
 """
 OF_TWO = {

@@ -52,7 +52,7 @@ def finish(result: Awaitable[object]) -> None:
     The loop that is set for the caller's thread, as by a fixture, stays so: `asyncio.run` would leave it without one.
     """
     import asyncio
-    import threading
+    from concurrent.futures import ThreadPoolExecutor
 
     async def wait_for_it() -> None:
         await result
@@ -66,16 +66,5 @@ def finish(result: Awaitable[object]) -> None:
     except RuntimeError:
         run_it()
         return
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            run_it()
-        except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="seatrial-wait")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(1, thread_name_prefix="seatrial-wait") as other:
+        other.submit(run_it).result()

@@ -49,7 +49,7 @@ def folder(path: Path, *, root: Path, label: str) -> SQLFiles:
 
     Raises `ConfigError` if there is none.
     """
-    files = [each for each in sorted(path.glob("*.sql")) if not each.name.endswith(".down.sql")]
+    files = [each for each in sorted(path.glob("*.sql")) if builds(each.name)]
     return SQLFiles(label, _some(files, label, "*.sql"), root=root)
 
 
@@ -77,3 +77,8 @@ def _line(error: Exception, script: str) -> str:
     """Where the server says that the mistake is: psycopg tells the character, counted from 1."""
     position = getattr(getattr(error, "diag", None), "statement_position", None)
     return f", line {script.count(chr(10), 0, int(position) - 1) + 1}," if position else ""
+
+
+def builds(name: str) -> bool:
+    """Whether a file is SQL that makes a schema, and not SQL that undoes what another one has made."""
+    return name.endswith(".sql") and not name.endswith(".down.sql")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from seatrial.cli.detect.candidate import Candidate, ranked
 from seatrial.cli.detect.project import Project, line_at
+from seatrial.migrators.sql import builds
 
 _ALEMBIC, _DJANGO, _PRISMA, _COMMAND, _SQL = 100, 90, 80, 75, 60
 _SQL_NAMES = ("schema.sql", "structure.sql", "init.sql", "tables.sql", "ddl.sql")
@@ -88,12 +89,12 @@ def _commands(project: Project) -> Iterator[Candidate]:
 def _sql(project: Project) -> Iterator[Candidate]:
     for file in project.files:
         folder, _, name = file.rpartition("/")
-        if not _is_schema(name) or name == "migration.sql":
+        if not builds(name) or name == "migration.sql":
             continue
         text = project.text(file).upper()
         if "CREATE TABLE" not in text:
             continue
-        siblings = [one for one in project.files if one.rpartition("/")[0] == folder and _is_schema(one)]
+        siblings = [one for one in project.files if one.rpartition("/")[0] == folder and builds(one)]
         if name in _SQL_NAMES or len(siblings) == 1:
             line = line_at(text, text.index("CREATE TABLE"))
             score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
@@ -101,7 +102,3 @@ def _sql(project: Project) -> Iterator[Candidate]:
         elif folder.rpartition("/")[2] in _SQL_FOLDERS:
             why = f"a folder of {len(siblings)} files of SQL, run in the order of their names"
             yield Candidate(value=folder, file=folder, line=0, why=why, score=_SQL + 5 - folder.count("/"))
-
-
-def _is_schema(name: str) -> bool:
-    return name.endswith(".sql") and not name.endswith(".down.sql")

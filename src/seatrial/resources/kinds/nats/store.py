@@ -153,8 +153,9 @@ class NatsCopy:
             back = {name: self._template[name] for name in names if name in self._template}
             for name, taken in back.items():
                 put(self._wire, name, taken)
-            for name in (name for name, taken in back.items() if taken.derived):
-                settle(self._wire, name, back[name])
+            for name, taken in back.items():
+                if taken.derived:
+                    settle(self._wire, name, taken)
         except Failure as error:
             raise IsolationError(
                 "JetStream refuses what would bring a stream back to its baseline",
