@@ -25,6 +25,25 @@ def test_a_mistake_in_the_configuration_names_file_key_and_nearest_value(project
     assert "Traceback" not in outcome.text
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"seatrial.toml": ""}, "holds two configurations"),
+        ({"pyproject.toml": "", "package.json": '{"seatrial": {'}, "package.json:1 is no valid JSON"),
+        ({"pyproject.toml": "", "seatrial.toml": "resources ="}, "seatrial.toml is no valid TOML"),
+    ],
+    ids=["two", "broken JSON", "broken TOML"],
+)
+def test_configurations_that_can_not_be_read_are_a_message_and_no_traceback(project, files, told):
+    project.write({"pyproject.toml": '[tool.seatrial.resources.db]\nkind = "sqlite"\n', **files})
+    project.write({"test_x.py": "def test_x(): pass\n"})
+    outcome = project.pytest("-q")
+    assert outcome.status == 4
+    assert told in outcome.text
+    assert "fix: " in outcome.text
+    assert "Traceback" not in outcome.text
+
+
 def test_an_option_that_sets_no_key_says_how_one_is_set(project):
     table = '[tool.seatrial.resources.db]\nkind = "sqlite"\n'
     project.write({"pyproject.toml": table, "test_x.py": "def test_x(): pass\n"})

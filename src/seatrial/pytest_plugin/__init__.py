@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from seatrial.pytest_plugin.plugin import SeatrialPlugin
 
 _ACTIVE: pytest.StashKey[SeatrialPlugin] = pytest.StashKey()
@@ -47,16 +49,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Export the environment before any conftest, plugin settings or module of the project is imported."""
     from seatrial.config.find import find
+    from seatrial.errors import SeatrialError
 
-    found = find(early_config.rootpath)
-    if found is not None:
-        from seatrial.core.importing import uncollected
-
-        with uncollected():
-            from seatrial.pytest_plugin.plugin import SeatrialPlugin
-
-            early_config.stash[_ACTIVE] = SeatrialPlugin.open(early_config, found)
+    try:
+        found = find(early_config.rootpath)
+        if found is not None:
+            _open(early_config, found)
+    except SeatrialError as error:
+        raise pytest.UsageError(f"seatrial: {error}") from None
     return (yield)
+
+
+def _open(config: pytest.Config, found: Path) -> None:
+    from seatrial.core.importing import uncollected
+
+    with uncollected():
+        from seatrial.pytest_plugin.plugin import SeatrialPlugin
+
+        config.stash[_ACTIVE] = SeatrialPlugin.open(config, found)
 
 
 def pytest_configure(config: pytest.Config) -> None:

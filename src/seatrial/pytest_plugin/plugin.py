@@ -64,7 +64,11 @@ class SeatrialPlugin:
 
     @classmethod
     def open(cls, config: pytest.Config, found: Path) -> SeatrialPlugin:
-        """Read the configuration, fix the addresses, export the environment. Starts no server."""
+        """Read the configuration, fix the addresses, export the environment. Starts no server.
+
+        Raises:
+            SeatrialError: the configuration says what can't be, or something of it can't be had here.
+        """
         options = config.known_args_namespace
         reporters = Summary(), Explain(), Disturbances(), Broken()
 
@@ -72,14 +76,11 @@ class SeatrialPlugin:
             for reporter in reporters:
                 reporter.handle(event)
 
-        try:
-            settings = load(found, environ=os.environ, options=pairs(options.seatrial_set))
-            worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-            run = (Run.joined(settings.root, worker) if worker else None) or Run.new(settings.root)
-            harness = compose(settings, run, keep=options.seatrial_keep, audit=options.seatrial_audit, emit=emit)
-            harness.open()
-        except SeatrialError as error:
-            raise pytest.UsageError(f"seatrial: {error}") from None
+        settings = load(found, environ=os.environ, options=pairs(options.seatrial_set))
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+        run = (Run.joined(settings.root, worker) if worker else None) or Run.new(settings.root)
+        harness = compose(settings, run, keep=options.seatrial_keep, audit=options.seatrial_audit, emit=emit)
+        harness.open()
         plugin = cls(settings, harness, run, reporters)
         if not run.ports:
             plugin._announce()
