@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.migrators.choose import Setting, choose
+from seatrial.migrators.choose import Setting, choose, steps
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.sqlite import SQLite
 from seatrial.resources.protocol import Kind, Migrator, Requirements, Store, Target
@@ -43,7 +43,13 @@ class Bench:
         return self
 
     def step(self, text: str, key: str = "schema") -> Migrator:
-        setting = Setting(
+        return choose(text, self._setting(), key=key)
+
+    def hash(self, *schema: str, seed: tuple[str, ...] = ()) -> str:
+        return " ".join(step.hash() for step in steps(schema, seed, self._setting()))
+
+    def _setting(self) -> Setting:
+        return Setting(
             root=self.root,
             scheme=self.scheme,
             drivers=self.kind.drivers,
@@ -51,7 +57,6 @@ class Bench:
             run=self.run,
             note=self.notes.append,
         )
-        return choose(text, setting, key=key)
 
     def build(self, *steps: Migrator) -> Callable[[str], list[tuple[Any, ...]]]:
         """Make a template and a copy of it as a harness does; returns what runs a query on the copy."""

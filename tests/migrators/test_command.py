@@ -30,19 +30,19 @@ def test_it_finds_the_database_by_the_exported_url(sqlite: Bench) -> None:
 def test_with_inputs_its_hash_is_their_content(sqlite: Bench) -> None:
     sqlite.write({"migrate.py": SCRIPT, "sql/1.sql": "a"})
     sqlite.inputs = ("migrate.py", "sql/*")
-    first = sqlite.step("python migrate.py").hash()
-    assert sqlite.step("python migrate.py").hash() == first
+    first = sqlite.hash("python migrate.py")
+    assert sqlite.hash("python migrate.py") == first
     sqlite.write({"sql/1.sql": "b"})
-    assert sqlite.step("python migrate.py").hash() != first
+    assert sqlite.hash("python migrate.py") != first
     assert sqlite.notes == []
 
 
 def test_without_inputs_it_runs_again_in_each_run_and_says_so(sqlite: Bench) -> None:
     sqlite.run = "one"
-    first = sqlite.step("python migrate.py").hash()
-    assert sqlite.step("python migrate.py").hash() == first, "all workers of a run share one template"
+    first = sqlite.hash("python migrate.py")
+    assert sqlite.hash("python migrate.py") == first, "all workers of a run share one template"
     sqlite.run = "two"
-    assert sqlite.step("python migrate.py").hash() != first
+    assert sqlite.hash("python migrate.py") != first
     assert "runs again in each run" in sqlite.notes[0]
 
 
@@ -50,11 +50,11 @@ def test_without_inputs_it_runs_again_in_each_run_and_says_so(sqlite: Bench) -> 
 def test_inputs_name_a_whole_folder_and_nothing_that_python_leaves_there(sqlite: Bench, glob: str) -> None:
     sqlite.write({"sql/deep/1.sql": "a"})
     sqlite.inputs = (glob,)
-    first = sqlite.step("python migrate.py").hash()
+    first = sqlite.hash("python migrate.py")
     sqlite.write({"sql/deep/__pycache__/make.pyc": "x", "sql/deep/left.pyc": "x"})
-    assert sqlite.step("python migrate.py").hash() == first
+    assert sqlite.hash("python migrate.py") == first
     sqlite.write({"sql/deep/1.sql": "b"})
-    assert sqlite.step("python migrate.py").hash() != first
+    assert sqlite.hash("python migrate.py") != first
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,23 @@ def test_inputs_count_for_every_step(sqlite: Bench, schema: str, files: dict[str
     """An Alembic migration, say, may read SQL from beside its folder."""
     sqlite.write({**files, "sql/functions.sql": "1"})
     sqlite.inputs = ("sql/*.sql",)
-    first = sqlite.step(schema).hash()
-    assert sqlite.step(schema).hash() == first
+    first = sqlite.hash(schema)
+    assert sqlite.hash(schema) == first
     sqlite.write({"sql/functions.sql": "2"})
-    assert sqlite.step(schema).hash() != first
+    assert sqlite.hash(schema) != first
 
 
 @pytest.mark.parametrize("glob", ["/etc/*", "a/**b/../../**", "", "."])
 def test_inputs_that_are_no_glob_of_the_project_are_told(sqlite: Bench, glob: str) -> None:
     sqlite.inputs = (glob,)
     with pytest.raises(ConfigError, match=r"^inputs: "):
-        sqlite.step("python migrate.py").hash()
+        sqlite.hash("python migrate.py")
 
 
 def test_inputs_that_match_nothing_are_told(sqlite: Bench) -> None:
     sqlite.inputs = ("nowhere/*",)
     with pytest.raises(ConfigError, match='"nowhere/\\*" matches no file'):
-        sqlite.step("python migrate.py").hash()
+        sqlite.hash("python migrate.py")
 
 
 def test_all_of_its_output_is_in_the_error_or_both_ends_of_a_long_one(sqlite: Bench) -> None:

@@ -148,8 +148,14 @@ def test_the_hash_covers_what_it_imports_of_the_project(sqlite: Bench, name: str
         file.write_text(before + "\n")
         assert sqlite.step(f"{name}.seed:load", key="seed").hash() != first, path
         file.write_text(before)
+
+
+def test_inputs_count_for_a_seed(sqlite: Bench) -> None:
+    sqlite.write({"seed.py": "def load(db): ...", "users.json": "[]"})
     sqlite.inputs = ("users.json",)
-    assert sqlite.step(f"{name}.seed:load", key="seed").hash() != first
+    first = sqlite.hash(seed=("seed:load",))
+    sqlite.write({"users.json": "[1]"})
+    assert sqlite.hash(seed=("seed:load",)) != first
 
 
 def test_a_module_that_is_not_there_is_told_before_anything_is_built(sqlite: Bench) -> None:

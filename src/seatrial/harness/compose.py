@@ -196,7 +196,7 @@ def _migrators(
     run: Run,
     emit: events.Emit,
 ) -> Sequence[Migrator]:
-    from seatrial.migrators.choose import Setting, choose
+    from seatrial.migrators.choose import Setting, steps
 
     setting = Setting(
         root=config.root,
@@ -207,8 +207,7 @@ def _migrators(
         variables=partial(variables, env),
         note=lambda text: emit(events.Note(resource=resource.name, text=text)),
     )
-    steps = [choose(text, setting, key="schema") for text in resource.schema]
-    return [*steps, *(choose(text, setting, key="seed") for text in resource.seed)]
+    return steps(resource.schema, resource.seed, setting)
 
 
 def _strategies(resource: ResourceConfig, copy: Copy, own: Callable[[], Sequence[int]]) -> Mapping[str, Strategy]:

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from seatrial.errors import ConfigError
-from seatrial.resources.protocol import Address, Migrator, Target
+from seatrial.migrators.source.inputs import Inputs
+from seatrial.resources.protocol import Address, Migrator
 
 _IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
 _FILE_ENDINGS = (".sql", ".ini", ".toml", ".prisma", ".py")
@@ -46,21 +47,11 @@ class Setting:
     """Told what the user should know."""
 
 
-class _WithInputs:
-    """A step that depends on the `inputs`, besides what it depends on by itself."""
-
-    def __init__(self, step: Migrator, setting: Setting) -> None:
-        self.label = step.label
-        self._step = step
-        self._setting = setting
-
-    def hash(self) -> str:
-        from seatrial.migrators.command import of_inputs
-
-        return f"{self._step.hash()} {of_inputs(self._setting.inputs, self._setting.root)}"
-
-    def migrate(self, target: Target) -> None:
-        self._step.migrate(target)
+def steps(schema: Sequence[str], seed: Sequence[str], setting: Setting) -> list[Migrator]:
+    """What brings a resource to its baseline, in order; its `inputs` come first, as they count for all of it."""
+    chosen = [choose(text, setting, key="schema") for text in schema]
+    chosen += [choose(text, setting, key="seed") for text in seed]
+    return [Inputs(setting.inputs, setting.root), *chosen] if chosen and setting.inputs else chosen
 
 
 def choose(text: str, setting: Setting, *, key: str) -> Migrator:
@@ -68,11 +59,7 @@ def choose(text: str, setting: Setting, *, key: str) -> Migrator:
 
     Raises `ConfigError` where it means nothing: with all that it might have meant.
     """
-    step = _step(text.strip(), setting, key)
-    return _WithInputs(step, setting) if setting.inputs else step
-
-
-def _step(text: str, setting: Setting, key: str) -> Migrator:
+    text = text.strip()
     if text == "django" and key == "schema":
         from seatrial.migrators.django.step import DjangoMigrations
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seatrial.core.children import for_a_shell, search_path
@@ -129,25 +129,3 @@ def find_program(name: str, root: Path) -> str | None:
         path = root / name
         return str(path) if os.access(path, os.X_OK) and path.is_file() else None
     return shutil.which(name, path=search_path(root))
-
-
-def of_inputs(globs: Sequence[str], root: Path) -> str:
-    """A key of the files that globs name. Raises `ConfigError` for a glob that names none."""
-    files: list[Path] = []
-    for pattern in globs:
-        try:
-            found = content.matching(pattern, root)
-        except (ValueError, NotImplementedError, IndexError) as error:  # the last for "." before Python 3.13
-            raise ConfigError(
-                f'inputs: "{pattern}" is no glob of files: {error}',
-                cause=f"it has to be relative to {root}",
-                fix="write it as in folder/*.sql; a whole folder is written as folder/**/*",
-            ) from None
-        if not found:
-            raise ConfigError(
-                f'inputs: "{pattern}" matches no file',
-                cause=f"it is relative to {root}",
-                fix="correct it; a whole folder is written as folder/**/*",
-            )
-        files += found
-    return content.of_files(files, root)
