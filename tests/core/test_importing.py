@@ -88,6 +88,13 @@ def test_an_attribute_that_is_not_there_and_the_nearest_that_is(project):
     assert caught.value.fix == 'write "nearly:application"'
 
 
+def test_the_nearest_attribute_takes_the_place_of_the_wrong_one_alone(project):
+    root = project(ap__ap="class App:\n    app = 1\n\nclass make:\n    ap = App\n")
+    with pytest.raises(ConfigError) as caught:
+        import_object("ap.ap:make.ap.ap()", root)
+    assert caught.value.fix == 'write "ap.ap:make.ap.app()"'
+
+
 def test_a_package_that_the_app_needs_and_nobody_installed_is_the_app_s_own_error(project):
     root = project(needy="import surely_not_installed\n")
     with pytest.raises(AppError) as caught:

@@ -49,13 +49,16 @@ def import_object(reference: str, root: Path) -> Any:
         ConfigError: the reference is malformed, or there is no such module or attribute; with the nearest name.
         AppError: the project's own code raised; with its traceback, shortened to the project's frames.
     """
-    match = _REFERENCE.fullmatch(reference.strip())
+    reference = reference.strip()
+    match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigError(f'"{reference}" does not name an object', fix='write it as "package.module:attribute"')
     add_root(root)
     found: Any = _module(match["module"], reference, root)
+    at = match.start("attribute")
     for name in match["attribute"].split("."):
-        found = _attribute(found, name, reference)
+        found = _attribute(found, name, reference, at)
+        at += len(name) + 1
     if not match["call"]:
         return found
     if not callable(found):
@@ -117,7 +120,7 @@ def _module(name: str, reference: str, root: Path) -> ModuleType:
         raise _own_error(f'"{reference}" could not be imported', error, root) from error
 
 
-def _attribute(owner: Any, name: str, reference: str) -> Any:
+def _attribute(owner: Any, name: str, reference: str, at: int) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError:
@@ -127,7 +130,9 @@ def _attribute(owner: Any, name: str, reference: str) -> Any:
         raise ConfigError(
             f'"{reference}": {what} has no "{name}"',
             cause="" if known else "it is empty",
-            fix=f'write "{reference.replace(name, close[0])}"' if close else "name something that it defines",
+            fix=f'write "{reference[:at]}{close[0]}{reference[at + len(name) :]}"'
+            if close
+            else "name something that it defines",
         ) from None
 
 
