@@ -38,6 +38,10 @@ MISTAKES = {
     "text as list": (db('override = ["a:b"]'), ["override must be a string, and is a list of 1 value"]),
     "list with a number": (db("schema = [1]"), ["schema must be a string, or a list of strings"]),
     "empty list": (db("schema = []"), ["schema is empty", "leave the key out"]),
+    "no kind but an empty one": (
+        '[tool.seatrial.resources.db]\nkind = ""\n',
+        ["kind is empty\n  fix: write it as in kind = "],
+    ),
     "empty text": (db('role = ""'), ["role is empty"]),
     "date": (db("version = 2024-01-01"), ["version must be a string, and is the date or time 2024-01-01"]),
     "resource as text": (
@@ -48,6 +52,10 @@ MISTAKES = {
     "strict about nothing": (
         '[tool.seatrial]\nstrict = ["open-api"]\n',
         ['strict has "open-api"', "write `openapi`"],
+    ),
+    "strict as words with a comma": (
+        '[tool.seatrial]\nstrict = "openapi, outbound"\n',
+        ['strict has "openapi, outbound"', 'write a list: ["openapi", "outbound"]'],
     ),
     "variable with a blank": (db('env = "1 BAD"'), ["no name of a variable", "write a name such as BAD"]),
     "idle negative": ("[tool.seatrial]\nidle = -1\n", ["idle is -1", "idle = 5"]),
@@ -174,6 +182,13 @@ def test_a_mistake_is_named_with_its_file_and_what_to_write(files, mistake):
     assert caught.value.fix
     for words in told:
         assert words in message
+
+
+def test_the_tables_of_pyproject_in_a_file_of_our_own_are_told_how_they_are_written_there(files):
+    source = files.write('[tool.seatrial.resources.db]\nkind = "sqlite"\n', "seatrial.toml")
+    with pytest.raises(ConfigError, match=r"seatrial\.toml:1: in seatrial\.toml no table begins with") as caught:
+        load(source, environ={})
+    assert caught.value.fix.startswith("write [resources.db] for [tool.seatrial.resources.db]")
 
 
 def test_all_mistakes_are_shown_together_in_the_order_of_the_file(files):

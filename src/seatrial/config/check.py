@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.config import values
+from seatrial.config import SHARED, STANDALONE, values
 from seatrial.config.explain import Findings, describe, instead
 from seatrial.config.explain import Path as KeyPath
 from seatrial.config.keys import (
@@ -28,6 +29,13 @@ def check(table: Mapping[str, object], *, known: Known, findings: Findings, sour
     """The configuration that `table` describes, or None where `findings` has something to say about it."""
     from seatrial.config.contradictions import across, by_kind, within
 
+    if source.name == STANDALONE and "tool" in table:
+        findings.add(
+            ("tool",),
+            f"in {STANDALONE} no table begins with `tool.seatrial`",
+            f"write [resources.db] for [tool.seatrial.resources.db], or move all of it to {SHARED}",
+        )
+        return None
     top = _shaped((), table, TOP, findings)
     if "app" in top:
         _judge(findings, ("app",), values.import_path("app", top["app"], example=TOP["app"].example, call=True))
@@ -35,9 +43,7 @@ def check(table: Mapping[str, object], *, known: Known, findings: Findings, sour
     if idle is not None and not (math.isfinite(idle) and idle >= 0):
         findings.add(("idle",), f"idle is {idle}", "write seconds from 0 on, as in idle = 5")
     for key, words in (("strict", STRICT), ("adapt", ADAPT)):
-        for word in top.get(key, ()):
-            if word not in words:
-                findings.add((key,), f'{key} has "{word}", which is not known', instead(word, words, of="words"))
+        _listed(key, top.get(key, ()), words, findings)
     resources = []
     for name, keys in top.get("resources", {}).items():
         resource = _resource(name, keys, known, findings)
@@ -62,6 +68,16 @@ def check(table: Mapping[str, object], *, known: Known, findings: Findings, sour
         fast_password_hashing=top.get("fast_password_hashing", False),
         idle=None if idle is None else float(idle),
     )
+
+
+def _listed(key: str, given: Iterable[str], words: Iterable[str], findings: Findings) -> None:
+    """Each value of a list must be one of the words."""
+    for value in given:
+        if value in words:
+            continue
+        parts = [part.strip() for part in value.split(",")]
+        fix = f"write a list: {json.dumps(parts)}" if set(parts) <= set(words) else instead(value, words, of="words")
+        findings.add((key,), f'{key} has "{value}", which is not known', fix)
 
 
 def _resource(name: str, keys: object, known: Known, findings: Findings) -> ResourceConfig | None:
@@ -145,7 +161,8 @@ def _shaped(path: KeyPath, table: Mapping[str, object], keys: Mapping[str, Key],
                 wanted = f"{name} must be {key.shape.value}, and is {describe(value)}"
                 findings.add(here, wanted, f"write it as in {key.example}")
             elif shaped in ("", (), {}) and key.shape is not Shape.TABLES:
-                findings.add(here, f"{name} is empty", f"leave the key out, or write it as in {key.example}")
+                out = "" if key.required else "leave the key out, or "
+                findings.add(here, f"{name} is empty", f"{out}write it as in {key.example}")
             else:
                 taken[name] = shaped
     return taken

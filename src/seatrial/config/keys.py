@@ -26,6 +26,7 @@ class Key:
 
     shape: Shape
     example: str
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ SERVICE: Mapping[str, Key] = {
 }
 
 RESOURCE: Mapping[str, Key] = {
-    "kind": Key(shape=Shape.TEXT, example='kind = "postgres"'),
+    "kind": Key(shape=Shape.TEXT, example='kind = "postgres"', required=True),
     "version": Key(shape=Shape.TEXT, example='version = ">=16"'),
     "provider": Key(shape=Shape.TEXT, example='provider = "embedded"'),
     "url": Key(shape=Shape.TEXT, example='url = "postgresql://user:password@host:5432/database"'),
