@@ -306,6 +306,30 @@ def test_settings_that_are_written_down_lead_to_the_copy_all_the_same(service, p
     assert "left a connection" not in told
 
 
+def test_a_class_whose_last_test_is_skipped_gives_its_database_back_before_the_next_module(service):
+    service.write({"settings.py": SETTINGS + FROM_ENVIRONMENT, "pyproject.toml": configured("django")})
+    service.write(
+        {
+            "tests/test_0_skipped.py": """
+                import pytest
+                from django.contrib.auth.models import Group
+                from django.test import TestCase
+
+
+                class TestOfAClass(TestCase):
+                    def test_one(self):
+                        Group.objects.create(name="of a test")
+
+                    @pytest.mark.skip(reason="not today")
+                    def test_two(self):
+                        pass
+                """
+        }
+    )
+    outcome = service.pytest(*DJANGO, "tests/test_0_skipped.py", "tests/test_1_layer.py", "tests/test_2_after.py")
+    assert outcome.counts() == {"passed": 3, "skipped": 1}, outcome.text
+
+
 def test_a_resource_that_none_of_the_databases_can_mean_is_named(service):
     service.write(
         {
