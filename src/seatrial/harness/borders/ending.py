@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from seatrial.core.redact import redact
+from seatrial.apps.observe.seen import in_one_line
 from seatrial.errors import IsolationError, SeatrialError
 from seatrial.resources.protocol import Copy, SupportsRecycle
 from seatrial.sessions.protocol import Sessions
@@ -38,7 +38,7 @@ class Ending:
         except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
             told.append(
                 IsolationError(
-                    f"a connection of the test's broke: {redact(str(error)).splitlines()[0]}",
+                    f"a connection of the test's broke: {in_one_line(error)}",
                     cause="the server was restarted, or somebody ended the connection",
                     fix="see the server's log; the next test starts with new connections",
                 )
