@@ -128,6 +128,40 @@ def test_an_override_that_is_no_function_says_what_it_should_name(service):
     assert outcome.status == 1
     assert 'override = "app.database:engine" can\'t be called: it is of the type Engine' in outcome.text
     assert "why: `override` names a dependency of the app: a function" in outcome.text
+
+
+def test_a_resource_that_can_not_be_had_fails_no_test_that_does_not_ask_for_it(project):
+    """Though wider fixtures are set up, whose layers would lie on its copy."""
+    project.write(
+        {
+            "pyproject.toml": """
+                [tool.pytest.ini_options]
+                pythonpath = ["."]
+
+                [tool.seatrial.resources.db]
+                kind = "sqlite"
+                schema = "schema.sql"
+                override = "settings:get_db"
+                """,
+            "schema.sql": "CREATE TABLE t (a);",
+            "settings.py": "get_db = None",
+            "test_it.py": """
+                import pytest
+
+                @pytest.fixture(scope="module")
+                def wide():
+                    yield 1
+
+                def test_asks(db):
+                    pass
+
+                def test_does_not(wide):
+                    pass
+                """,
+        }
+    )
+    outcome = project.pytest("-q")
+    assert outcome.counts() == {"error": 1, "passed": 1}, outcome.text
     assert "fix: name that function" in outcome.text
     assert "Traceback" not in outcome.text
     assert "bug of Seatrial" not in outcome.text

@@ -245,9 +245,8 @@ class Harness:
             self._emit(events.Note(resource=name, text=text))
 
     def abandon(self, owner: object, name: str) -> None:
-        """The set-up of the fixture has failed: what it wrote is gone."""
-        for managed in self.resources.values():
-            managed.abandon(owner, name)
+        """The set-up of the fixture has failed: what it wrote is gone. Raises `IsolationError` where that can't be."""
+        self._each(lambda managed: managed.abandon(owner, name))
 
     def lift(self, owner: object, name: str, *, sweep: bool = True) -> tuple[str, ...]:
         """The fixture is torn down: what it wrote is gone. Raises `IsolationError` where that can't be.
@@ -260,17 +259,21 @@ class Harness:
         Returns:
             The resources whose connections that took: those that it had written to.
         """
-        lifted: list[str] = []
+        return self._each(lambda managed: managed.lift(owner, name, sweep=sweep))
+
+    def _each(self, step: Callable[[Managed], object]) -> tuple[str, ...]:
+        """Take a step with each resource, whatever another fails of: the names of those where it did something."""
+        done: list[str] = []
         failures: list[SeatrialError] = []
-        for resource, managed in self.resources.items():
+        for name, managed in self.resources.items():
             try:
-                if managed.lift(owner, name, sweep=sweep):
-                    lifted.append(resource)
-            except SeatrialError as error:  # the other resources have layers of theirs
+                if step(managed):
+                    done.append(name)
+            except SeatrialError as error:
                 failures.append(error)
         if failures:
             raise failures[0]
-        return tuple(lifted)
+        return tuple(done)
 
     def end(self, *, last: bool = False, keep: bool = False, recover: bool = True) -> list[SeatrialError]:
         """The test is over: everything that it had is back at its baseline. Returns what it must be told.

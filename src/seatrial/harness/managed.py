@@ -104,14 +104,10 @@ class Managed:
 
     def prepare(self) -> None:
         """Have the template, and this worker's copy of it. Imports the project where the schema needs it."""
-        built = self._ensure_template()
+        self._ensure_template()
         self._check_out_copy()
-        if built or self.plan.early:
-            # Steps may have run in this process, on the app's own engines: their connections lead nowhere now.
-            self.sessions.invalidate()
 
-    def _ensure_template(self) -> bool:
-        """Whether it was made now."""
+    def _ensure_template(self) -> None:
         before = time.perf_counter()
         with uncollected():
             store = self._store or self._opened()
@@ -125,7 +121,6 @@ class Managed:
             built = self._again(lambda: self._made(self._opened()))
         seconds = time.perf_counter() - before
         self._emit(events.TemplateReady(resource=self.plan.name, key=self._key, built=built, seconds=seconds))
-        return built
 
     def _made(self, store: Store) -> bool:
         self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name, self.plan.name)
@@ -297,19 +292,21 @@ class Managed:
 
     def _check_out_copy(self) -> None:
         assert self._store is not None
-        self._copy = self._store.checkout(self._key, self.plan.copy_name)
-        self._strategies = self.plan.strategies(self._copy, self._own_backends)
-        self._wider.start(self._copy, self._audit)
-        if self._sessions is None:
-            self._sessions = self.plan.sessions(self._copy)
-        else:
-            self._sessions.invalidate()
+        copy = self._store.checkout(self._key, self.plan.copy_name)
+        try:
+            sessions = self._sessions = self._sessions or self.plan.sessions(copy)
+        except BaseException:  # as the configuration names no dependency: nobody has it then
+            copy.close()
+            self._store.drop(self.plan.copy_name)
+            raise
+        sessions.invalidate()  # the template's steps may have run in this process, on the app's own engines
+        self._copy = copy
+        self._strategies = self.plan.strategies(copy, sessions.backends)
+        self._wider.start(copy, self._audit)
+        self._wider.lift_due(sessions)  # their layers went with the copy before
         if self._audit is not None:
             self._audit.start()
             self._emitter.unseen(self._audit.unseen)
-
-    def _own_backends(self) -> Sequence[int]:
-        return self.sessions.backends()
 
     def _late(self, late: Undone | None) -> None:
         if late is not None:

@@ -41,8 +41,8 @@ class Layers:
         return self._audit.unseen if self._audit is not None else ()
 
     def owners(self) -> dict[object, str]:
-        """Whose layers there are, with their names."""
-        return {layer.owner: layer.name for layer in self._stack}
+        """Whose layers there are, with their names; but for those who are gone."""
+        return {layer.owner: layer.name for layer in self._stack if not layer.over}
 
     def lay(self, owner: object, name: str) -> bool:
         """A layer of what was committed since the last one, if anything was. Returns whether there is one now."""

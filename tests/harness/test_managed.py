@@ -1,0 +1,98 @@
+"""What a run holds of its resources between tests, where a server is away for a while or one of several fails."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seatrial.config.load import load
+from seatrial.control.leases.worker import RemoteTest
+from seatrial.errors import IsolationError
+from seatrial.harness.compose import compose
+from seatrial.harness.harness import Harness
+from seatrial.harness.run import Run
+
+CONFIGURATION = """
+[resources.db]
+kind = "sqlite"
+schema = "schema.sql"
+
+[resources.notes]
+kind = "sqlite"
+schema = "schema.sql"
+env = "NOTES_URL"
+"""
+
+
+@pytest.fixture
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "schema.sql").write_text("CREATE TABLE t (a);")
+    (tmp_path / "seatrial.toml").write_text(CONFIGURATION)
+    harness = compose(load(tmp_path / "seatrial.toml", environ={}), Run.new(tmp_path), served=True)
+    harness.start(harness.resources)
+    with contextlib.closing(harness):
+        yield harness
+
+
+def write(harness: Harness) -> None:
+    for name in harness.resources:
+        with contextlib.closing(connect(harness, name)) as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            connection.commit()
+
+
+def connect(harness: Harness, name: str) -> sqlite3.Connection:
+    return sqlite3.connect(harness.resources[name].plan.address.database)
+
+
+def rows(harness: Harness) -> dict[str, int]:
+    found = {}
+    for name in harness.resources:
+        with contextlib.closing(connect(harness, name)) as connection:
+            [found[name]] = connection.execute("SELECT count(*) FROM t").fetchone()
+    return found
+
+
+def test_a_fixture_that_is_torn_down_while_the_server_is_away_keeps_no_later_test_from_it(harness: Harness) -> None:
+    write(harness)
+    assert harness.lay("stock", "stock") == ("db", "notes")
+    for managed in harness.resources.values():
+        managed._release_quietly()  # as where the server died, and could not be started again
+    assert harness.lift("stock", "stock") == ()
+    harness.begin(RemoteTest("test_after"), {}, harness.resources)
+    assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
+
+
+def test_a_fixture_that_was_torn_down_too_early_is_not_missed_when_the_server_dies(harness: Harness) -> None:
+    for name in ("below", "above"):
+        write(harness)
+        harness.lay(name, name)
+    with pytest.raises(IsolationError, match="below was torn down before above"):
+        harness.lift("below", "below")
+    for managed in harness.resources.values():
+        managed._recover()
+    harness.lift("above", "above")
+    harness.begin(RemoteTest("test_after"), {}, harness.resources)
+    assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
+
+
+def test_what_a_broken_set_up_wrote_is_gone_from_each_resource_though_one_can_not_put_all_back(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = harness.resources["db"]
+    abandon = managed.abandon
+
+    def reports(owner: object, name: str) -> None:
+        abandon(owner, name)
+        raise IsolationError("a role stays", cause="", fix="")
+
+    monkeypatch.setattr(managed, "abandon", reports)
+    write(harness)
+    with pytest.raises(IsolationError, match="a role stays"):
+        harness.abandon("stock", "stock")
+    assert rows(harness) == {"db": 0, "notes": 0}
