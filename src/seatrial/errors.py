@@ -81,6 +81,10 @@ class IsolationError(SeatrialError):
     """A test left something behind, or its state could not be brought back."""
 
 
+class PastRollback(IsolationError):
+    """A test did what one transaction can't hold, and it was undone. Under `auto` the choice is to blame for that."""
+
+
 class NeedsClone(IsolationError):
     """This copy can't be undone in place; a fresh clone is the only way back to the baseline."""
 

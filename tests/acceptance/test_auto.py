@@ -135,6 +135,49 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
     assert "test_a_second_connection PASSED [db reset: rollback can't hold it: " in runs[2].text
 
 
+def test_what_can_not_be_put_back_is_told_to_its_test_though_rollback_was_chosen_for_it(project):
+    project.write(
+        TEAMS
+        | {
+            "seatrial.toml": """
+            [resources.db]
+            kind = "sqlite"
+            at = "sqlite://"
+            schema = "models:Base"
+            isolation = "auto"
+            """,
+            "conftest.py": """
+            import seatrial.isolation.choose
+
+            seatrial.isolation.choose.DEAR = 0.0  # as on a database that is large
+            """,
+            "test_teams.py": """
+            import os, sqlite3
+            from models import Team
+
+            KEPT = []
+
+            def test_that_keeps_a_transaction(db):
+                if "KEEP" in os.environ:
+                    path = os.environ["DATABASE_URL"].removeprefix("sqlite:///").removesuffix("?uri=true")
+                    KEPT.append(sqlite3.connect(path, uri=True))
+                    KEPT[0].execute("insert into team values (1)")
+                    KEPT[0].commit()
+                    KEPT[0].execute("insert into team values (2)")
+                else:
+                    db.add(Team(id=1))
+                    db.commit()
+            """,
+        }
+    )
+    project.pytest()
+    outcome = project.pytest("-v", KEEP="1")
+    assert "test_that_keeps_a_transaction PASSED [db rollback: last time a reset took " in outcome.text
+    assert "ERROR at teardown of test_that_keeps_a_transaction" in outcome.text
+    assert "the in-memory database can't be brought back to its baseline" in outcome.text
+    assert "could not hold it" not in outcome.text
+
+
 def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
     """Its transaction has a loop of its own, which the test's need not be."""
     project.write(

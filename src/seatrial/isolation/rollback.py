@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from seatrial.core.redact import redact
-from seatrial.errors import IsolationError
+from seatrial.errors import PastRollback
 from seatrial.isolation import restore
 from seatrial.isolation.protocol import Lease
 from seatrial.resources.protocol import NOBODY, Copy, Ended, Returning, SupportsRollback, Undone
@@ -39,7 +39,7 @@ class RollbackStrategy:
     def checkin(self, lease: Lease, returning: Returning = NOBODY) -> Undone:
         """The sessions have rolled back by now: make sure that nothing else was committed.
 
-        Raises `IsolationError`, after the baseline is restored, where something was.
+        Raises `PastRollback`, after the baseline is restored, where something was.
         """
         done = restore.undo_at_once(lease.copy, returning, rolled_back=True)
         if done is not None:
@@ -50,7 +50,7 @@ class RollbackStrategy:
             return undone if undone.path == "clone" else replace(undone, path="rollback")
         others = lease.copy.used_since_checkout(self._own())
         restore.undo(lease.copy)
-        raise IsolationError(
+        raise PastRollback(
             "this test wrote past its transaction in rollback mode; what it wrote was undone",
             cause=f"{_who(others)} is outside of the one transaction that holds the test",
             fix=f'this test needs reset: mark it with @pytest.mark.seatrial({self._resource}="reset")',

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from seatrial.errors import SeatrialError, ServerLost
+from seatrial.errors import PastRollback, SeatrialError
 from seatrial.harness.borders.telling import Emitter
 from seatrial.isolation.choose import AUTO, Chooser
 from seatrial.isolation.protocol import Lease
@@ -76,18 +76,17 @@ class Choosing:
         failed: bool,
         kept: bool,
     ) -> Undone:
-        """Take down what the test did. What only the choice is to blame for fails no test: `told` is emptied then.
+        """Take down what the test did. What only the choice is to blame for fails no test: it is taken from `told`.
 
         How it was undone says nothing of the next run where its database was kept, or its check-in went wrong.
         """
         if not self._chosen or self._chooser is None:
             return undone
-        refused = ""
-        if lease.isolation == "rollback" and told and not any(isinstance(error, ServerLost) for error in told):
-            refused = told[0].what
+        refused = next((error.what for error in told if isinstance(error, PastRollback)), "")
+        if refused:
             undone = replace(undone, notes=(f"rollback was chosen, and could not hold it: {refused}",))
             if not failed:
-                told.clear()
+                told[:] = [error for error in told if not isinstance(error, PastRollback)]
         elif told or kept:
             return undone
         seen = replace(undone, path="rollback", notes=()) if refused else undone

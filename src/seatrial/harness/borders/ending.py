@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from seatrial.apps.observe.seen import in_one_line
-from seatrial.errors import IsolationError, SeatrialError
+from seatrial.errors import IsolationError, PastRollback, SeatrialError
 from seatrial.resources.protocol import Copy, SupportsRecycle
 from seatrial.sessions.protocol import Sessions
 
@@ -46,7 +46,7 @@ class Ending:
             sessions.invalidate()
             return ()
         told.extend(
-            IsolationError(
+            PastRollback(
                 complaint,
                 cause="in rollback mode the whole test is one transaction, and the test or its app left it",
                 fix=f'mark the test with @pytest.mark.seatrial({self._resource}="reset")',
