@@ -11,7 +11,7 @@ import pytest
 
 from seatrial.config.load import load
 from seatrial.control.leases.worker import RemoteTest
-from seatrial.errors import IsolationError
+from seatrial.errors import IsolationError, ServerLost
 from seatrial.harness.compose import compose
 from seatrial.harness.harness import Harness
 from seatrial.harness.run import Run
@@ -66,6 +66,42 @@ def test_a_fixture_that_is_torn_down_while_the_server_is_away_keeps_no_later_tes
     assert harness.lift("stock", "stock") == ()
     harness.begin(RemoteTest("test_after"), {}, harness.resources)
     assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
+
+
+@pytest.mark.parametrize("noticed", ["before the test", "as it begins"])
+def test_a_test_inside_a_fixture_whose_rows_went_with_the_server_is_told_so_and_a_test_after_it_is_not(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, noticed: str
+) -> None:
+    write(harness)
+    harness.lay("stock", "stock")
+    managed = harness.resources["db"]
+    if noticed == "before the test":
+        managed._recover()
+    else:
+        monkeypatch.setattr(managed._copy, "mark", lost)
+    with pytest.raises(IsolationError, match="with it went what stock wrote"):
+        harness.begin(RemoteTest("test_inside"), {}, harness.resources)
+    assert harness.end() == []
+    harness.lift("stock", "stock")
+    harness.begin(RemoteTest("test_after"), {}, harness.resources)
+    assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
+
+
+def test_a_test_after_one_whose_database_was_kept_still_has_what_the_wider_fixture_around_both_wrote(
+    harness: Harness,
+) -> None:
+    write(harness)
+    harness.lay("stock", "stock")
+    harness.begin(RemoteTest("test_that_is_kept"), {}, harness.resources)
+    write(harness)
+    assert harness.end(keep=True) == []
+    assert rows(harness) == {"db": 1, "notes": 1}
+    harness.lift("stock", "stock")
+    assert rows(harness) == {"db": 0, "notes": 0}
+
+
+def lost() -> None:
+    raise ServerLost("the server is gone", fix="none")
 
 
 def test_a_fixture_that_was_torn_down_too_early_is_not_missed_when_the_server_dies(harness: Harness) -> None:
