@@ -51,3 +51,42 @@ def test_each_test_after_one_that_is_timed_out_while_it_is_undone_starts_from_th
     assert counts["error"] >= 1
     assert "failed" not in counts, outcome.text
     assert counts["passed"] > 20  # a few may not begin: pytest itself is timed out, while it tears down
+
+
+def test_what_a_test_has_not_flushed_reaches_no_later_one_though_a_time_out_came_before_its_session_ended(project):
+    project.write(
+        {
+            "seatrial.toml": "[resources.db]\nkind = 'sqlite'\nschema = 'models:Base'\n",
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+            "models.py": """
+                from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+                class Base(DeclarativeBase): ...
+
+                class Team(Base):
+                    __tablename__ = "team"
+                    id: Mapped[int] = mapped_column(primary_key=True)
+                """,
+            "test_it.py": """
+                from models import Team
+                from seatrial.harness.borders.telling import Emitter
+
+                def time_out(*_, **__):
+                    Emitter.not_kept = once
+                    raise TimeoutError
+
+                once = Emitter.not_kept
+
+                def test_timed_out(db):
+                    db.add(Team(id=1))
+                    Emitter.not_kept = time_out
+                    assert False
+
+                def test_next(db):
+                    db.commit()
+                    assert db.query(Team).count() == 0
+                """,
+        }
+    )
+    outcome = project.pytest("-q", "--seatrial-keep")
+    assert outcome.counts() == {"failed": 1, "error": 1, "passed": 1}, outcome.text
