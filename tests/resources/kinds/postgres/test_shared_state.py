@@ -109,6 +109,17 @@ def test_a_role_that_a_test_drops_is_there_again(pair) -> None:
     assert "second" in roles(mine)
 
 
+@pytest.mark.parametrize("whose", ["mine", "another worker's"])
+def test_a_role_that_a_test_drops_is_there_again_though_somebody_had_rolled_the_same_back_before(pair, whose) -> None:
+    mine, other = pair
+    with (mine if whose == "mine" else other).connect(autocommit=False) as app:
+        app.execute("drop role second")
+        app.rollback()
+    mine.write("drop role second")
+    mine.undo()
+    assert "second" in roles(mine)
+
+
 def test_a_role_that_a_test_could_drop_only_the_second_time_is_there_again(pair) -> None:
     mine, _ = pair
     with mine.connect() as app, contextlib.suppress(psycopg.errors.DivisionByZero):
