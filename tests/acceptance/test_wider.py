@@ -512,3 +512,46 @@ def test_after(rows):
 def test_layers_are_lifted_and_laid_where_a_time_out_has_kept_a_test_from_its_check_in(shop, where):
     outcome = shop("postgres", BROKEN_OFF.format(where=where)).pytest("-p", "no:randomly", audit=True)
     assert outcome.counts() == {"passed": 3, "error": 1}, outcome.text
+
+
+def test_what_a_wider_fixture_left_in_the_session_is_not_there_after_its_tear_down(project):
+    """Though somebody still holds the object: the session would give it out for a row that is gone."""
+    project.write(
+        {
+            "seatrial.toml": "[resources.db]\nkind = 'sqlite'\nschema = 'models:Base'\n",
+            "pytest.ini": "[pytest]\npythonpath = .\n",
+            "models.py": """
+                from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+                HELD = []
+
+                class Base(DeclarativeBase): ...
+
+                class Team(Base):
+                    __tablename__ = "team"
+                    id: Mapped[int] = mapped_column(primary_key=True)
+                """,
+            "test_1.py": """
+                import pytest
+                from models import HELD, Team
+
+                @pytest.fixture(scope="module")
+                def team(db):
+                    HELD.append(Team(id=1))
+                    db.add(HELD[0])
+                    db.commit()
+
+                def test_inside(db, team):
+                    assert db.get(Team, 1) is HELD[0]
+                """,
+            "test_2.py": """
+                from models import HELD, Team
+
+                def test_after(db):
+                    assert db.get(Team, 1) is None
+                    assert HELD[0] not in db
+                """,
+        }
+    )
+    outcome = project.pytest("-q")
+    assert outcome.counts() == {"passed": 2}, outcome.text
