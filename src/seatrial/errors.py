@@ -8,6 +8,7 @@
     ├── TemplateError       schema, migrations or seed data failed
     ├── Refused             what we will not do: somebody's data is at stake
     ├── IsolationError      a test could not be brought back to its baseline, or left something behind
+    │   ├── PastRollback    a test did what one transaction can't hold
     │   └── NeedsClone      a copy can't be undone; only a fresh clone is the baseline again
     ├── AppError            the app could not be imported, started or stopped, or it broke its interface
     ├── WebSocketClosed     the app closed a WebSocket of the test's, or refused it

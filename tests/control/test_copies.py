@@ -53,6 +53,19 @@ def test_a_clone_that_was_given_back_comes_again_at_its_baseline(client):
     client.delete(f"/v1/clones/{again['id']}")
 
 
+def test_nobody_who_had_a_clone_is_connected_to_it_when_it_is_handed_out_again(client):
+    one = client.post("/v1/clones", resource="db")
+    with psycopg.connect(one["url"], autocommit=True) as idle:
+        idle.execute("select 1")
+        client.delete(f"/v1/clones/{one['id']}")
+        again = client.post("/v1/clones", resource="db")
+        assert again["url"] == one["url"]
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("insert into users (name) values ('Grace')")
+    assert run(again["url"], "select * from users") == [(1, "Ada")]
+    client.delete(f"/v1/clones/{again['id']}")
+
+
 def test_clones_of_a_worker_go_with_it(client):
     client.post("/v1/workers", worker="owner")
     clone = client.post("/v1/clones", resource="db", worker="owner")
