@@ -12,6 +12,9 @@ import psycopg
 import pytest
 from tests.control.conftest import databases
 
+from seatrial.errors import IsolationError
+from seatrial.isolation import restore
+
 FEW = 4
 
 
@@ -196,6 +199,24 @@ def test_who_asks_for_more_copies_than_there_can_be_waits_and_is_told(serving):
         assert refused.status == 503
         assert "--copies" in refused.body["fix"]
         client.delete(f"/v1/clones/{clone['id']}")
+        client.post("/v1/clones", resource="db")
+        client.close()
+
+
+def test_a_copy_that_could_not_be_made_ready_is_dropped_and_leaves_room_for_another(serving, monkeypatch):
+    """As where a late writer had changed what can't be put back."""
+
+    def refuse(copy):
+        monkeypatch.undo()
+        raise IsolationError("made up", cause="", fix="")
+
+    with serving(copies=1, wait=0.3) as served:
+        client = served.client()
+        url = client.post("/v1/workers", worker="own")["resources"]["db"]["url"]
+        before = databases(url, "db_%_c%")
+        monkeypatch.setattr(restore, "ready", refuse)
+        assert client.ask("POST", "/v1/clones", {"resource": "db"}).body["what"] == "made up"
+        assert databases(url, "db_%_c%") == before
         client.post("/v1/clones", resource="db")
         client.close()
 

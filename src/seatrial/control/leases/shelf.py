@@ -161,7 +161,11 @@ class Shelf:
                 self._drop(*self._free.pop(0)[1:])
             name = self._name(number)
             copy = self._opened().checkout(key, name)
-        restore.ready(copy)
+        try:
+            restore.ready(copy)
+        except Exception:
+            self._drop(name, copy)
+            raise
         self._out.add(name)
         return name, copy
 
