@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,49 @@ def test_an_async_engine(copy: RealCopy, pools: Pools, driver: str) -> None:
             swap(copy, pools)
         runner.run(test())
         runner.run(engine.dispose())
+
+
+@pytest.mark.parametrize("pinged", [False, True])
+def test_an_async_engine_that_app_and_test_use_each_on_a_loop_of_its_own(
+    copy: RealCopy, pools: Pools, pinged: bool
+) -> None:
+    """As a test that calls the service's own code beside `async_client`: a connection of asyncpg knows one loop only."""
+    engine = create_async_engine(copy.address.url("asyncpg"), pool_pre_ping=pinged)
+    pools.watch(copy.address)
+
+    async def use() -> Any:
+        async with engine.connect() as connection:
+            return await connection.scalar(text(PID))
+
+    async def alone() -> None:
+        connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        while True:
+            async with engine.connect() as connection:
+                if await connection.scalar(text(connected)) == 1:
+                    return
+            await asyncio.sleep(0.01)
+
+    with _loop() as app, _loop() as test:
+        for _ in range(3):
+            mine, theirs = test(use()), app(use())
+            assert mine != theirs
+            assert app(use()) == theirs  # it is kept for its own loop
+        app(alone())  # the others are closed
+        app(engine.dispose())
+
+
+@contextmanager
+def _loop() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """What runs a coroutine on a loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sqlite3", "aiosqlite"])

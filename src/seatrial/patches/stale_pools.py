@@ -1,11 +1,13 @@
 """Pools of SQLAlchemy and asyncpg that lend no connection which a test before has left its mark on.
 
 One that leads to a database that was replaced is not lent again; one that a test has used is put back into its first
-state at check-in (session settings, LISTENs, advisory locks, temporary tables).
+state at check-in (session settings, LISTENs, advisory locks, temporary tables). SQLAlchemy's pools lend none to another
+event loop than its own: app and test may share an engine, and each has a loop.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -28,14 +30,24 @@ def stale_sqlalchemy(generations: Generations) -> Replacing:
     """Each pooled connection of SQLAlchemy is stamped when it is opened, and checked when it is lent.
 
     A stale one is replaced by the pool itself, on the thread and loop of who asks for it: SQLAlchemy's own way
-    for listeners to say that a connection is gone (`DisconnectionError` in `checkout`). No round trip.
+    for listeners to say that a connection is gone (`DisconnectionError` in `checkout`). No round trip. And so is one
+    of another event loop than the one that asks.
     """
 
     def change(sqlalchemy: ModuleType, changes: Changes) -> None:
         from sqlalchemy import event
         from sqlalchemy.pool import Pool
+        from sqlalchemy.pool.base import _ConnectionRecord
 
         listeners = _Listeners(generations)
+        get = _ConnectionRecord.get_connection
+
+        def get_connection(record: Any) -> Any:
+            if (stamp := record.info.get(STAMP)) is not None and generations.watched(stamp):
+                _leave_to_its_loop(record)
+            return get(record)
+
+        changes.replace(_ConnectionRecord, "get_connection", get_connection)  # no event comes before the pool's ping
         changes.also(listeners.close)
         for name, listener in (("connect", listeners.on_connect), ("checkout", listeners.on_checkout)):
             event.listen(Pool, name, listener)
@@ -113,6 +125,16 @@ class _Listeners:
             pid=backend(driver),
             loop=loop,
         )
+
+
+def _leave_to_its_loop(record: Any) -> None:
+    """A connection that another loop than the running one has opened is closed there; the pool opens another here."""
+    loop = getattr(record.driver_connection, "_loop", None)  # asyncpg, aiomysql and asyncmy are bound to one
+    if loop is None or loop is running_loop() or record.in_use:
+        return
+    with suppress(RuntimeError):  # it has ended
+        loop.call_soon_threadsafe(record.dbapi_connection.terminate)
+    record.dbapi_connection = None
 
 
 def _replaced_after_use(record: Any) -> Lent:
