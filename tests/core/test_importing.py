@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import textwrap
 
@@ -159,3 +161,27 @@ def test_a_variable_that_the_environment_lacks_is_led_to_the_key_that_exports_it
         with pytest.raises(AppError) as caught:
             import_object(other, root)
         assert caught.value.fix.startswith("mend the error above")
+
+
+def test_what_shows_all_of_an_error_can_be_typed(project):
+    root = project(src__shop__main="1 / 0", src__shop__made="def create_app():\n    1 / 0\n")
+    for reference in ("shop.main:app", "shop.made:create_app()"):
+        with pytest.raises(AppError) as caught:
+            import_object(reference, root)
+        [command, folder] = re.search(r"`(python -c .*)` in (\S+),", caught.value.fix).groups()
+        typed = subprocess.run(
+            ["sh", "-c", command.replace("python", sys.executable, 1)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert typed.stderr.startswith("Traceback")
+        assert typed.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_factory_that_takes_arguments_is_told_without_our_own_lines(project):
+    root = project(needing="def create_app(settings): ...")
+    with pytest.raises(AppError) as caught:
+        import_object("needing:create_app()", root)
+    assert caught.value.cause == "TypeError: create_app() missing 1 required positional argument: 'settings'"

@@ -69,7 +69,7 @@ def import_object(reference: str, root: Path) -> Any:
     try:
         return found()
     except (Exception, SystemExit) as error:
-        raise _own_error(f'the factory "{reference}" failed', error, root) from error
+        raise _own_error(f'the factory "{reference}" failed', error, root, reference) from error
 
 
 def add_root(root: Path) -> None:
@@ -84,7 +84,7 @@ def shortened(error: BaseException, root: Path | None = None) -> str:
 
     Where nobody knows the project's root, its files are those that are neither installed nor ours.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
     own = [frame for frame in frames if (_belongs(frame.filename, root) if root else _is_own(frame.filename))]
     lines = traceback.format_list((own or list(frames[-1:]))[-_FRAMES:]) if not isinstance(error, SyntaxError) else []
     return redact("".join([*lines, *traceback.format_exception_only(error)]).rstrip())
@@ -107,7 +107,7 @@ def _module(name: str, reference: str, root: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name != missing and not name.startswith(f"{missing}."):
-            raise _own_error(f'"{reference}" could not be imported', error, root) from error
+            raise _own_error(f'"{reference}" could not be imported', error, root, name) from error
         close = get_close_matches(name, _modules(root), n=1, cutoff=0.5)
         raise ConfigError(
             f'"{reference}": there is no module {missing}',
@@ -117,7 +117,7 @@ def _module(name: str, reference: str, root: Path) -> ModuleType:
             else "correct the path, or install the package",
         ) from None
     except (Exception, SystemExit) as error:
-        raise _own_error(f'"{reference}" could not be imported', error, root) from error
+        raise _own_error(f'"{reference}" could not be imported', error, root, name) from error
 
 
 def _attribute(owner: Any, name: str, reference: str, at: int) -> Any:
@@ -136,9 +136,14 @@ def _attribute(owner: Any, name: str, reference: str, at: int) -> Any:
         ) from None
 
 
-def _own_error(what: str, error: BaseException, root: Path) -> AppError:
+def _own_error(what: str, error: BaseException, root: Path, tried: str) -> AppError:
+    """Args: `tried` is a module, or a factory in one."""
+    module, _, factory = tried.partition(":")
+    script = f"import {module}; {module}.{factory}" if factory else f"import {module}"
+    folder = root / "src" if any((root / "src").glob(f"{module.partition('.')[0]}*")) else root
+    all_of_it = f'`python -c "{script}"` in {folder}, with the variables that it reads, shows all of it'
     cause = shortened(error, root)
-    fix = export_it(cause) or "mend the error above; `python -c 'import ...'` in the project's root shows all of it"
+    fix = export_it(cause) or f"mend the error above; {all_of_it}"
     if isinstance(error, ModuleNotFoundError):
         fix = f"install what brings the module {error.name}, in the environment that runs the tests: {sys.prefix}"
     return AppError(what, cause=cause, fix=fix)
@@ -151,9 +156,12 @@ def _belongs(filename: str, root: Path) -> bool:
 
 def _is_own(filename: str) -> bool:
     path = Path(filename)
-    others = [Path(sysconfig.get_path("stdlib")), Path(__file__).parents[1]]
     installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return path.is_absolute() and not installed and not any(path.is_relative_to(each) for each in others)
+    return path.is_absolute() and not installed and not path.is_relative_to(sysconfig.get_path("stdlib"))
+
+
+def _is_ours(filename: str) -> bool:
+    return Path(filename).is_relative_to(Path(__file__).parents[1])
 
 
 def _modules(root: Path) -> list[str]:
