@@ -45,6 +45,7 @@ DATABASES = {
     "notes": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
 """
+AT_NOWHERE = '{"ENGINE": "django.db.backends.postgresql", "NAME": "notes", "HOST": "database.invalid"}'
 
 PROJECT = {
     "manage.py": """
@@ -391,4 +392,12 @@ def test_of_two_databases_each_gets_the_tables_that_the_router_allows_it_and_the
     service.write(OF_TWO)
     apps = SETTINGS.replace('"shop"]', '"shop", "django.contrib.sessions"]')
     service.write({"settings.py": apps + TWO})
+    passes("-q", "-p", "pytest_django.plugin", "tests/test_two.py", passed=2)
+
+
+def test_of_two_that_are_written_down_one_bears_the_name_of_its_resource_and_default_is_the_other(service, passes):
+    service.write(OF_TWO)
+    two = WRITTEN_DOWN.replace('{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}', AT_NOWHERE)
+    apps = SETTINGS.replace('"shop"]', '"shop", "django.contrib.sessions"]')
+    service.write({"settings.py": apps + two + 'DATABASE_ROUTERS = ["router.Router"]\n'})
     passes("-q", "-p", "pytest_django.plugin", "tests/test_two.py", passed=2)

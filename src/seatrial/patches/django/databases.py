@@ -16,7 +16,7 @@ def databases(ours: Ours) -> Patch:
     """A database of the settings that can only be meant for a resource leads to this worker's copy of it.
 
     One whose settings read the exported variables does already. Of the others, one that bears the name of a
-    resource, or "default" where one resource alone is of its vendor and none leads there, is changed.
+    resource, or "default" where one resource alone is of its vendor and bears no such name, is changed.
     """
 
     def change(module: ModuleType, changes: Changes) -> None:
@@ -72,11 +72,12 @@ def _wanted(found: dict[str, Any], ours: Ours) -> Iterator[tuple[str, str]]:
         if ours.resource(database) or database["TEST"].get("MIRROR"):
             continue
         vendor = _vendor(database["ENGINE"])
-        fitting = [name for name, scheme in free.items() if scheme == vendor]
-        if alias in fitting:
+        if free.get(alias) == vendor:
             yield alias, alias
-        elif alias == "default" and len(fitting) == 1 and fitting[0] not in found:
-            yield alias, fitting[0]
+            continue
+        left = [name for name, scheme in free.items() if scheme == vendor and name not in found]
+        if alias == "default" and len(left) == 1:
+            yield alias, left[0]
 
 
 def _vendor(engine: str) -> str:
