@@ -201,3 +201,12 @@ def test_services_say_who_needs_whom_and_a_process_keeps_its_variables_to_itself
     assert orders.variables(urls) == {"STOCK_URL": "http://127.0.0.1:1/v1", "MODE": "test"}
     assert [used_elsewhere(config.services, name) for name in ("db", "levels")] == [False, True]
     assert config.table()["services"]["stock"] == {"cmd": "node stock.js", "ready": "/health", "resources": ["levels"]}
+
+
+def test_a_file_of_our_own_with_the_tables_of_a_pyproject_toml_is_told_how_they_are_written_there(files, known):
+    source = files.write(SIX_LINES, "seatrial.toml")
+    with pytest.raises(ConfigError, match=r"has tables in \[tool\.seatrial\]") as caught:
+        load(source, environ={}, known=known)
+    assert "[resources.db]" in caught.value.fix
+    source.write_text(source.read_text().replace("tool.seatrial.", "").replace("[tool.seatrial]", ""))
+    assert load(source, environ={}, known=known).app == "app.main:app"

@@ -28,7 +28,8 @@ def read(source: Path) -> tuple[dict[str, object], str]:
     """Our keys in this file, not yet checked, and the file's text.
 
     Raises:
-        ConfigError: the file can't be read, or is no TOML or JSON (with its line); or ours is no table.
+        ConfigError: the file can't be read, or is no TOML or JSON (with its line); or ours is no table, or stands
+            where other files have it.
     """
     text = _text(source)
     table: object = _parse(source, text)
@@ -37,6 +38,13 @@ def read(source: Path) -> tuple[dict[str, object], str]:
     if not isinstance(table, dict):
         example = '{"resources": {...}}' if source.name == NODE else '[tool.seatrial], with keys such as app = "a:app"'
         raise ConfigError(f"{source}: {'.'.join(prefix(source))} is no table", fix=f"write a table, {example}")
+    tools = {} if prefix(source) else table.get("tool")
+    if isinstance(tools, dict) and "seatrial" in tools:
+        raise ConfigError(
+            f"{source} has tables in [tool.seatrial]",
+            cause="that is how they are called in pyproject.toml; this file is ours alone",
+            fix="leave `tool.seatrial` out, as in [resources.db]",
+        )
     return table, text
 
 
