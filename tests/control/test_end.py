@@ -173,6 +173,16 @@ def test_the_command_prints_one_line_and_ends_with_its_standard_input(process, w
     assert url.rpartition("/")[2] not in databases(worker.url)
 
 
+def test_who_holds_its_standard_input_open_finds_it_there_after_the_idle_time(process):
+    one = process("--until-stdin-closes", "--idle", "0.2")
+    told = json.loads(one.stdout.readline())
+    time.sleep(1)
+    client = Client(told["url"], told["token"])
+    client.post("/v1/workers", worker="late")
+    client.close()
+    assert one.communicate(timeout=SOON) == ("", "")
+
+
 def test_an_interrupt_ends_it_and_a_kill_leaves_nothing_for_long(process, root, clean_environ, serving, worker):
     for number in (signal.SIGINT, signal.SIGKILL):
         one = process()

@@ -90,6 +90,7 @@ async def _serve(
             servers.append(_uvicorn(IntegreSQL(service).application(), [mine]))
         _stop_on_signals(service)
         if options.until_stdin_closes:
+            stack.enter_context(service.request())  # who holds it open may want something at any time
             _stop_with_stdin(service)
         running = [asyncio.ensure_future(server.serve(sockets=mine)) for server, mine in servers]
         sweeping = asyncio.ensure_future(service.run())
