@@ -27,10 +27,15 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
   return {
     name: 'seatrial',
     config({ test }) {
+      const all = test?.server?.deps?.inline === true;
       return {
         test: {
           testTimeout: test?.testTimeout ?? PATIENCE.test,
           hookTimeout: test?.hookTimeout ?? PATIENCE.hook,
+          // Through Vite: then `vitest` in our set-up file is the one that runs the tests, wherever we are installed, and
+          // the file runs again for each file of tests, though Node has imported it before. Vitest reads this only once,
+          // before `configureVitest`.
+          server: { deps: all ? {} : { inline: [OURS] } },
         },
       };
     },
@@ -52,9 +57,6 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
       project.provide('seatrialOptions', told);
       config.globalSetup = [beside('global-setup.js'), ...config.globalSetup];
       config.setupFiles = [beside('setup.js'), ...config.setupFiles];
-      // Through Vite, so that `vitest` in our set-up file is the one that runs the tests, wherever we are installed.
-      const { deps } = config.server;
-      if (deps?.inline !== true) (deps as { inline?: (string | RegExp)[] }).inline = [...(deps?.inline || []), OURS];
     },
   };
 }
