@@ -1,4 +1,6 @@
-/** What every program has, taken when we are loaded: a test may have faked it by the time it is needed. */
+/** What every program has, as Node has it: a test, or the environment that it runs in, may have replaced it. */
 
-export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = globalThis;
+import timers from 'node:timers';
+
+export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers;
 export const { stringify, parse } = JSON;

@@ -11,7 +11,10 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'forks', pool: 'forks', include: ['{tests,pools}/**/*.test.ts'] } },
       { extends: true, test: { name: 'threads', pool: 'threads', include: ['pools/baseline.test.ts'] } },
-      { extends: true, test: { name: 'vmThreads', pool: 'vmThreads', include: ['pools/baseline.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'vmThreads', pool: 'vmThreads', environment: './browser-like.ts', include: ['pools/baseline.test.ts'] },
+      },
       { extends: true, test: { name: 'shared', pool: 'threads', isolate: false, include: ['pools/**/*.test.ts'] } },
       {
         plugins: [seatrial({ isolation: 'rollback' })],
