@@ -42,9 +42,12 @@ function begin(test: TestContext): Promise<void> {
   return begun;
 }
 
-after(async () => {
-  await session.release();
-  await serving.stop();
+// What the file does in hooks of its own comes after this one, as closing the app does, and wants the databases still.
+after(() => {
+  process.once('beforeExit', async () => {
+    await session.release();
+    await serving.stop();
+  });
 });
 
 /** The running test goes on under another isolation, from the baseline. */

@@ -1,11 +1,16 @@
 import '@seatrial/vitest/node-test';
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
 import pg from 'pg';
 
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, allowExitOnIdle: true });
+const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
 const count = async () => Number((await pool.query('SELECT count(*) FROM "Customer"')).rows[0].count);
 const seen = [];
+
+after(async () => {
+  assert.equal(await count(), 0); // the databases are there until the last hook is over
+  await pool.end();
+});
 
 afterEach(async () => {
   seen.push(await count());
