@@ -23,6 +23,7 @@ export class Session {
   #test: string | undefined;
   /** The last beginning has failed, and said why. */
   #unbegun = false;
+  #overridden = false;
 
   private constructor(worker: Worker, pools: Pools, options: SessionOptions) {
     this.worker = worker;
@@ -48,6 +49,7 @@ export class Session {
   /** A test begins, with every copy at its baseline. */
   async begin(test: string, isolation: Isolation | undefined = this.#options.isolation): Promise<void> {
     await this.#pools.leave(); // of a test that never ended
+    this.#look();
     this.#unbegun = true;
     const told = await this.worker.checkout(test, this.#each(isolation), this.#joins());
     say(told.notes);
@@ -95,6 +97,13 @@ export class Session {
     if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
   }
 
+  /** Whether the app reads what we have exported: somebody's own database is at stake. */
+  #look(environ: NodeJS.ProcessEnv = process.env): void {
+    const changed = Object.entries(this.worker.env).filter(([name, value]) => environ[name] !== value);
+    if (changed.length > 0 && !this.#overridden) say([overridden(changed.map(([name]) => name))]);
+    this.#overridden ||= changed.length > 0;
+  }
+
   async #join({ resources }: Checkout): Promise<void> {
     const joined = Object.values(resources).filter((lease) => lease.isolation === 'rollback');
     if (joined.length === 0) return;
@@ -139,6 +148,14 @@ function report(told: Checkin): string[] {
   const kept = Object.entries(told.kept).map(([name, url]) => `kept ${name} of ${told.test}: ${url}`);
   const logs = Object.entries(told.logs).map(([name, text]) => `log of ${name} in ${told.test}\n${text}`);
   return [...logs, ...kept];
+}
+
+function overridden(names: readonly string[]): string {
+  const all = names.join(', ');
+  return (
+    `${all} ${names.length === 1 ? 'is' : 'are'} no longer what Seatrial has exported: something has set it since, as dotenv ` +
+    'does with `override`. What reads it now writes to another database, where nothing is undone: leave out the override'
+  );
 }
 
 function nothingToJoin(): SeatrialError {
