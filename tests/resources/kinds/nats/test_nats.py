@@ -18,7 +18,7 @@ from seatrial.core import ports
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.kinds.nats import Nats
 from seatrial.resources.kinds.nats import store as store_of_nats
-from seatrial.resources.kinds.nats.streams import dump, load, take
+from seatrial.resources.kinds.nats.streams import dump, load, put, take
 from seatrial.resources.kinds.nats.wire import Wire
 from seatrial.resources.protocol import Requirements
 from seatrial.resources.providers.embedded import Embedded
@@ -168,6 +168,28 @@ def test_a_key_in_memory_that_the_seed_has_updated_is_in_the_baseline(store):
     assert run(copy.address.url(), lambda js: keys(js, "quick")) == {"colour": b"red"}
 
 
+def test_a_key_has_the_revision_that_the_seed_saw_where_nothing_runs_out(store):
+    """Each bucket of a newer client may have keys that run out; most have none."""
+    saw = []
+
+    async def revised(js):
+        bucket = await js.create_key_value(bucket="revised")
+        await bucket.put("shape", b"round")
+        await bucket.put("size", b"0")  # is forgotten with the next
+        saw.append(await bucket.put("size", b"1"))
+
+    store.build("revised", "", lambda target: run(target.address.url(), revised))
+    copy = store.checkout("revised", "")
+
+    async def update(js):
+        bucket = await js.key_value("revised")
+        return await bucket.update("size", b"2", last=saw[0])
+
+    for _ in range(2):
+        assert run(copy.address.url(), update) == saw[0] + 1
+        copy.undo()
+
+
 def test_a_key_that_runs_out_has_its_whole_time_before_it_however_old_the_template_is(store):
     async def brief(js):
         bucket = await js.create_key_value(bucket="brief", ttl=2)
@@ -242,6 +264,81 @@ def test_streams_in_memory_that_are_filled_from_others_are_put_back(store):
     copy.undo()
     assert told() == before
     assert copy.undo().path == "nothing"
+
+
+async def _aggregated(js):
+    """One stream, and two on the disk that JetStream fills from it; the origin has forgotten its first message."""
+    origin = StreamSource(name="zero")
+    await js.add_stream(name="zero", subjects=["zero"])
+    await js.add_stream(StreamConfig(name="copied", mirror=origin))
+    await js.add_stream(StreamConfig(name="gathered", sources=[origin], subjects=["own"]))
+    await js.publish("zero", b"1")
+    await _filled(js, "copied", "gathered")
+    await js.publish("own", b"2")
+    await js.publish("zero", b"3")
+    await js.delete_msg("zero", 1)
+
+
+async def _arrived(js, data, *names):
+    for name in names:
+        for _ in range(2000):
+            last = (await js.stream_info(name)).state.last_seq
+            if last and (await js.get_msg(name, seq=last)).data == data:
+                break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError(f"{name} never got {data!r}")
+
+
+TOUCHES = {
+    "the origin alone": lambda js: js.add_consumer("zero", ConsumerConfig(durable_name="mine")),
+    "what is filled from it": lambda js: js.purge_stream("gathered"),
+    "both": lambda js: js.publish("zero", b"of the test"),
+    "nothing": lambda js: asyncio.sleep(0),
+}
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+def test_streams_that_are_filled_from_others_have_each_message_once_and_go_on(store, touch):
+    store.build("aggregated", "", lambda target: run(target.address.url(), _aggregated))
+    copy = store.checkout("aggregated", "")
+    url = copy.address.url()
+
+    def seen():
+        told = run(url, everything)
+        return {name: [one[:3:2] for one in messages] for name, (_, messages, _) in told.items()}
+
+    before = seen()
+    assert [data for _, data in before["gathered"]] == [b"1", b"2", b"3"]
+    run(url, TOUCHES[touch])
+    copy.undo()
+    assert seen() == before
+
+    async def goes_on(js):
+        await js.publish("zero", b"4")
+        await _arrived(js, b"4", "copied", "gathered")
+
+    run(url, goes_on)
+    assert seen()["gathered"] == [*before["gathered"], (4, b"4")]
+
+
+def test_what_arrives_elsewhere_while_a_stream_is_put_back_is_late_and_undone(copy, monkeypatch):
+    url = copy.address.url()
+    before = run(url, everything)
+
+    def meanwhile(wire, name, taken):
+        put(wire, name, taken)
+        run(url, lambda js: js.publish("quick", b"late"))
+        run(url, lambda js: js.publish("orders.9", b"late"))
+        run(url, lambda js: js.add_stream(name="late", subjects=["late"]))
+
+    run(url, lambda js: js.publish("orders.9", b"of the test"))
+    with monkeypatch.context() as patch:
+        patch.setattr(store_of_nats, "put", meanwhile)
+        copy.undo()
+    assert copy.late_writes() == ("late", "orders", "quick")
+    copy.undo()
+    assert run(url, everything) == before
 
 
 def test_the_last_of_many_consumers_counts(store):

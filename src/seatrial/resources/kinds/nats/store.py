@@ -9,7 +9,7 @@ from pathlib import Path
 from seatrial.core import folders
 from seatrial.core.locks import FileLock
 from seatrial.errors import ConfigError, IsolationError
-from seatrial.resources.kinds.nats.streams import Taken, catch_up, dump, load, look, put, settle, take
+from seatrial.resources.kinds.nats.streams import Taken, catch_up, dump, has_more, load, look, put, rejoin, take
 from seatrial.resources.kinds.nats.wire import Failure, Wire
 from seatrial.resources.protocol import Address, Ended, Endpoint, Target, Undone
 
@@ -146,23 +146,36 @@ class NatsCopy:
 
     def _restore(self, names: Sequence[str]) -> None:
         there = look(self._wire)
+        back = self._back(names)
         try:
-            for name in names:  # all first: a test's stream may listen to the subjects of one that comes back
+            for name in {*names, *back}:  # all first: a test's stream may listen to the subjects of one that comes back
                 if name in there:
                     self._wire.api(f"STREAM.DELETE.{name}")
-            back = {name: self._template[name] for name in names if name in self._template}
             for name, taken in back.items():
                 put(self._wire, name, taken)
             for name, taken in back.items():
-                if taken.derived:
-                    settle(self._wire, name, taken)
+                if taken.origins:
+                    rejoin(self._wire, name, taken)
         except Failure as error:
             raise IsolationError(
                 "JetStream refuses what would bring a stream back to its baseline",
                 cause=str(error),
                 fix="see the server's log; `seatrial down` ends the server, the next run begins with a new one",
             ) from error
-        self._seen = look(self._wire)
+        # What somebody wrote meanwhile, there or elsewhere, is late.
+        seen = {name: told for name, told in look(self._wire).items() if name in back}
+        kept = {name: told for name, told in self._seen.items() if name in self._template and name not in back}
+        self._seen = kept | {name: "" if has_more(told, back[name]) else told for name, told in seen.items()}
+
+    def _back(self, names: Sequence[str]) -> dict[str, Taken]:
+        """What has to be put back, in order: these, and those that JetStream fills from them."""
+        chosen = set(names)
+        while more := {name for name, one in self._template.items() if chosen & {*one.origins}} - chosen:
+            chosen |= more
+        ordered: dict[str, Taken] = {}
+        while left := {name: self._template[name] for name in sorted(chosen & self._template.keys() - ordered.keys())}:
+            ordered |= {name: one for name, one in left.items() if not left.keys() & {*one.origins}} or left
+        return ordered
 
 
 class UrlClient:

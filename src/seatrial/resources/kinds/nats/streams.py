@@ -21,6 +21,8 @@ _SILENT = ("no_ack", "sealed")
 """Settings by which a stream does not tell, or does not take, what is published to it."""
 _SOURCED = b"\r\nnats-stream-source:"
 """The header of a message that came from another stream."""
+_RUNS_OUT = b"\r\nnats-ttl:"
+"""The header of a message that runs out by itself."""
 _ORDERS = (b"nats-expected-", b"nats-batch-")
 
 
@@ -38,9 +40,9 @@ class Taken:
     """The settings of its consumers, which begin anew."""
 
     @property
-    def derived(self) -> bool:
-        """Whether JetStream itself fills it, from other streams."""
-        return not self.chunks and bool(self.config.get("mirror") or self.config.get("sources"))
+    def origins(self) -> tuple[str, ...]:
+        """The streams from which JetStream itself fills it."""
+        return tuple(one["name"] for one in (self.config.get("mirror"), *(self.config.get("sources") or ())) if one)
 
 
 def look(wire: Wire) -> dict[str, str]:
@@ -76,8 +78,11 @@ def catch_up(wire: Wire) -> None:
 def take(wire: Wire, name: str) -> Taken:
     """One stream, whole."""
     info = wire.api(f"STREAM.INFO.{name}")
-    if _is_short_lived(info["config"]):
-        return _by_messages(wire, name, info)
+    short_lived = _is_short_lived(info["config"])
+    if short_lived or info["config"].get("allow_msg_ttl"):
+        taken = _by_messages(wire, name, info)
+        if short_lived or any(_RUNS_OUT in _headers(message).lower() for message in taken.messages):
+            return taken
     chunks = []
     with wire.listening() as inbox:
         told = wire.api(f"STREAM.SNAPSHOT.{name}", deliver_subject=inbox, chunk_size=_CHUNK)
@@ -91,17 +96,29 @@ def take(wire: Wire, name: str) -> Taken:
 
 
 def put(wire: Wire, name: str, taken: Taken) -> None:
-    """The stream as it was. None bears its name, or listens to its subjects, now."""
+    """The stream as it was. None bears its name, or listens to its subjects, now. One with origins needs `rejoin`."""
     if not taken.chunks:
         _publish(wire, name, taken)
         return
-    told = wire.api(f"STREAM.RESTORE.{name}", config=taken.config, state=taken.state)
+    config = {key: value for key, value in taken.config.items() if key != "sources"}
+    told = wire.api(f"STREAM.RESTORE.{name}", config=config, state=taken.state)
     for chunk in taken.chunks:
         wire.request_all([Request(subject=told["deliver_subject"], payload=base64.b64decode(chunk))])
     reply = wire.request_all([Request(subject=told["deliver_subject"])])[0]
     error = json.loads(reply.payload or b"{}").get("error")
     if error:
         raise Failure(error.get("description", "refused"))
+
+
+def has_more(told: str, taken: Taken) -> bool:
+    """Whether a stream, by what `look` tells of it, got messages since it was put back."""
+    if taken.chunks:
+        last = taken.state["last_seq"]
+    elif taken.origins:
+        return False  # JetStream may fill it in another order
+    else:
+        last = taken.state["first_seq"] + len(taken.messages) - 1 if taken.messages else 0
+    return bool(json.loads(told)[2]["last_seq"] > last)
 
 
 def dump(streams: Mapping[str, Taken]) -> str:
@@ -141,7 +158,7 @@ def _steady(consumer: Mapping[str, Any]) -> list[Any]:
 
 def _is_short_lived(config: Mapping[str, Any]) -> bool:
     """Whether an archive will not do: JetStream makes none of memory, and what runs out is old in one some day."""
-    return config.get("storage") == "memory" or bool(config.get("max_age") or config.get("allow_msg_ttl"))
+    return config.get("storage") == "memory" or bool(config.get("max_age"))
 
 
 def _consumers(wire: Wire, name: str) -> list[dict[str, Any]]:
@@ -160,7 +177,7 @@ def _by_messages(wire: Wire, name: str, info: Mapping[str, Any]) -> Taken:
 
 
 def _publish(wire: Wire, name: str, taken: Taken) -> None:
-    first = {"first_seq": taken.state["first_seq"]} if taken.messages and not taken.derived else {}
+    first = {"first_seq": taken.state["first_seq"]} if taken.messages and not taken.origins else {}
     # It has to tell whether it took a message, and has to take it.
     wire.api(f"STREAM.CREATE.{name}", **{**taken.config, **first, **dict.fromkeys(_SILENT, False)})
     awaited = taken.config.get("retention") == "interest"  # what nobody waits for is not kept
@@ -177,10 +194,14 @@ def _publish(wire: Wire, name: str, taken: Taken) -> None:
 def _published(taken: Taken) -> list[Request]:
     found = []
     for message in taken.messages:
-        headers, payload = (base64.b64decode(message.get(part) or "") for part in ("hdrs", "data"))
+        headers, payload = _headers(message), base64.b64decode(message.get("data") or "")
         if _SOURCED not in headers.lower():
             found.append(Request(subject=message["subject"], payload=payload, headers=_kept(headers)))
     return found
+
+
+def _headers(message: Mapping[str, Any]) -> bytes:
+    return base64.b64decode(message.get("hdrs") or "")
 
 
 def _listen(wire: Wire, name: str, taken: Taken) -> None:
@@ -203,10 +224,37 @@ def _kept(headers: bytes) -> bytes:
     return b"\r\n".join([first, *lines]) if any(lines) else b""
 
 
-def settle(wire: Wire, name: str, taken: Taken) -> None:
-    """Wait until JetStream has filled a stream from others. Raises `Failure` if it can't any more."""
-    wanted = taken.state["messages"]
+def rejoin(wire: Wire, name: str, taken: Taken) -> None:
+    """Have a stream that was put back go on with what its origins get: these are back, too.
 
+    Raises `Failure` if they do not have any more what it had from them.
+    """
+    if taken.chunks and taken.config.get("sources"):
+        _go_on(wire, name, taken)
+    elif not taken.chunks:
+        _await_messages(wire, name, taken.state["messages"])
+
+
+def _go_on(wire: Wire, name: str, taken: Taken) -> None:
+    """A stream that was put back is a new one to JetStream, which would copy all of it once more."""
+    ends = {one["config"]["name"]: one["state"]["last_seq"] for one in _all(wire, "STREAM.LIST", "streams")}
+    sources = [_from(one, ends[one["name"]] + 1) if one["name"] in ends else one for one in taken.config["sources"]]
+    wire.api(f"STREAM.UPDATE.{name}", **{**taken.config, "sources": sources})
+
+    def joined() -> bool:
+        told = wire.api(f"STREAM.INFO.{name}").get("sources") or ()
+        return all(one["active"] >= 0 for one in told if one["name"] in ends)
+
+    if not wait.until(joined, timeout=_FILLED):
+        raise Failure(f"the stream {name} is filled from others, which do not answer it")
+    wire.api(f"STREAM.UPDATE.{name}", **taken.config)
+
+
+def _from(source: Mapping[str, Any], number: int) -> dict[str, Any]:
+    return {**{key: value for key, value in source.items() if key != "opt_start_time"}, "opt_start_seq": number}
+
+
+def _await_messages(wire: Wire, name: str, wanted: int) -> None:
     def filled() -> bool:
         return bool(wire.api(f"STREAM.INFO.{name}")["state"]["messages"] >= wanted)
 
