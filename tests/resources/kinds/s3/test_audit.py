@@ -11,6 +11,7 @@ from seatrial.errors import IsolationError
 from seatrial.resources.kinds.s3 import S3
 from seatrial.resources.kinds.s3 import audit as reading
 
+TOLD = {"Key": "told", "Body": b"{}", "ContentType": "application/json", "Metadata": {"by": "us"}, "Tagging": "a=1"}
 UNDONE = {
     "an object too many": (lambda b: b.put_object(Key="new", Body=b"x"), ("object", "new")),
     "an object gone": (lambda b: b.Object("plain").delete(), ("object", "plain")),
@@ -19,6 +20,12 @@ UNDONE = {
         lambda b: b.put_object(Key="told", Body=b"{}", ContentType="application/json", Metadata={"by": "them"}),
         ("object", "told"),
     ),
+    "another class of storage": (lambda b: b.put_object(**TOLD, StorageClass="REDUCED_REDUNDANCY"), ("object", "told")),
+    "a time when it expires": (lambda b: b.put_object(**TOLD, Expires="2030-01-01T00:00:00Z"), ("object", "told")),
+    "keys that XML has no word for": (
+        lambda b: [b.put_object(Key=f"odd{letter}key", Body=b"x") for letter in "\x01\r\ufffe/<"],
+        ("object", "odd\x01key"),
+    ),
     "an upload that is not complete": (lambda b: b.Object("big").initiate_multipart_upload(), ("upload", "big")),
 }
 NOT_UNDONE = {
@@ -26,6 +33,10 @@ NOT_UNDONE = {
         lambda b: b.meta.client.put_object_tagging(
             Bucket=b.name, Key="told", Tagging={"TagSet": [{"Key": "a", "Value": "2"}]}
         ),
+        ("object", "told"),
+    ),
+    "who may read an object": (
+        lambda b: b.meta.client.put_object_acl(Bucket=b.name, Key="told", ACL="public-read"),
         ("object", "told"),
     ),
     "versioning": (lambda b: b.Versioning().enable(), ("setting", "versioning")),

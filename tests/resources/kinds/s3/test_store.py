@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.resources.kinds.s3.conftest import fill
 
-from seatrial.errors import IsolationError, Refused, TemplateError
+from seatrial.errors import IsolationError, NeedsClone, Refused, TemplateError
 from seatrial.resources.kinds.s3 import S3, objects
 from seatrial.resources.kinds.s3 import store as stores
 from seatrial.resources.kinds.s3.notes import OURS
@@ -68,6 +68,44 @@ def test_a_bucket_that_could_not_be_made_is_not_noted_as_ours(store):
     with pytest.raises(ClientError):
         store._make(name, "copy")
     assert name not in {note.bucket for note in store._notes.all()}
+
+
+def keys(copy):
+    return {one.key: one.get()["Body"].read() for one in copy.client().value.objects.all()}
+
+
+@pytest.mark.parametrize("act", ["undo", "renew", "push"])
+def test_what_is_written_while_the_bucket_is_at_work_is_late_and_undone(copy, monkeypatch, act):
+    before, bucket, copying = keys(copy), copy.client().value, objects.copy
+
+    def meanwhile(*asked):
+        copying(*asked)
+        bucket.put_object(Key="late", Body=b"1")
+        if act != "renew":
+            bucket.put_object(Key="folder/deep", Body=b"late")
+
+    bucket.put_object(Key="plain", Body=b"of the test")
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "copy", meanwhile)
+        getattr(copy, act)()
+    assert {"late"} <= {*copy.late_writes()} <= {"late", "folder/deep"}
+    copy.undo()
+    assert keys(copy) == before | ({"plain": b"of the test"} if act == "push" else {})
+    if act == "push":
+        copy.pop()
+        assert keys(copy) == before
+
+
+def test_an_object_that_is_written_again_while_it_is_put_back_takes_a_clone(copy, monkeypatch):
+    before, bucket, copying = keys(copy), copy.client().value, objects.copy
+    bucket.put_object(Key="plain", Body=b"of the test")
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "copy", lambda *asked: (copying(*asked), bucket.put_object(Key="plain", Body=b"late")))
+        with pytest.raises(NeedsClone, match="plain"):
+            copy.undo()
+    copy.renew()
+    assert keys(copy) == before
+    assert copy.undo().path == "nothing"
 
 
 def test_an_object_that_stands_for_a_folder_is_put_back(store):

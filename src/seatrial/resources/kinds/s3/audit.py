@@ -22,6 +22,7 @@ _TOLD = (
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
+    "Expires",
     "Metadata",
     "StorageClass",
     "WebsiteRedirectLocation",
@@ -130,9 +131,19 @@ class Audit:
                         "content": f"{got['ContentLength']} bytes, SHA-256 {digest.hexdigest()[:16]}",
                         "ETag": got["ETag"],
                         "tags": repr(sorted((tag["Key"], tag["Value"]) for tag in tags)),
+                        "rights": self._rights(client, one["Key"]),
                         **{name: repr(got[name]) for name in _TOLD if got.get(name)},
                     },
                 )
+
+    def _rights(self, client: Any, key: str) -> str:
+        from botocore.exceptions import ClientError
+
+        try:
+            grants = client.get_object_acl(Bucket=self._bucket, Key=key)["Grants"]
+        except ClientError as error:  # not every server has them
+            return str(error.response["Error"]["Code"])
+        return repr(sorted((one["Permission"], sorted(one["Grantee"].items())) for one in grants))
 
     def _uploads(self, client: Any) -> Iterator[tuple[str, dict[str, str]]]:
         listed = client.list_multipart_uploads(Bucket=self._bucket).get("Uploads") or ()

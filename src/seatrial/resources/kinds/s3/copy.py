@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seatrial.errors import NeedsClone, ServerLost
@@ -85,6 +85,7 @@ class S3Copy:
             changed = tuple(self._changed(now))
             uploads = now.uploads - self._seen.uploads
             if not changed and not uploads:
+                self._seen = replace(self._seen, at=now.at)
                 return Undone(path="nothing")
             objects.abort(self._client, self._bucket, uploads)
             objects.remove(self._client, self._bucket, [key for key in changed if key not in self._template.keys])
@@ -94,11 +95,11 @@ class S3Copy:
                 self._bucket,
                 [key for key in changed if key in self._template.keys],
             )
-            self._seen = objects.look(self._client, self._bucket)
+            left = self._put_back(changed, now)
         except ClientError as error:
-            raise NeedsClone(
-                f"the bucket can't be brought back: {error}", fix="nothing: the test after it gets a fresh one"
-            ) from error
+            raise self._stuck(str(error)) from error
+        if left:
+            raise self._stuck(f"other than it was, or written again meanwhile: {', '.join(left[:_SHOWN])}")
         return Undone(path="copy", tables=changed[:_SHOWN], rows=len(changed))
 
     def late_writes(self) -> tuple[str, ...]:
@@ -124,9 +125,11 @@ class S3Copy:
 
     def push(self) -> None:
         """What it holds now is the baseline."""
+        # Before it is copied: what is written meanwhile is undone.
+        seen = objects.look(self._client, self._bucket)
+        layer = self._layer()
         self._below.append(self._template)
-        self._template = self._layer()
-        self._seen = objects.look(self._client, self._bucket)
+        self._template, self._seen = layer, seen
 
     def pop(self) -> None:
         """What was there before the last `push` is the baseline again, and in the bucket."""
@@ -151,6 +154,16 @@ class S3Copy:
             if key in self._template.keys and objects.described(*here, key) != objects.described(*there, key)
         ]
 
+    def _put_back(self, changed: Sequence[str], before: Listing) -> list[str]:
+        """See what is there after the undo, and return what is not as it was. What is written meanwhile is late."""
+        then, now = self._seen.objects, objects.look(self._client, self._bucket).objects
+        alike = {key: now[key] for key in changed if key in then and key in now and now[key][:2] == then[key][:2]}
+        self._seen = replace(self._seen, objects={**then, **alike}, at=before.at)
+        return [key for key in changed if now.get(key) != self._seen.objects.get(key)]
+
+    def _stuck(self, why: str) -> NeedsClone:
+        return NeedsClone(f"the bucket can't be brought back: {why}", fix="nothing: the test after it gets a fresh one")
+
     def _whole(self) -> Listing:
         from botocore.exceptions import ClientError
 
@@ -164,7 +177,9 @@ class S3Copy:
                 cause="its server has died, and was started anew for another worker, or somebody has emptied it",
                 fix="see its log: a test may have ended it",
             ) from error
-        return objects.look(self._client, self._bucket)
+        seen = objects.look(self._client, self._bucket)
+        ours = {key: told for key, told in seen.objects.items() if key in self._template.keys}
+        return replace(seen, objects=ours, uploads=frozenset())
 
 
 class BucketClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,10 @@ from typing import Any
 
 _AT_ONCE = 1000
 """How many objects one request may remove."""
+_WORDLESS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What a key may contain, and XML can't: such an object is removed by a request of its own."""
+_OF_ONE_ANSWER = ("ResponseMetadata", "LastModified", "VersionId", "Expiration")
+"""What is other in each answer about equal objects, or belongs to their bucket."""
 _TOLD = ("Metadata", "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl")
 
 
@@ -60,7 +65,7 @@ def look(client: Any, bucket: str) -> Listing:
 def described(client: Any, bucket: str, key: str) -> dict[str, Any]:
     """What is told of an object besides its content."""
     told = client.head_object(Bucket=bucket, Key=key)
-    return {name: told.get(name) for name in _TOLD}
+    return {name: value for name, value in told.items() if name not in _OF_ONE_ANSWER}
 
 
 def copy(client: Any, source: str, target: str, keys: Iterable[str]) -> None:
@@ -81,7 +86,12 @@ def _copy_folder(client: Any, source: str, target: str, key: str) -> None:
 
 def remove(client: Any, bucket: str, keys: Iterable[str]) -> None:
     """Remove these objects."""
-    waiting = list(keys)
+    waiting = []
+    for key in keys:
+        if _WORDLESS.search(key):
+            client.delete_object(Bucket=bucket, Key=key)
+        else:
+            waiting.append(key)
     for first in range(0, len(waiting), _AT_ONCE):
         some = [{"Key": key} for key in waiting[first : first + _AT_ONCE]]
         client.delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True})
