@@ -68,6 +68,7 @@ DEEDS = {
     "a new user": lambda app: app.acl_setuser("new", enabled=True, nopass=True),
     "a changed user": lambda app: app.acl_setuser("reader", commands=["+set"]),
     "a deleted user": lambda app: app.acl_deluser("reader"),
+    "the password of the default user": lambda app: app.config_set("requirepass", "hunter22"),
     "a setting": lambda app: app.config_set("maxmemory-policy", "noeviction"),
     "statistics set to zero, twice": lambda app: (
         app.config_resetstat(),
@@ -87,6 +88,14 @@ def test_what_a_test_did_is_undone(copy, app, deed):
     assert state(copy) == before
     app.execute_command("SELECT", 0)
     assert {name: app.get(name).decode() for name in SEED} == SEED
+
+
+def test_writes_that_a_test_has_paused_go_on_in_the_next(copy, app):
+    app.client_pause(600_000, all=False)
+    copy.undo()
+    app.connection_pool.connection_kwargs["socket_timeout"] = 10
+    app.connection_pool.disconnect()
+    assert app.set("new", "1")
 
 
 def test_a_test_that_only_reads_costs_one_round_trip(store, copy):

@@ -23,6 +23,7 @@ _CODE = (
 )
 _WHOLE = ("save", "bgsave", "debug", "swapdb", "flushall", "flushdb")
 _ROLE = ("replicaof", "slaveof")
+_PAUSE = ("client|pause",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Counters:
     code: int
     whole: int
     role: int
+    pauses: int
     infos: int
     """How often anybody has asked: it only grows, unless somebody has set the statistics to zero."""
 
@@ -47,6 +49,7 @@ class Counters:
             settings=anything or self.settings != before.settings,
             code=anything or self.code != before.code,
             role=anything or self.role != before.role,
+            paused=anything or self.pauses != before.pauses,
         )
 
 
@@ -60,9 +63,11 @@ class Changed:
     code: bool = True
     role: bool = False
     """Whether somebody made it a replica, or no longer one."""
+    paused: bool = True
+    """Whether somebody let the writes of all wait."""
 
     def __bool__(self) -> bool:
-        return self.keys or self.users or self.settings or self.code or self.role
+        return self.keys or self.users or self.settings or self.code or self.role or self.paused
 
 
 def read(text: bytes) -> Counters:
@@ -80,5 +85,6 @@ def read(text: bytes) -> Counters:
         code=calls(_CODE),
         whole=calls(_WHOLE),
         role=calls(_ROLE),
+        pauses=calls(_PAUSE),
         infos=calls(("info",)),
     )

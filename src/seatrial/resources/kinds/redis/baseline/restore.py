@@ -19,7 +19,7 @@ from seatrial.resources.kinds.redis.baseline.snapshot import (
 )
 from seatrial.resources.kinds.redis.wire import ReplyError, Wire, pack
 
-_DERIVED = frozenset({"requirepass", "replicaof", "slaveof"})
+_DERIVED = frozenset({"replicaof", "slaveof"})
 """Settings that are set by other commands."""
 
 
@@ -61,6 +61,9 @@ class Restorer:
             IsolationError: the server refuses what would bring it back.
         """
         try:
+            if changed.paused:
+                with contextlib.suppress(ReplyError):  # Redis can end a pause from 6.2 on
+                    self._wire.ask("CLIENT", "UNPAUSE")
             if changed.role:
                 self._wire.ask("REPLICAOF", "NO", "ONE")
             notes = self._surroundings(changed)
@@ -86,9 +89,14 @@ class Restorer:
         if not (changed.users or changed.settings) or not wanted.settings:
             return ()
         now = surroundings(self._wire)
-        commands = [*_settings(wanted.settings, now.settings), *_users(wanted, now)]
+        commands = list(_settings(wanted.settings, now.settings))
         if commands:
             self._wire.ask_all(commands)
+            now = surroundings(self._wire)  # to set a password is to change a user
+        users = list(_users(wanted, now))
+        if users:
+            self._wire.ask_all(users)
+        commands += users
         return tuple(f"put back: {_label(command)}" for command in commands)
 
     def _code(self) -> None:
