@@ -167,6 +167,7 @@ class Bench:
             self.copy.push()
             self._below.append(self.baseline)
             self.baseline = self.audit.baseline()
+            self._leave()
         self.copy.mark()
 
     def pop(self) -> tuple[Difference, ...]:

@@ -39,6 +39,8 @@ WRITES = templates(
     "insert into {t} (id, v, r0) overriding system value values ({a}, 'own', {b})",
     "update {t} set n = n + {a} where n % {b} = 0",
     "update {t} set v = repeat('wide', {a} * 40)",
+    "update {t} set v = (select string_agg(md5(g::text), '') from generate_series(1, {a} * 100) g) where id < {b}",
+    "update {t} set v = E'\\x01\\u00e9\\n\\\\' || {a} where id < {b}",
     "update {t} set r0 = {a}, r1 = {b}",
     "update {t} set id = id + 1000 where n = {a}",
     "update {t} set v = v where n < {a}",
@@ -81,7 +83,7 @@ OTHER = templates(
 )
 UPKEEP = templates(
     "vacuum {t}", "vacuum (freeze) {t}", "vacuum full {t}", "analyze {t}", "cluster {t} using {t}_pkey", "reindex table {t}",
-    "vacuum",
+    "vacuum", "reindex table concurrently {t}", "refresh materialized view concurrently seen",
 )  # fmt: skip
 DDL = templates(
     "create table made{a} (id int)",
@@ -94,6 +96,12 @@ DDL = templates(
     "alter table {t} alter v set default 'x'",
     "create or replace function note() returns trigger language plpgsql as 'begin return null; end'",
     "drop index if exists {t}_n_idx",
+    "alter table {t} set unlogged",
+    "alter table {t} set logged",
+    "alter index {t}_pkey set (fillfactor = 6{a})",
+    "create statistics made{a} on v, n from {t}",
+    "create publication made{a} for table {t}",
+    "grant select (v) on {t} to public",
     "alter sequence alone owned by {t}.n",
     "alter table {t} set (toast.autovacuum_enabled = false)",
 )

@@ -122,11 +122,15 @@ moves = st.tuples(
 
 
 @settings(max_examples=ON_LAYERS, **CALM)
-@given(schema=schemas(), moves=st.lists(moves, min_size=2, max_size=7))
+@given(
+    case=st.one_of(st.tuples(schemas(), st.just(False)), st.tuples(schemas(superuser=False), st.just(True))),
+    moves=st.lists(moves, min_size=2, max_size=7),
+)
 def test_no_work_on_layers_leaves_a_trace_and_no_layer_does(
-    lab: Lab, schema: Schema, moves: list[tuple[str, list[Step]]]
+    lab: Lab, case: tuple[Schema, bool], moves: list[tuple[str, list[Step]]]
 ) -> None:
-    bench = lab.bench(lambda connection: connection.execute(schema.sql().encode()), "layers")
+    schema, lesser = case
+    bench = lab.bench(lambda connection: connection.execute(schema.sql().encode()), "layers", lesser=lesser)
     players = Players(bench)
     try:
         for move, steps in moves:
