@@ -173,6 +173,12 @@ def test_an_answer_of_somebody_else_s_is_not_taken_for_the_apps(start):
                 app.serve()
 
 
+def test_a_server_that_has_lost_its_environment_is_known_for_the_apps(start):
+    """gunicorn and granian write a title over theirs if setproctitle is installed; so does Ruby's puma."""
+    app = start(argv=["env", "-i", "PORT={port}", sys.executable, "server.py"], ready="/")
+    assert get(app.serve()) == "hello"
+
+
 def test_one_that_dies_later_is_told_and_started_anew_when_it_is_needed_again(start):
     app = start(ready="/")
     app.serve()

@@ -180,7 +180,11 @@ class Process:
         return False
 
     def _ours(self) -> bool:
-        return any(processes.bears(pid, self._nonce) for pid in processes.listeners(self.port))
+        """Whether it listens, or what it has started. A server that writes its title over its environment, as gunicorn
+        does with setproctitle, is known by its parents only; an orphan, where none can be adopted, by its nonce.
+        """
+        child, listeners = self._child, processes.listeners(self.port)
+        return child is not None and any(processes.bears(pid, self._nonce) or child.started(pid) for pid in listeners)
 
     def _end(self) -> None:
         child, self._child = self._child, None

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from seatrial.core import keeper
+from seatrial.core import keeper, processes
 
 PATIENCE = 3.0
 """Seconds that a child gets between SIGTERM and SIGKILL."""
@@ -78,6 +78,10 @@ class Child:
             told = self._hear(0)
             self._status = told.get("exit", -9)
         return self._status
+
+    def started(self, pid: int) -> bool:
+        """Whether a process is it, or was started by it; what has left its parents behind has come to the keeper."""
+        return processes.descends(pid, self._keeper.pid)
 
     def end(self) -> None:
         """SIGTERM to its process group and to what has left that, SIGKILL after `PATIENCE`. Waits for the end."""

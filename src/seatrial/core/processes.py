@@ -110,6 +110,14 @@ def children(parent: int) -> set[int]:
     return {pid for pid, its_parent, _ in _table() if its_parent == parent}
 
 
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether a process was started by another one, or by one that this has started, as far as its parents live."""
+    parents = {one: parent for one, parent, _ in _table()}
+    while pid not in (0, ancestor):
+        pid = parents.get(pid, 0)
+    return pid == ancestor
+
+
 def _table() -> list[tuple[int, int, int]]:
     """(pid, parent, group) of every process that lives."""
     if not _LINUX:
