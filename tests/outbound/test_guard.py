@@ -161,3 +161,27 @@ def test_a_guard_inside_another_leaves_the_outer_one_at_work(guard, asked):
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((FAR, 80))
     assert asked.beyond == [(FAR, 80)]
+
+
+def test_it_looks_again_before_the_next_test_where_a_plugin_has_put_the_standard_library_s_back(asked):
+    """pytest-socket does after each test, whether or not it has blocked anything."""
+    before = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    guard = Guard(asked)
+    guard.apply()
+    socket.socket.connect = before[0]
+    guard.apply()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((FAR, 80))
+    guard.undo()
+    assert (socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo) == before
+    del socket.socket.connect
+
+
+def test_undone_it_leaves_what_another_has_put_there_since(asked, monkeypatch):
+    guard = Guard(asked)
+    guard.apply()
+    monkeypatch.setattr(socket.socket, "connect", others := lambda *_: None)
+    guard.undo()
+    assert socket.socket.connect is others
+    monkeypatch.undo()
+    del socket.socket.connect

@@ -180,9 +180,9 @@ class Process:
         return False
 
     def _ours(self) -> bool:
-        """Whether it listens, or what it has started. A server that writes its title over its environment, as gunicorn
-        does with setproctitle, is known by its parents only; an orphan, where none can be adopted, by its nonce.
-        """
+        """Whether it listens, or what it has started."""
+        # A server that writes its title over its environment, as gunicorn does with setproctitle, is known only by its
+        # parents; an orphan by its nonce, where the keeper can't adopt it.
         child, listeners = self._child, processes.listeners(self.port)
         return child is not None and any(processes.bears(pid, self._nonce) or child.started(pid) for pid in listeners)
 

@@ -83,8 +83,7 @@ class Harness:
         for managed in self.resources.values():
             self._environment.export(managed.plan.variables)
         self._environment.export(self.services.variables())
-        for patch in self.patches:
-            patch.apply()
+        self._apply()
         for managed in self.resources.values():
             if managed.plan.early:
                 _attempt(managed, managed.await_import)
@@ -144,12 +143,17 @@ class Harness:
             joins: resources for which rollback may be chosen, if that is not up to their sessions alone.
         """
         self.require(list(needs))
+        self._apply()
         self._test, self._isolations, self._joins = test, isolations, joins
         for name, managed in self.resources.items():
             if managed.started and managed.failure is None:
                 self._lend(name)
         self._watch.begin(test.id)
         self._checks.begin(test.id)
+
+    def _apply(self) -> None:
+        for patch in self.patches:
+            patch.apply()
 
     def _lend(self, name: str) -> None:
         assert self._test is not None, "only a test gets a lease"
@@ -170,6 +174,7 @@ class Harness:
     def carry_on(self, test: TestContext) -> None:
         """`test` goes on with the leases of the test that was paused."""
         self._failed = self._failed or (self._test is not None and self._test.failed)
+        self._apply()
         self._test = test
         self._watch.begin(test.id)
         self._checks.begin(test.id)

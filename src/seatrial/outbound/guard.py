@@ -6,7 +6,6 @@ import errno
 import socket
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,6 +15,7 @@ Tell = Callable[[str, int], bool]
 LOCAL = ("localhost", "ip6-localhost")
 LOCAL_ENDINGS = (".localhost",)
 CONNECTS = ("connect", "connect_ex")
+RESOLVES = "getaddrinfo"
 
 
 class Guard:
@@ -35,19 +35,39 @@ class Guard:
         self._allowed = tuple(pattern.lower() for pattern in allowed)
         self._names: dict[str, str] = {}
         """Address -> the name that was asked for it, as far as it went through `getaddrinfo`."""
-        self._undo: list[Callable[[], None]] = []
+        self._kind: Any = socket.socket  # later on a plugin may have put a subclass there
+        self._placed: dict[str, tuple[Any, Any]] = {}
+        """By name: what we have put there, and what was there before; None where that was inherited."""
 
     def apply(self) -> None:
-        """Look from now on, at sockets that exist as well."""
-        if self._undo:
-            return
-        kind: Any = socket.socket
-        for method in CONNECTS:
-            before = vars(kind).get(method)  # None: inherited from the socket in C, and no other guard looks
-            setattr(kind, method, self._looking(getattr(kind, method)))
-            self._undo.append(partial(setattr, kind, method, before) if before else partial(delattr, kind, method))
-        resolve = socket.getaddrinfo
+        """Look from now on, at sockets that exist as well; again where somebody has taken that away.
 
+        pytest-socket does so after every test, to take away what it may have put there itself.
+        """
+        for name in CONNECTS:
+            self._place(self._kind, name, self._looking)
+        self._place(socket, RESOLVES, self._resolving)
+
+    def undo(self) -> None:
+        """Look no longer."""
+        while self._placed:
+            name, (ours, before) = self._placed.popitem()
+            owner = socket if name == RESOLVES else self._kind
+            if vars(owner).get(name) is not ours:
+                continue  # somebody else's by now
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    def _place(self, owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        found = vars(owner).get(name)  # None: inherited from the socket in C, and no other guard looks
+        if found is None or found is not self._placed.get(name, (None, None))[0]:
+            ours = wrap(getattr(owner, name))
+            self._placed[name] = ours, found
+            setattr(owner, name, ours)
+
+    def _resolving(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
         def resolving(
             host: Any,
             port: Any,
@@ -70,13 +90,7 @@ class Guard:
                     self._names[str(address[0])] = name.lower()
             return found
 
-        socket.getaddrinfo = resolving
-        self._undo.append(partial(setattr, socket, "getaddrinfo", resolve))
-
-    def undo(self) -> None:
-        """Look no longer."""
-        while self._undo:
-            self._undo.pop()()
+        return resolving
 
     def _looking(self, connect: Callable[..., Any]) -> Callable[..., Any]:
         def looking(self_: socket.socket, address: Any) -> Any:

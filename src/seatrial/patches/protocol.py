@@ -12,7 +12,10 @@ class Patch(Protocol):
     """For people, in the report header: what is changed, in a few words."""
 
     def apply(self) -> None:
-        """Change the library now, or as soon as it is imported. A second call changes nothing."""
+        """Change the library now, or as soon as it is imported.
+
+        Called again before each test: that changes nothing, but where somebody else has undone the change.
+        """
         ...
 
     def undo(self) -> None:
