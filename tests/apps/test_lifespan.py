@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from seatrial.apps.inprocess import InProcess
+from seatrial.core import wait
 from seatrial.errors import AppError
 
 
@@ -40,6 +45,39 @@ def test_the_start_runs_once_for_all_clients_and_the_end_once_at_close():
     app.close()
     app.close()
     assert told == ["start", "end"]
+
+
+def test_a_start_that_a_time_out_of_the_test_s_has_broken_off_does_not_go_on_beside_the_next(serve):
+    told, until = [], threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(app):
+        told.append("start")
+        if len(told) == 1:
+            os.kill(os.getpid(), signal.SIGALRM)
+        try:
+            while not until.is_set():  # noqa: ASYNC110 - set by the test's thread
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            told.append("broken off")
+            raise
+        yield
+
+    def time_out(*_):
+        raise TimeoutError
+
+    app = serve(starlette(lifespan))
+    before = signal.signal(signal.SIGALRM, time_out)
+    try:
+        with pytest.raises(TimeoutError):
+            app.client()
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    assert wait.until(lambda: "broken off" in told, timeout=5)
+    until.set()
+    assert app.client().get("/").text == "hello"
+    signal.signal(signal.SIGALRM, before)
+    assert told == ["start", "broken off", "start"]
 
 
 def test_what_the_lifespan_yields_is_the_state_of_each_request_a_copy_for_each(serve):

@@ -64,7 +64,12 @@ class Lifespan:
         assert self._task is not None
         self._events.put_nowait({"type": event})
         told = asyncio.create_task(self._told.get())
-        await asyncio.wait({told, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({told, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # a time-out of the test's: whoever asks next starts the app anew
+            told.cancel()
+            self._task.cancel()
+            raise
         if not told.done() and self._told.empty():
             told.cancel()
             return None, self._task.result()
