@@ -240,7 +240,7 @@ INCOMPARABLE = {
 OPERATIONS = {
     "code": """ValueError: "^a\\\\Z" is not a "regex\"""",
     "half": "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud83d'",
-    "lost": "KeyError: 'responses'",
+    "lost": "ValueError: '#/components/responses/Lost' leads to no response in the document",
 }
 
 

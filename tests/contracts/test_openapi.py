@@ -8,8 +8,11 @@ import litestar
 import pytest
 from fastapi import FastAPI
 from litestar.params import FromPath
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from seatrial.contracts.openapi import OpenApi, description_of
+from seatrial.contracts.found import descriptions_of
+from seatrial.contracts.openapi import OpenApi, OpenApis
 from seatrial.events import BodyState, Exchange
 
 USER = {
@@ -202,13 +205,15 @@ def test_the_description_is_asked_of_fastapi_also_beneath_a_middleware_and_of_li
             self.app = app
 
     app = FastAPI(title="made up")
-    assert description_of(Middleware(app))["info"]["title"] == "made up"
+    ((place, document),) = descriptions_of(Middleware(app))
+    assert (place, document["info"]["title"]) == ("", "made up")
 
     @litestar.get("/items/{item_id:int}")
     async def read(item_id: FromPath[int]) -> int:
         return item_id
 
-    described = OpenApi(description_of(litestar.Litestar([read])))
+    ((_, document),) = descriptions_of(litestar.Litestar([read]))
+    described = OpenApi(document)
     assert described.contradiction(answer(b"3", route="/items/{item_id:int}")) == ""
     assert "not of type" in described.contradiction(answer(b'"3"', route="/items/{item_id:int}"))
 
@@ -218,5 +223,72 @@ def test_a_description_without_paths_contradicts_nothing():
 
 
 def test_an_app_without_a_description_has_none():
-    assert description_of(object()) is None
-    assert description_of(FastAPI(openapi_url=None)) is not None, "it describes itself, though it does not serve that"
+    assert descriptions_of(object()) == []
+    assert descriptions_of(FastAPI(openapi_url=None)), "it describes itself, though it does not serve that"
+
+
+def test_an_app_that_is_mounted_is_compared_with_its_own_description():
+    inner, version, outer = FastAPI(), FastAPI(), FastAPI()
+    for app in (inner, version, outer):
+        app.get("/lamps/{name}")(lamps)
+    version.mount("/inner", inner)
+    outer.mount("/v1", version)
+    for target, places in ((outer, ["", "/v1", "/v1/inner"]), (Starlette(routes=[Mount("/api", inner)]), ["/api"])):
+        found = descriptions_of(target)
+        described = OpenApis((place, OpenApi(document)) for place, document in found)
+        assert [place for place, _ in found] == places
+        for place in places:
+            assert described.contradiction(answer(b"3", route=f"{place}/lamps/{{name}}")) == ""
+            assert "not of type" in described.contradiction(answer(b'"3"', route=f"{place}/lamps/{{name}}"))
+
+
+def lamps(name: str) -> int:
+    return len(name)
+
+
+def test_to_be_asked_changes_nothing_of_the_app():
+    """A description of the usual kind is made once: what a test adds later would be missing there."""
+    app = FastAPI()
+
+    def made_once():
+        if app.openapi_schema is None:
+            app.openapi_schema = {"openapi": "3.1.0", "paths": {route.path: {} for route in app.routes}}
+        return app.openapi_schema
+
+    app.openapi = made_once
+    descriptions_of(app)
+    app.get("/lamps/{name}")(lamps)
+    assert "/lamps/{name}" in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize(("version", "text"), [("3.0.3", ""), ("3.1.0", '"password" is a required property')])
+def test_what_is_only_written_is_required_in_requests_only_by_openapi_3_0(version, text):
+    schema = {"required": ["password"], "properties": {"password": {"type": "string", "writeOnly": True}}}
+    response = {"200": {"content": {"application/json": {"schema": schema}}}}
+    described = OpenApi({"openapi": version, "paths": {"/x": {"get": {"responses": response}}}})
+    assert described.contradiction(answer(b"{}", route="/x")).endswith(text)
+
+
+def by_reference(reference: str) -> OpenApi:
+    responses = {"200": {"content": {"application/json": {"schema": {"type": "integer"}}}}, "404": {"$ref": reference}}
+    return OpenApi({"openapi": "3.1.0", "paths": {"/a/{id}": {"get": {"responses": responses}}}})
+
+
+def test_a_reference_into_another_path_is_followed():
+    described = by_reference("#/paths/~1a~1%7Bid%7D/get/responses/200")
+    assert described.contradiction(answer(b"1", route="/a/{id}", status=404)) == ""
+    assert "not of type" in described.contradiction(answer(b'"1"', route="/a/{id}", status=404))
+
+
+@pytest.mark.parametrize("reference", ["shared.yaml#/Missing", "#/components", "#/paths/~1a~1{id}/get/responses/404"])
+def test_a_reference_that_leads_to_no_response_is_told(reference):
+    """A file, nothing, and itself."""
+    with pytest.raises(ValueError, match="leads to no response in the document"):
+        by_reference(reference).contradiction(answer(b"1", route="/a/{id}", status=404))
+
+
+def test_what_is_no_number_is_no_json():
+    schema = {"type": ["number", "null"]}
+    response = {"200": {"content": {"application/json": {"schema": schema}}}}
+    described = OpenApi({"openapi": "3.1.0", "paths": {"/x": {"get": {"responses": response}}}})
+    assert "a body that is no JSON: NaN" in described.contradiction(answer(b"NaN", route="/x"))

@@ -27,10 +27,18 @@ def _converted(value: Any) -> Any:
             plain[bound] = plain.pop(limit)
         elif isinstance(plain.get(bound), bool):
             del plain[bound]
+    properties, required = plain.get("properties"), plain.get("required")
+    if isinstance(properties, Mapping) and isinstance(required, list):
+        # What is written only is required in requests only.
+        plain["required"] = [name for name in required if not _is_true(properties.get(name), "writeOnly")]
     if plain.get("nullable") is True:
         del plain["nullable"]
         return _or_null(plain)
     return plain
+
+
+def _is_true(schema: Any, key: str) -> bool:
+    return isinstance(schema, Mapping) and schema.get(key) is True
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:

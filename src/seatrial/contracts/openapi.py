@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote, unquote
 
 from seatrial.contracts.dialect import as_json_schema
 from seatrial.core.redact import is_secret, redact
@@ -18,6 +19,26 @@ JSON_ENDINGS = ("/json", "+json")
 LONGEST, LONGEST_VALUE = 160, 60
 VALUE = "\ue000"
 """Stands in messages of jsonschema-rs where the value would: a character that nobody writes."""
+
+
+class OpenApis:
+    """Those of an app and of the apps that are mounted in it.
+
+    Args:
+        described: where each is mounted, and its description.
+    """
+
+    def __init__(self, described: Iterable[tuple[str, OpenApi]]) -> None:
+        self._described = tuple(described)
+
+    def contradiction(self, exchange: Exchange) -> str:
+        """In what a response contradicts the one that describes it; empty where none does."""
+        for place, one in self._described:
+            if exchange.route.startswith(place):
+                text = one.contradiction(replace(exchange, route=exchange.route.removeprefix(place)))
+                if text:
+                    return text
+        return ""
 
 
 class OpenApi:
@@ -85,18 +106,23 @@ class OpenApi:
         return max(alike, key=lambda path: (_named(path) == named, method.lower() in self._paths[path]), default=route)
 
     def _resolved(self, value: Mapping[str, Any], place: str) -> tuple[Mapping[str, Any], str]:
-        """What a reference within the document leads to, and where that stands."""
-        while isinstance(value.get("$ref"), str) and value["$ref"].startswith("#/"):
+        """What a reference leads to, and where that stands. Raises ValueError where it is none within the document."""
+        passed = []
+        while isinstance(value.get("$ref"), str):
             place = value["$ref"]
+            passed.append(place)
             found: Any = self._document
-            for step in place[2:].split("/"):
-                found = found[step.replace("~1", "/").replace("~0", "~")]
+            for step in unquote(place).split("/")[1:]:
+                name = step.replace("~1", "/").replace("~0", "~")
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if not place.startswith("#/") or not isinstance(found, Mapping) or place in passed[:-1]:
+                raise ValueError(f"{place!r} leads to no response in the document")
             value = found
         return value, place
 
     def _invalid(self, place: str, status: int, body: bytes) -> str:
         try:
-            value = json.loads(body)
+            value = json.loads(body, parse_constant=_no_number)
         except ValueError as error:
             return f"answered {status} with a body that is no JSON: {error}"
         wrong = next(self._validator(place).iter_errors(value), None)
@@ -115,40 +141,6 @@ class OpenApi:
                 raise ValueError(_said(error)) from None
             self._validators[place] = made
         return self._validators[place]
-
-
-def description_of(target: Any) -> Mapping[str, Any] | None:
-    """The OpenAPI document of an app, of whatever framework has a way to tell it; None where none is found.
-
-    Raises what the app raises, without its warnings: whether these are errors is decided for tests, not for this.
-    """
-    seen: set[int] = set()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        while target is not None and id(target) not in seen:
-            seen.add(id(target))
-            for tell in (_by_fastapi, _by_litestar):
-                description = tell(target)
-                if description is not None:
-                    return description
-            target = getattr(target, "app", None)
-    return None
-
-
-def _by_fastapi(target: Any) -> Mapping[str, Any] | None:
-    """FastAPI, and whoever offers the same method."""
-    tell = getattr(target, "openapi", None)
-    if not callable(tell) or not hasattr(target, "openapi_url"):
-        return None
-    found = tell()
-    return found if isinstance(found, Mapping) else None
-
-
-def _by_litestar(target: Any) -> Mapping[str, Any] | None:
-    if getattr(target, "openapi_config", None) is None or not hasattr(type(target), "openapi_schema"):
-        return None
-    found: Mapping[str, Any] = target.openapi_schema.to_schema()
-    return found
 
 
 def _checker() -> Any:
@@ -182,10 +174,12 @@ def _accepting(media_type: str, content: Mapping[str, Any]) -> str | None:
     return next((described[each] for each in (media_type, f"{top}/*", "*/*") if each in described), None)
 
 
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON's")
+
+
 def _escaped(step: str) -> str:
     """A step of a JSON pointer, in a URI's fragment."""
-    from urllib.parse import quote
-
     return quote(step.replace("~", "~0").replace("/", "~1"), safe="~")
 
 

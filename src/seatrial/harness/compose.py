@@ -296,10 +296,11 @@ def _describe(target: Any, *, required: bool) -> Description | None:
 
     if not required and find_spec("jsonschema_rs") is None:
         return None
-    from seatrial.contracts.openapi import OpenApi, description_of
+    from seatrial.contracts.found import descriptions_of
+    from seatrial.contracts.openapi import OpenApi, OpenApis
 
-    description = description_of(target)
-    return None if description is None else OpenApi(description)
+    described = [(place, OpenApi(document)) for place, document in descriptions_of(target)]
+    return OpenApis(described) if described else None
 
 
 def _service(config: Config, service: ServiceConfig, plans: Sequence[Plan], watch: Watch) -> ServicePlan:
