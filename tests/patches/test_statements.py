@@ -8,12 +8,16 @@ from pathlib import Path
 
 import asyncpg
 import psycopg
+import psycopg_pool
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from seatrial.harness.asked.watch import Watch
+from seatrial.patches.applied import Applied
+from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.statements import SeenStatements
+from seatrial.sessions.pools import Pools
 
 HERE = Path(__file__)
 
@@ -65,6 +69,35 @@ def test_psycopg_by_itself_is_seen(copy, sent):
         ("select 2", line(-5)),
         ("insert into pets values (%s, 1)", line(-4)),
     ]
+
+
+def test_what_psycopg_copies_is_seen(copy, sent):
+    with psycopg.connect(copy.address.url()) as connection, connection.cursor() as cursor:
+        with cursor.copy("copy pets to stdout") as rows:
+            list(rows)
+        expected = line(-2)
+    assert sent() == [("copy pets to stdout", expected)]
+
+
+def test_of_psycopg_s_pools_only_the_app_s_own_statements_are_seen(copy, sent):
+    """We ask each of their connections whether it is alive when it is opened, in the midst of a request of the app's."""
+    pools = Pools()
+    with Applied([stale_psycopg(pools)]):
+        pools.watch(copy.address)
+        with psycopg_pool.ConnectionPool(copy.address.url(), min_size=1) as pool, pool.connection() as connection:
+            connection.execute("select 1")
+
+        async def work():
+            async with (
+                psycopg_pool.AsyncConnectionPool(copy.address.url(), min_size=1, open=False) as pool,
+                pool.connection() as connection,
+            ):
+                await connection.execute("select 2")
+
+        asyncio.run(work())
+        pools.restore(copy.address)
+        pools.gather(copy.address)
+    assert [sql for sql, _ in sent()] == ["select 1", "select 2"]
 
 
 def test_asyncpg_by_itself_and_its_pool_are_seen(copy, sent):

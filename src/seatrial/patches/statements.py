@@ -20,9 +20,9 @@ SILENT = ("sqlalchemy.", "seatrial.", "asyncpg.connection", "asyncpg.transaction
 
 METHODS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "psycopg": {
-        "Cursor": ("execute", "executemany", "stream"),
+        "Cursor": ("execute", "executemany", "stream", "copy"),
         "ServerCursor": ("execute",),
-        "AsyncCursor": ("execute", "executemany", "stream"),
+        "AsyncCursor": ("execute", "executemany", "stream", "copy"),
         "AsyncServerCursor": ("execute",),
     },
     "asyncpg": {"Connection": ("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "cursor")},

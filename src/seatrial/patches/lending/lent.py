@@ -109,7 +109,7 @@ async def psycopg_script(connection: Any, script: str) -> None:
     before = connection.autocommit
     await connection.set_autocommit(True)
     try:
-        await connection.execute(script)
+        await connection.cursor().execute(script)  # what a connection executes is told as the app's
     finally:
         await connection.set_autocommit(before)
 

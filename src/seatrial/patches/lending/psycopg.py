@@ -56,7 +56,8 @@ def _checks(ours: _Harness, options: dict[str, Any]) -> dict[str, Any]:
     def stamping(connection: Any) -> None:
         stamps.add(connection)
         usual, connection.autocommit = connection.autocommit, True
-        connection.execute("SELECT 1")  # a swap since it was opened shows here: the pool tries again
+        # A swap since it was opened shows here: the pool tries again. By a cursor: what a connection executes is told.
+        connection.cursor().execute("SELECT 1")
         connection.autocommit = usual
         if configure is not None:
             configure(connection)
@@ -113,7 +114,7 @@ def _checks_async(ours: _Harness, options: dict[str, Any]) -> dict[str, Any]:
         stamps.add(connection)
         usual = connection.autocommit
         await connection.set_autocommit(True)  # the loop may pause here, and a transaction would be ended then
-        await connection.execute("SELECT 1")  # as above
+        await connection.cursor().execute("SELECT 1")  # as above
         await connection.set_autocommit(usual)
         if configure is not None:
             await configure(connection)
