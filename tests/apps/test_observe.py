@@ -222,7 +222,7 @@ WORDS = b'"ahoy"'
         ("GET", 200, [("Content-Encoding", "deflate")], [RAW.compress(WORDS), RAW.flush()], WORDS, BodyState.WHOLE),
         ("GET", 200, [("Content-Encoding", "identity")], [WORDS], WORDS, BodyState.WHOLE),
         ("GET", 200, [("Content-Encoding", "gzip")], [gzip.compress(b"x" * LARGEST * 2)], None, BodyState.TOO_LARGE),
-        ("GET", 200, [("Content-Encoding", "br")], [b"?"], b"?", BodyState.ENCODED),
+        ("GET", 200, [("Content-Encoding", "br")], [WORDS], WORDS, BodyState.ENCODED),
         ("GET", 200, [("Content-Encoding", "br"), ("Content-Encoding", "gzip")], [b"?"], b"?", BodyState.ENCODED),
         ("GET", 200, [("Content-Encoding", "gzip")], [WORDS], WORDS, BodyState.ENCODED),
     ],
@@ -234,6 +234,23 @@ def test_a_body_is_told_as_it_reads_or_why_it_can_not_be_read(method, status, he
         seen.keep(piece)
     seen.completes()
     assert (seen.body, seen.state) == (body, state)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "library", "compress"),
+    [
+        ("br", "brotli", lambda brotli, body: brotli.compress(body)),
+        ("zstd", "zstandard", lambda zstandard, body: zstandard.ZstdCompressor().compress(body)),
+    ],
+)
+def test_a_body_that_httpx_needs_a_library_for_is_read_with_that(encoding, library, compress):
+    module = pytest.importorskip(library)
+    for words, expected in ((WORDS, (WORDS, BodyState.WHOLE)), (b"x" * LARGEST * 2, (None, BodyState.TOO_LARGE))):
+        seen = Seen("GET", "/")
+        seen.starts(200, [("content-encoding", encoding)])
+        seen.keep(compress(module, words))
+        seen.completes()
+        assert (seen.body, seen.state) == expected
 
 
 def test_a_response_that_never_began_has_no_body():

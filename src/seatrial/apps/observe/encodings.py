@@ -1,15 +1,19 @@
-"""Reads a body that was compressed on its way, as far as the standard library can."""
+"""Reads a body that was compressed on its way, with the standard library, or with what HTTP clients read it with."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 _EITHER = zlib.MAX_WBITS | 32
 """The header of gzip, or that of zlib."""
 _RAW = -zlib.MAX_WBITS
 """No header: some servers send that as deflate."""
 _READ: Mapping[str, tuple[int, ...]] = {"gzip": (_EITHER,), "x-gzip": (_EITHER,), "deflate": (_EITHER, _RAW)}
+_LIBRARIES: Mapping[str, tuple[str, ...]] = {"br": ("brotli", "brotlicffi"), "zstd": ("zstandard",)}
+"""Where an app of this process compresses so, or httpx asks for it, one of them is installed."""
 
 
 class Unreadable(Exception):
@@ -29,6 +33,8 @@ def decoded(body: bytes, encoding: str, largest: int) -> bytes | None:
     """
     if encoding in ("", "identity"):
         return body
+    if encoding in _LIBRARIES:
+        return _by_library(body, encoding, largest)
     for bits in _READ.get(encoding, ()):
         try:
             return _inflated(body, bits, largest)
@@ -47,4 +53,23 @@ def _inflated(body: bytes, bits: int, largest: int) -> bytes | None:
         if not reader.eof:
             raise zlib.error("it ends too early")
         body = reader.unused_data
+    return whole
+
+
+def _by_library(body: bytes, encoding: str, largest: int) -> bytes | None:
+    for name in _LIBRARIES[encoding]:
+        try:
+            library: Any = import_module(name)
+            whole: bytes = library.decompress(body) if encoding == "br" else _of_zstandard(library, body)
+        except Exception:  # noqa: BLE001, S112 - it is not installed, or the body is not in it: each has its own error
+            continue
+        return whole if len(whole) <= largest else None
+    raise Unreadable(encoding)
+
+
+def _of_zstandard(library: Any, body: bytes) -> bytes:
+    reader = library.ZstdDecompressor().decompressobj()
+    whole: bytes = reader.decompress(body)
+    if not reader.eof:
+        raise ValueError("it ends too early")
     return whole
