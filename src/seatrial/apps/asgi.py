@@ -83,8 +83,11 @@ class AsgiGateway:
         self._running[call] = asyncio.current_task()
         try:
             await self._app(scope, receive, call.send)
+            await call.returned()
         except asyncio.CancelledError as error:
             await call.end(error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit is the server's affair, too
+            await call.returned(error)
         finally:
             del self._running[call]
 

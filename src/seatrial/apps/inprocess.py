@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Literal
 
 from seatrial.apps.asgi import AsgiGateway
+from seatrial.apps.calls.hosted import log
 from seatrial.apps.clients.client import client_class, of_address
 from seatrial.apps.clients.transport import Transport, library
 from seatrial.apps.dependencies.overrides import Memory, put_back, remember, replace
@@ -117,7 +117,7 @@ class InProcess:
         What the app raises is a status of 500 or breaks off the response, and is in the log, as with a server.
         """
         self._gateway.open()
-        return Transport(http, self._gateway, raise_server_exceptions=False, as_server=True, unheard=_log)
+        return Transport(http, self._gateway, raise_server_exceptions=False, as_server=True, unheard=log)
 
     def override(self, replacements: Replacements) -> None:
         """Replace dependencies for this test. Raises `AppError` where the app has none to replace."""
@@ -200,11 +200,6 @@ def _still_running(left: list[str]) -> AppError:
         cause="the test never waited for the end, or left a stream or a WebSocket open; what ran was cancelled",
         fix="wait for each request, and open streams and WebSockets in a `with` block",
     )
-
-
-def _log(error: BaseException) -> None:
-    """Where pytest finds it, and shows it with a test that fails."""
-    logging.getLogger("seatrial").error("Exception in the app", exc_info=error)
 
 
 def _finish(closing: Any) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from seatrial.apps.calls.waiting import Changes
 from seatrial.apps.exchange import Message, Send
+
+FAILED = 500
 
 
 class HostedCall:
@@ -21,20 +24,46 @@ class HostedCall:
         """Whether its test has ended."""
         self.begun = False
         """Whether the app has begun to answer."""
+        self._fails = False
+        self._last: Message | None = None
 
     def __str__(self) -> str:
         return f"{self._what} {self._path} of live_app"
 
     async def send(self, message: Message) -> None:
-        """Pass it on."""
+        """Pass it on; the end of a failure's page not before the app has returned: see `returned`."""
         self.begun = True
-        await self._send(message)
+        if message["type"] == "http.response.start":
+            self._fails = message["status"] == FAILED
+        if self._fails and message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._last = message
+        else:
+            await self._send(message)
+
+    async def returned(self, error: BaseException | None = None) -> None:
+        """The app has returned, or raised; raises `error` where a server has to answer in the place of the app.
+
+        Starlette raises when its page has been sent. By then a test may have failed of that: what was raised has to be
+        in its log before.
+        """
+        last, self._last = self._last, None
+        if error is not None and last is None:
+            raise error
+        if error is not None:
+            log(error)
+        if last is not None:
+            await self._send(last)
 
     async def end(self, error: asyncio.CancelledError) -> None:
         """It was cancelled. Where that is because its test has ended, say so to who still waits for an answer."""
         if not self.gone or self.begun or self._what == "WebSocket":
             raise error
         await refuse(self._send, "the test that asked has ended")
+
+
+def log(error: BaseException) -> None:
+    """Where pytest finds it, and shows it with a test that fails."""
+    logging.getLogger("seatrial").error("Exception in the app", exc_info=error)
 
 
 async def refuse(send: Send, why: str) -> None:
