@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import litestar
 import pytest
@@ -267,6 +268,24 @@ def test_what_is_only_written_is_required_in_requests_only_by_openapi_3_0(versio
     response = {"200": {"content": {"application/json": {"schema": schema}}}}
     described = OpenApi({"openapi": version, "paths": {"/x": {"get": {"responses": response}}}})
     assert described.contradiction(answer(b"{}", route="/x")).endswith(text)
+
+
+def test_a_description_that_was_read_from_yaml_is_compared_as_it_is_served():
+    """Its statuses are numbers, and its paths begin where its servers have them."""
+    responses = {200: {"content": {"application/json": {"schema": {"type": "integer"}}}}}
+    described = OpenApi(
+        {
+            "openapi": "3.1.0",
+            "info": {"version": date(2026, 11, 30)},
+            "servers": [{"url": "/"}, {"url": "https://api.example.org/api/v1/"}],
+            "paths": {"/lamps/{name}": {"get": {"responses": responses}}},
+        }
+    )
+    for route in ("/lamps/{name}", "/api/v1/lamps/{name:str}"):
+        assert described.contradiction(answer(b"1", route=route)) == ""
+        assert "not of type" in described.contradiction(answer(b'"1"', route=route))
+        assert described.contradiction(answer(route=route, status=404)).endswith("(described: 200)")
+    assert described.contradiction(answer(b'"1"', route="/api/v2/lamps/{name}")) == ""
 
 
 def by_reference(reference: str) -> OpenApi:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from seatrial.contracts.dialect import as_json_schema
 from seatrial.core.redact import is_secret, redact
@@ -52,11 +52,15 @@ class OpenApi:
     """
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self._document = as_json_schema(description)
+        # As it is served: YAML's statuses are numbers, and its dates no text.
+        self._document = as_json_schema(json.loads(json.dumps(description, default=str)))
         self._paths: Mapping[str, Any] = self._document.get("paths") or {}
         self._checker = _checker()
         self._registry = self._checker.Registry([(DOCUMENT, self._document)])
         self._validators: dict[str, Any] = {}
+        served_at = [str(each.get("url", "")) for each in self._document.get("servers") or ()]
+        self._bases = ("", *(urlsplit(url).path.rstrip("/") for url in served_at))
+        """What a route may begin with that a path of the description does not: where its servers have them."""
         self._alike: dict[str, list[str]] = {}
         for path in self._paths:
             self._alike.setdefault(_nameless(path), []).append(path)
@@ -100,10 +104,16 @@ class OpenApi:
 
         Parameters may have other names there: a path with the same ones comes first, and then one that has the method.
         """
-        if route in self._paths or not route:
-            return route
-        named, alike = _named(route), self._alike.get(_nameless(route), ())
-        return max(alike, key=lambda path: (_named(path) == named, method.lower() in self._paths[path]), default=route)
+        for base in self._bases:
+            inner = route.removeprefix(base)
+            if not inner or (base and inner == route):
+                continue
+            if inner in self._paths:
+                return inner
+            named, alike = _named(inner), self._alike.get(_nameless(inner), ())
+            if alike:
+                return max(alike, key=lambda path: (_named(path) == named, method.lower() in self._paths[path]))
+        return route
 
     def _resolved(self, value: Mapping[str, Any], place: str) -> tuple[Mapping[str, Any], str]:
         """What a reference leads to, and where that stands. Raises ValueError where it is none within the document."""
