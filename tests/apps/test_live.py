@@ -235,6 +235,13 @@ def test_a_wsgi_app_is_served_too(serve, wsgi, caplog):
     assert wait.until(lambda: "LookupError: no such user" in caplog.text, timeout=5)
 
 
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_a_kept_connection_takes_the_next_request_after_a_500(serve, app, wsgi, interface):
+    client = serve(wsgi if interface == "wsgi" else app, interface).live().client
+    for _ in range(20):
+        assert [client.get("/broken").status_code, client.get("/nowhere").status_code] == [500, 404]
+
+
 def test_a_wsgi_request_that_still_runs_is_named(serve, wsgi):
     running = serve(wsgi, "wsgi")
     url = running.live().base_url

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from seatrial.apps.calls.hosted import log
 from seatrial.apps.calls.waiting import GRACE
 from seatrial.apps.calls.wsgi import Application, WsgiCall, WsgiExchange, no_response
 from seatrial.apps.exchange import Answer, Receive, Request, Send, Socket
@@ -106,10 +107,11 @@ class WsgiGateway:
             leaving.cancel()
             await self.wait(exchange.leave())
         answer = await self.wait(exchange.answer())
-        if answer.whole:  # what is broken off has no end: the server sees to that
-            await send({"type": "http.response.body", "body": b""})
         if answer.error is not None:
-            raise answer.error
+            if not answer.whole:
+                raise answer.error  # what is broken off has no end: the server sees to that
+            log(answer.error)  # raised, it would have the server close a connection that the next request may be on
+        await send({"type": "http.response.body", "body": b""})
 
     def drop(self, work: Coroutine[Any, Any, object]) -> None:
         """Do a step now: it does not take long to close a response."""
