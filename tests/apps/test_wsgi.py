@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 
 import flask
 import httpx2
@@ -34,6 +35,25 @@ def test_the_app_runs_in_the_thread_of_the_test(serve, app):
         return str(threading.get_ident())
 
     assert serve(app, "wsgi").client().get("/").text == str(threading.get_ident())
+
+
+def test_an_answer_that_takes_longer_than_the_test_waits_is_a_time_out_once_it_is_there(serve, app):
+    @app.get("/")
+    def slow():
+        time.sleep(0.05)
+        return "late"
+
+    @app.get("/stream")
+    def stream():
+        return flask.Response(slow() for _ in range(2))
+
+    client = serve(app, "wsgi").client()
+    for timeout in (0.01, httpx2.Timeout(None, read=0.01)):
+        with pytest.raises(httpx2.ReadTimeout, match=r"no answer within 0\.01 s"):
+            client.get("/", timeout=timeout)
+    with pytest.raises(httpx2.ReadTimeout), client.stream("GET", "/stream", timeout=0.01) as response:
+        response.read()
+    assert client.get("/", timeout=20).text == "late"
 
 
 def test_redirects_cookies_forms_files_and_streamed_bodies_work_as_with_asgi(serve, app):

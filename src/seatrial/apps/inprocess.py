@@ -197,7 +197,8 @@ def _interface(target: Any) -> Interface:
 def _still_running(left: list[str]) -> AppError:
     return AppError(
         f"The test ended while the app still answered: {', '.join(sorted(left))}.",
-        cause="the test never waited for the end, or left a stream or a WebSocket open; what ran was cancelled",
+        cause="the test never waited for the end, or left a stream or a WebSocket open; what ran was cancelled, "
+        "but for a call of a WSGI app: that goes on in its thread",
         fix="wait for each request, and open streams and WebSockets in a `with` block",
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from seatrial.apps.exchange import Answer, Receive, Request, Send, Socket
 from seatrial.apps.loop import Loop
 from seatrial.apps.observe.signals import Signals
 from seatrial.apps.waking import TooSlow
-from seatrial.core.wait import until
+from seatrial.core.wait import now, until
 from seatrial.errors import AppError
 
 T = TypeVar("T")
@@ -38,8 +39,13 @@ class WsgiGateway:
         """Listen to Flask and Django, which answer an exception with a page."""
         self._signals.listen()
 
-    def answer(self, request: Request, timeout: float | None = None) -> Answer:  # noqa: ARG002 - see `run`
+    def answer(self, request: Request, timeout: float | None = None) -> Answer:
         """One call of the app."""
+        __tracebackhide__ = True
+        with _in_time(timeout):
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
         __tracebackhide__ = True
         call = WsgiCall(request)
         error: BaseException | None = None
@@ -57,7 +63,7 @@ class WsgiGateway:
 
     async def answer_async(self, request: Request, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - a Gateway's
         """The same, in a worker thread of the running loop."""
-        return await _in_a_thread(lambda: self.answer(request), timeout)
+        return await _in_a_thread(lambda: self._answer(request), timeout)
 
     def exchange(self, request: Request) -> WsgiExchange:
         """The same, step by step."""
@@ -73,14 +79,15 @@ class WsgiGateway:
             fix="let `app` name the ASGI application that serves the WebSockets",
         )
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:  # noqa: ARG002 - a thread can't be interrupted
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Do a step of an exchange, in this thread: none of them ever waits for a loop."""
         __tracebackhide__ = True
-        try:
-            work.send(None)
-        except StopIteration as done:
-            value: T = done.value
-            return value
+        with _in_time(timeout):
+            try:
+                work.send(None)
+            except StopIteration as done:
+                value: T = done.value
+                return value
         raise AssertionError("a step of WSGI waits for nobody")
 
     async def wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:  # noqa: ASYNC109 - a Gateway's
@@ -136,6 +143,15 @@ class WsgiGateway:
         """Stop listening."""
         self.loop.stop()
         self._signals.close()
+
+
+@contextmanager
+def _in_time(timeout: float | None) -> Iterator[None]:
+    """Raises `TooSlow` where the block took longer: a thread can't be interrupted, so it comes when that has ended."""
+    began = now()
+    yield
+    if timeout is not None and now() - began > timeout:
+        raise TooSlow
 
 
 async def _in_a_thread(work: Callable[[], T], timeout: float | None) -> T:  # noqa: ASYNC109 - a Gateway's
