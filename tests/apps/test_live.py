@@ -16,6 +16,10 @@ import flask
 import pytest
 from fastapi import Depends, FastAPI, Request, WebSocket
 from fastapi.responses import HTMLResponse, StreamingResponse
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -240,6 +244,19 @@ def test_a_kept_connection_takes_the_next_request_after_a_500(serve, app, wsgi, 
     client = serve(wsgi if interface == "wsgi" else app, interface).live().client
     for _ in range(20):
         assert [client.get("/broken").status_code, client.get("/nowhere").status_code] == [500, 404]
+
+
+def test_a_kept_connection_takes_the_next_request_after_a_background_task_that_raised(serve, caplog):
+    async def work():
+        raise LookupError("no such mailbox")
+
+    async def send_mail(request):
+        return PlainTextResponse("sent", background=BackgroundTask(work))
+
+    client = serve(Starlette(routes=[Route("/", send_mail)])).live().client
+    for _ in range(20):
+        assert client.get("/").text == "sent"
+    assert "LookupError: no such mailbox" in caplog.text
 
 
 def test_a_wsgi_request_that_still_runs_is_named(serve, wsgi):

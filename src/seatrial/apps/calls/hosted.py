@@ -25,6 +25,7 @@ class HostedCall:
         self.begun = False
         """Whether the app has begun to answer."""
         self._fails = False
+        self._whole = False
         self._last: Message | None = None
 
     def __str__(self) -> str:
@@ -35,19 +36,21 @@ class HostedCall:
         self.begun = True
         if message["type"] == "http.response.start":
             self._fails = message["status"] == FAILED
-        if self._fails and message["type"] == "http.response.body" and not message.get("more_body", False):
+        if message["type"] == "http.response.body":
+            self._whole = not message.get("more_body", False)
+        if self._whole and self._fails:
             self._last = message
         else:
             await self._send(message)
 
     async def returned(self, error: BaseException | None = None) -> None:
-        """The app has returned, or raised; raises `error` where a server has to answer in the place of the app.
+        """The app has returned, or raised; raises `error` where its response is not whole.
 
         Starlette raises when its page has been sent. By then a test may have failed of that: what was raised has to be
-        in its log before.
+        in its log before. And a server closes the connection of what raises so late: the next request may be on it.
         """
         last, self._last = self._last, None
-        if error is not None and last is None:
+        if error is not None and not self._whole:
             raise error
         if error is not None:
             log(error)
