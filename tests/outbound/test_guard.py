@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 
 import httpx
 import pytest
@@ -185,3 +186,16 @@ def test_undone_it_leaves_what_another_has_put_there_since(asked, monkeypatch):
     assert socket.socket.connect is others
     monkeypatch.undo()
     del socket.socket.connect
+
+
+def test_nothing_of_it_stays_where_another_came_and_went_meanwhile(asked):
+    before = socket.getaddrinfo
+    guard = Guard(asked)
+    guard.apply()
+    with pytest.MonkeyPatch.context() as other:
+        ours = socket.getaddrinfo
+        other.setattr(socket, "getaddrinfo", partial(ours))
+        guard.apply()
+    guard.apply()
+    guard.undo()
+    assert socket.getaddrinfo is before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
@@ -14,8 +14,6 @@ Tell = Callable[[str, int], bool]
 
 LOCAL = ("localhost", "ip6-localhost")
 LOCAL_ENDINGS = (".localhost",)
-CONNECTS = ("connect", "connect_ex")
-RESOLVES = "getaddrinfo"
 
 
 class Guard:
@@ -35,37 +33,37 @@ class Guard:
         self._allowed = tuple(pattern.lower() for pattern in allowed)
         self._names: dict[str, str] = {}
         """Address -> the name that was asked for it, as far as it went through `getaddrinfo`."""
-        self._kind: Any = socket.socket  # later on a plugin may have put a subclass there
-        self._placed: dict[str, tuple[Any, Any]] = {}
-        """By name: what we have put there, and what was there before; None where that was inherited."""
+        kind: Any = socket.socket  # later on a plugin may have put a subclass there
+        self._places: Sequence[tuple[Any, str, Callable[[Callable[..., Any]], Any]]] = (
+            (kind, "connect", self._looking),
+            (kind, "connect_ex", self._looking),
+            (socket, "getaddrinfo", self._resolving),
+        )
+        self._placed: dict[Any, Any] = {}
+        """What we have put there -> what was there before; None where that was inherited."""
 
     def apply(self) -> None:
         """Look from now on, at sockets that exist as well; again where somebody has taken that away.
 
         pytest-socket does so after every test, to take away what it may have put there itself.
         """
-        for name in CONNECTS:
-            self._place(self._kind, name, self._looking)
-        self._place(socket, RESOLVES, self._resolving)
+        for owner, name, wrap in self._places:
+            found = vars(owner).get(name)
+            if found not in self._placed:
+                ours = wrap(getattr(owner, name))
+                self._placed[ours] = found
+                setattr(owner, name, ours)
 
     def undo(self) -> None:
-        """Look no longer."""
-        while self._placed:
-            name, (ours, before) = self._placed.popitem()
-            owner = socket if name == RESOLVES else self._kind
-            if vars(owner).get(name) is not ours:
-                continue  # somebody else's by now
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-
-    def _place(self, owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        found = vars(owner).get(name)  # None: inherited from the socket in C, and no other guard looks
-        if found is None or found is not self._placed.get(name, (None, None))[0]:
-            ours = wrap(getattr(owner, name))
-            self._placed[name] = ours, found
-            setattr(owner, name, ours)
+        """Look no longer; what somebody else has put there since stays."""
+        for owner, name, _ in self._places:
+            while (found := vars(owner).get(name)) in self._placed:
+                before = self._placed.pop(found)
+                if before is None:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, before)
+        self._placed.clear()
 
     def _resolving(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
         def resolving(
