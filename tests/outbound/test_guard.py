@@ -175,7 +175,6 @@ def test_it_looks_again_before_the_next_test_where_a_plugin_has_put_the_standard
         socket.create_connection((FAR, 80))
     guard.undo()
     assert (socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo) == before
-    del socket.socket.connect
 
 
 def test_undone_it_leaves_what_another_has_put_there_since(asked, monkeypatch):
@@ -188,14 +187,17 @@ def test_undone_it_leaves_what_another_has_put_there_since(asked, monkeypatch):
     del socket.socket.connect
 
 
-def test_nothing_of_it_stays_where_another_came_and_went_meanwhile(asked):
+def test_what_another_has_put_there_for_a_moment_is_found_again_by_who_did(asked):
+    """pytest-socket takes its own away only where it finds it."""
     before = socket.getaddrinfo
     guard = Guard(asked)
     guard.apply()
     with pytest.MonkeyPatch.context() as other:
         ours = socket.getaddrinfo
-        other.setattr(socket, "getaddrinfo", partial(ours))
+        other.setattr(socket, "getaddrinfo", others := partial(ours))
         guard.apply()
+        assert socket.getaddrinfo is others
     guard.apply()
+    assert socket.getaddrinfo is ours
     guard.undo()
     assert socket.getaddrinfo is before

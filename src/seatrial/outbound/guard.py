@@ -39,31 +39,33 @@ class Guard:
             (kind, "connect_ex", self._looking),
             (socket, "getaddrinfo", self._resolving),
         )
-        self._placed: dict[Any, Any] = {}
-        """What we have put there -> what was there before; None where that was inherited."""
+        self._placed: dict[str, tuple[Any, Any, Any]] = {}
+        """By name: ours, what that calls, and what stood there before; None where that was inherited."""
 
     def apply(self) -> None:
-        """Look from now on, at sockets that exist as well; again where somebody has taken that away.
+        """Look from now on, at sockets that exist as well; again where somebody has put back what was there before.
 
-        pytest-socket does so after every test, to take away what it may have put there itself.
+        pytest-socket does so after every test, to take away what it may have put there itself. While something else of
+        its own is there, that stays: it would not find it again inside ours.
         """
         for owner, name, wrap in self._places:
-            found = vars(owner).get(name)
-            if found not in self._placed:
-                ours = wrap(getattr(owner, name))
-                self._placed[ours] = found
+            found = getattr(owner, name)
+            if name not in self._placed:
+                self._placed[name] = wrap(found), found, vars(owner).get(name)
+            ours, before, _ = self._placed[name]
+            if found is before:
                 setattr(owner, name, ours)
 
     def undo(self) -> None:
         """Look no longer; what somebody else has put there since stays."""
         for owner, name, _ in self._places:
-            while (found := vars(owner).get(name)) in self._placed:
-                before = self._placed.pop(found)
-                if before is None:
-                    delattr(owner, name)
-                else:
-                    setattr(owner, name, before)
-        self._placed.clear()
+            ours, _, before = self._placed.pop(name, (None, None, None))
+            if ours is None or vars(owner).get(name) is not ours:
+                continue
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
 
     def _resolving(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
         def resolving(
