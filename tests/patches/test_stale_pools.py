@@ -223,15 +223,15 @@ def test_a_psycopg_pool_that_fills_is_in_no_transaction_where_its_event_loop_pau
     """As between two fixtures: whoever is in a transaction by then is ended."""
     seen = []
 
-    class Watched(psycopg.AsyncConnection[Any]):
+    class Watched(psycopg.AsyncCursor[Any]):
         async def execute(self, *args: Any, **options: Any) -> Any:
             done = await super().execute(*args, **options)
-            seen.append(self.info.transaction_status)
+            seen.append(self.connection.info.transaction_status)
             return done
 
     async def use() -> None:
-        url = copy.address.url()
-        async with psycopg_pool.AsyncConnectionPool(url, connection_class=Watched, min_size=2, open=False) as pool:
+        url, options = copy.address.url(), {"cursor_factory": Watched}
+        async with psycopg_pool.AsyncConnectionPool(url, kwargs=options, min_size=2, open=False) as pool:
             await pool.wait()
             async with pool.connection() as connection:
                 assert not connection.autocommit
