@@ -184,13 +184,6 @@ def test_a_mistake_is_named_with_its_file_and_what_to_write(files, mistake):
         assert words in message
 
 
-def test_the_tables_of_pyproject_in_a_file_of_our_own_are_told_how_they_are_written_there(files):
-    source = files.write('[tool.seatrial.resources.db]\nkind = "sqlite"\n', "seatrial.toml")
-    with pytest.raises(ConfigError, match=r"seatrial\.toml:1: in seatrial\.toml no table begins with") as caught:
-        load(source, environ={})
-    assert caught.value.fix.startswith("write [resources.db] for [tool.seatrial.resources.db]")
-
-
 def test_all_mistakes_are_shown_together_in_the_order_of_the_file(files):
     text = """
         [tool.seatrial]

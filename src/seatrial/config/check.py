@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.config import SHARED, STANDALONE, values
+from seatrial.config import values
 from seatrial.config.explain import Findings, describe, instead
 from seatrial.config.explain import Path as KeyPath
 from seatrial.config.keys import (
@@ -29,13 +29,6 @@ def check(table: Mapping[str, object], *, known: Known, findings: Findings, sour
     """The configuration that `table` describes, or None where `findings` has something to say about it."""
     from seatrial.config.contradictions import across, by_kind, within
 
-    if source.name == STANDALONE and "tool" in table:
-        findings.add(
-            ("tool",),
-            f"in {STANDALONE} no table begins with `tool.seatrial`",
-            f"write [resources.db] for [tool.seatrial.resources.db], or move all of it to {SHARED}",
-        )
-        return None
     top = _shaped((), table, TOP, findings)
     if "app" in top:
         _judge(findings, ("app",), values.import_path("app", top["app"], example=TOP["app"].example, call=True))
