@@ -344,6 +344,31 @@ def test_a_lost_connection_of_ours_is_no_reason_to_lose_an_undo(learnt: Bench) -
     assert learnt.undo().path == "log"
 
 
+@pytest.mark.parametrize("asked", ["undo_at_once", "late_writes", "ready", "undo"])
+def test_a_new_connection_of_ours_is_not_asked_for_what_went_with_the_old_one(
+    learnt: Bench, monkeypatch, asked
+) -> None:
+    """The server would refuse it, and a test that fails would show that in its log."""
+    refused = []
+    send = Link._send
+
+    def sent(*arguments):
+        try:
+            return send(*arguments)
+        except psycopg.ProgrammingError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(Link, "_send", sent)
+    learnt.write(*WORK)
+    link = learnt.copy._link
+    link._connection.pgconn.finish()  # as when the end of it has been heard
+    getattr(learnt.copy, asked)()
+    learnt.undo()
+    assert learnt.content() == learnt.before
+    assert refused == []
+
+
 def test_the_language_of_the_function_may_be_missing(embedded_store, bench_on) -> None:
     if not embedded_store.abilities.near:
         pytest.skip("before PostgreSQL 17 there is no function")

@@ -188,6 +188,7 @@ class LogReader:
 
         if more:
             self._go_near()  # at a test's begin or end; in its midst that would look like a commit of its own
+        self._leave_lost()
         script = [*self._before, f"EXECUTE {self._name}({self._since()})"]
         if more:
             script.append(more)
@@ -228,6 +229,7 @@ class LogReader:
         import psycopg
 
         self._go_near()
+        self._leave_lost()
         if self._link is self._hub:
             return None
         try:
@@ -256,6 +258,11 @@ class LogReader:
             self._near = None
             self.own(near.rows(self._declare)[0][0])
             self._ask_at(near, NEAR)
+
+    def _leave_lost(self) -> None:
+        """What we declared went with its connection: a new one would refuse the statement, and the server log that."""
+        if self._link is not self._hub and not self._link.there():
+            self._ask_at(self._hub, HUB)
 
     def _ask_at(self, link: Link, blocks: str) -> None:
         self._link = link
