@@ -11,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from tests.control.conftest import databases
 
 from seatrial.core import processes, wait
+from seatrial.harness.harness import Harness
 
 
 def test_a_worker_gets_what_to_export_and_is_answered_the_same_again(client, worker):
@@ -342,6 +344,21 @@ def test_what_a_killed_process_left_at_work_is_told_when_its_layer_goes(client, 
         (note,) = client.delete(f"{worker.path}/layers/{layer['id']}")["notes"]
         busy.close()
     assert note.startswith("it is killed: left a connection idle in transaction")
+
+
+def test_the_databases_of_a_worker_go_with_it_though_its_last_test_can_not_be_undone(client, monkeypatch):
+    own = client.post("/v1/workers", worker="own")["resources"]["db"]["url"]
+    client.post("/v1/workers/own/checkout", test="a")
+    name, url = own.rpartition("/")[2], client.post("/v1/workers", worker="looks")["resources"]["db"]["url"]
+    assert databases(url, name) == {name}
+
+    def breaks(*_, **__):
+        monkeypatch.undo()
+        raise RuntimeError("made up")
+
+    monkeypatch.setattr(Harness, "end", breaks)
+    assert client.ask("DELETE", "/v1/workers/own").status >= 400
+    assert databases(url, name) == set()
 
 
 def test_a_copy_that_is_not_kept_is_told_with_the_reason(worker):

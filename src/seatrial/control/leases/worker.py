@@ -257,9 +257,11 @@ class Worker:
             self._door.close()
         harness, self._harness = self._harness, None
         if harness is not None:
-            if self._test is not None:
-                harness.end(recover=False)  # what the test changed of the whole server is put back; no test follows
-            harness.close()
+            try:
+                if self._test is not None:
+                    harness.end(recover=False)  # what it changed of the whole server is put back; no test follows
+            finally:
+                harness.close()
 
     def _ready(self) -> Harness:
         if self._harness is None:
