@@ -203,3 +203,31 @@ def test_several_resources_start_side_by_side(project):
     )
     outcome = project.pytest("-q", audit=False)
     assert outcome.counts() == {"passed": 1}, outcome.text
+
+
+OVERRIDING = """
+import os
+os.environ["DATABASE_URL"] = "postgresql://dev:dev@localhost:5432/shop_dev"  # as load_dotenv(override=True) does
+"""
+
+
+@pytest.mark.parametrize("where", ["conftest.py", "app/__init__.py"])
+def test_a_variable_that_something_imported_has_set_anew_is_told_to_each_test_that_would_follow_it(service, where):
+    service.write({where: OVERRIDING, "tests/test_unit.py": "def test_unit():\n    assert 1 + 1 == 2\n"})
+    outcome = service.pytest("-q", "tests")
+    assert outcome.counts()["passed"] == 1, outcome.text
+    assert set(outcome.counts()) == {"passed", "error"}
+    assert "DATABASE_URL was exported for db, and leads elsewhere now" in outcome.text
+    assert 'env = "TEST_DATABASE_URL"' in outcome.text
+    assert "dev:dev" not in outcome.text
+
+
+def test_a_variable_that_is_written_in_another_way_leads_to_the_same_database(service):
+    rewritten = """
+    import os
+    url = os.environ["DATABASE_URL"]
+    os.environ["DATABASE_URL"] = url.replace("postgresql://", "postgresql+psycopg://") + "?connect_timeout=9"
+    """
+    service.write({"conftest.py": rewritten})
+    outcome = service.pytest("-q", "tests")
+    assert outcome.counts() == {"passed": 7}, outcome.text

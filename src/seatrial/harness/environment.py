@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 
 from seatrial.core.ports import LOOPBACK
+from seatrial.errors import ConfigError
+from seatrial.harness.plan import Plan
 from seatrial.resources.protocol import Address
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -40,6 +42,24 @@ class Environment:
         for name, value in values.items():
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value
+
+    def check(self, *plans: Plan) -> None:
+        """Raises `ConfigError` where a variable that was exported for a resource leads elsewhere by now.
+
+        It may have been written in another way: the database and the port tell where it leads.
+        """
+        for plan in plans:
+            places = [place for place in (plan.address.database, str(plan.address.port or "")) if place]
+            for name in plan.variables.keys() & self._before.keys():
+                before, now = plan.variables[name], os.environ.get(name, "")
+                if now != before and any(place in before and place not in now for place in places):
+                    raise ConfigError(
+                        f"{name} was exported for {plan.name}, and leads elsewhere now",
+                        cause="something that was imported has set it since, as `load_dotenv(override=True)` or a "
+                        "conftest.py does: what reads it would write where nothing is undone",
+                        fix="leave that out where tests run; if it is meant, have another variable exported, as in "
+                        f'env = "TEST_{name}"',
+                    )
 
     def restore(self) -> None:
         """Every variable is as it was before the first `export`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -90,11 +91,12 @@ class Harness:
 
     def start(self, names: Iterable[str]) -> None:
         """Have these resources ready, side by side; what fails is kept, and told to each test that asks."""
-        waiting = [self.resources[name] for name in names if not self.resources[name].started]
-        waiting = [managed for managed in waiting if managed.failure is None]
+        waiting = [each for name in names if not (each := self.resources[name]).started and each.failure is None]
         if not waiting:
             return  # as before nearly every test
-        asleep = [managed for managed in waiting if not managed.serving]
+        for managed in waiting if self._test is None else ():  # a test may have set a variable for itself
+            _attempt(managed, partial(self._environment.check, managed.plan))
+        asleep = [managed for managed in waiting if not managed.serving and managed.failure is None]
         with uncollected():
             _serve(asleep)
         for managed in waiting:
@@ -358,10 +360,13 @@ class Harness:
 
     def _begin_app(self) -> App:
         assert self._load_app is not None, "the configuration names no app"
-        app = self._app = self._app or self._load_app()
-        app.begin()
-        self._override(APP, app, self.resources)
-        return app
+        if self._app is None:
+            app = self._load_app()
+            self._environment.check(*(managed.plan for managed in self.resources.values()))
+            self._app = app
+        self._app.begin()
+        self._override(APP, self._app, self.resources)
+        return self._app
 
     def _override(self, name: str, app: App, resources: Iterable[str]) -> None:
         self._owners.override(name, app, {each: self._replacements(self.resources[each]) for each in resources})
