@@ -45,6 +45,29 @@ def test_a_mistake_is_told_with_its_line(files, known):
     assert "schema" in problem.fix
 
 
+@pytest.mark.parametrize(
+    ("keys", "fix"),
+    [
+        ({"resources": {"db": {"kind": 3}}}, 'write it as in "kind": "postgres"'),
+        ({"resources": {"db": "postgres"}}, 'write a table "resources": {"db": {...}}'),
+        ({"resources": {"db": {"kind": "postgres", "schema": 3}}}, 'write it as in "schema": "alembic.ini"'),
+        ({"resources": {"db": {"kind": "postgres", "durable": "x"}}}, 'write it as in "durable": true'),
+        ({"allow_hosts": 1}, 'write it as in "allow_hosts": ["api.example.org"]'),
+        ({"services": {"s": {"cmd": "x", "env": 1}}}, 'write it as in "env": {"STOCK_URL": "{services.stock}"}'),
+    ],
+)
+def test_what_to_write_is_told_in_json(files, known, keys, fix):
+    source = files.write(json.dumps({"seatrial": keys}), "package.json")
+    _, problems = diagnose(source, environ={}, known=known)
+    assert fix in [problem.fix for problem in problems]
+
+
+def test_what_a_variable_is_to_hold_is_told_as_it_is_written_there(files, known):
+    source = files.write('{"seatrial": {"resources": {"db": {"kind": "postgres"}}}}', "package.json")
+    _, (problem,) = diagnose(source, environ={"SEATRIAL_DB_DURABLE": "x"}, known=known)
+    assert problem.fix == "write it as in durable = true"
+
+
 def test_a_value_of_null_is_told_as_such(files, known):
     source = files.write('{"seatrial": {"resources": {"db": {"kind": null}}}}', "package.json")
     with pytest.raises(ConfigError, match="null"):

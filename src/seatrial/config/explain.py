@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from seatrial.config import NODE
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError
 
 _HUGE = 10**30
+_KEY = r"""\b[a-z_]+ = (?:"[^"]*"|\[[^\]]*\]|\{(?:"[^"]*"|[^"}])*\}|true\b|false\b|\d+)"""
+_TABLE = r"\[(resources|services)\.(\w+)\]"
+"""What an advice of ours has in TOML."""
 _SHORT = 4
 """Letters: of shorter words half is enough to tell what was meant."""
 
@@ -37,13 +43,29 @@ class Findings:
     def add(self, path: Path, what: str, fix: str) -> None:
         """One more mistake, at the key `path`."""
         # A value is quoted in `what`, and may hold a password.
-        found = Problem(where=self._where(path), key=".".join(path), what=redact(what), fix=fix)
+        where = self._where(path)
+        if where.rpartition(":")[0].endswith(f"/{NODE}"):
+            fix = in_json(fix)
+        found = Problem(where=where, key=".".join(path), what=redact(what), fix=fix)
         self._problems[found] = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All mistakes so far, in the order of the file's lines; those from elsewhere come first."""
         return tuple(sorted(self._problems, key=lambda problem: _line(problem.where)))
+
+
+def in_json(advice: str) -> str:
+    """An advice with what it says in TOML as a `package.json` has it: `kind = "postgres"` is `"kind": "postgres"`."""
+    import tomllib
+
+    def key(found: re.Match[str]) -> str:
+        return json.dumps(tomllib.loads(found[0]))[1:-1]
+
+    def table(found: re.Match[str]) -> str:
+        return f'"{found[1]}": {{"{found[2]}": {{...}}}}'
+
+    return re.sub(_TABLE, table, re.sub(_KEY, key, advice))
 
 
 def _line(where: str) -> int:
