@@ -94,6 +94,10 @@ class Choosing:
         return undone
 
     def close(self) -> None:
-        """Keep what was learnt for the next run."""
-        if self._chooser is not None:
+        """Keep what was learnt for the next run; where that can't be, this one has lost nothing."""
+        if self._chooser is None:
+            return
+        try:
             self._chooser.save()
+        except (OSError, SeatrialError) as error:
+            self._emitter.note(f"what `auto` has learnt of the tests could not be kept: {error}")
