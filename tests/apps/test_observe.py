@@ -77,6 +77,17 @@ def test_a_mounted_app_s_route_is_told_with_the_path_it_is_mounted_at_and_its_er
     assert (seen.route, seen.error) == ("/admin/logs/{day}", "ValueError: nothing on monday")
 
 
+def test_so_is_the_route_of_litestar_mounted_in_another_framework(watched, notes):
+    @litestar.get("/items/{item_id:int}")
+    async def read(item_id: FromPath[int]) -> int:
+        return item_id
+
+    app = FastAPI()
+    app.mount("/shop", litestar.Litestar([read]))
+    assert watched(app).get("/shop/items/3").json() == 3
+    assert notes.seen[0].route == "/shop/items/{item_id}"
+
+
 @pytest.mark.parametrize("path", ["/v1/users/7", "/api/v1/users/7", "/api/admin/logs/monday"])
 @pytest.mark.parametrize("who", ["the app", "the client"])
 def test_where_a_proxy_mounts_the_app_is_not_of_its_routes(serve, notes, who, path):

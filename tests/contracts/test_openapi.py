@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from litestar.params import FromPath
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Host, Mount
 
 from seatrial.contracts.found import descriptions_of
 from seatrial.contracts.openapi import OpenApi, OpenApis
@@ -236,7 +236,7 @@ def test_an_app_that_is_mounted_is_compared_with_its_own_description():
     outer.mount("/v1", version)
     for target, places in ((outer, ["", "/v1", "/v1/inner"]), (Starlette(routes=[Mount("/api", inner)]), ["/api"])):
         found = descriptions_of(target)
-        described = OpenApis((place, OpenApi(document)) for place, document in found)
+        described = OpenApis(found)
         assert [place for place, _ in found] == places
         for place in places:
             assert described.contradiction(answer(b"3", route=f"{place}/lamps/{{name}}")) == ""
@@ -245,6 +245,49 @@ def test_an_app_that_is_mounted_is_compared_with_its_own_description():
 
 def lamps(name: str) -> int:
     return len(name)
+
+
+def test_an_app_that_is_mounted_twice_or_at_a_name_is_compared_at_both():
+    version, outer = FastAPI(), FastAPI()
+    version.get("/lamps/{name}")(lamps)
+    for place in ("/v1", "/latest", "/{tenant}/shop"):
+        outer.mount(place, version)
+    described = OpenApis(descriptions_of(outer))
+    for place in ("/v1", "/latest", "/acme/shop"):
+        assert "not of type" in described.contradiction(answer(b'"3"', route=f"{place}/lamps/{{name}}"))
+    assert described.contradiction(answer(b'"3"', route="/v10/lamps/{name}")) == ""
+
+
+def test_of_two_apps_that_may_have_answered_it_is_enough_that_one_says_so():
+    """Starlette has apps for several hosts, at the same paths."""
+
+    def words(name: str) -> str:
+        return name
+
+    numbers, texts = FastAPI(), FastAPI()
+    numbers.get("/lamps/{name}")(lamps)
+    texts.get("/lamps/{name}")(words)
+    routes = [Host("api.example.org", numbers), Host("www.example.org", texts)]
+    described = OpenApis(descriptions_of(Starlette(routes=routes)))
+    for body in (b"3", b'"3"'):
+        assert described.contradiction(answer(body, route="/lamps/{name}")) == ""
+    assert "not of type" in described.contradiction(answer(b"[]", route="/lamps/{name}"))
+
+
+def test_an_app_that_can_not_describe_itself_leaves_those_around_it_comparable():
+    def broken():
+        raise LookupError("no such model")
+
+    inner, outer = FastAPI(openapi_url=None), FastAPI()
+    inner.openapi = broken
+    outer.get("/lamps/{name}")(lamps)
+    outer.mount("/admin", inner)
+    described = OpenApis(descriptions_of(outer))
+    assert "not of type" in described.contradiction(answer(b'"3"', route="/lamps/{name}"))
+    with pytest.raises(LookupError, match="no such model"):
+        described.contradiction(answer(b"3", route="/admin/lamps"))
+    with pytest.raises(LookupError, match="no such model"):
+        OpenApis(descriptions_of(inner))
 
 
 def test_to_be_asked_changes_nothing_of_the_app():

@@ -7,27 +7,32 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def descriptions_of(target: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    """Where each is mounted ("" for the app itself, "/v1"), and its document.
+def descriptions_of(target: Any) -> list[tuple[str, Mapping[str, Any] | Exception]]:
+    """Where each is mounted ("" for the app itself, "/v1"), and its document, or what it raised instead.
 
-    Raises what an app raises, without its warnings: whether these are errors is decided for tests, not for this.
+    Without its warnings: whether these are errors is decided for tests, not for this.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(_found(target, "", set()))
+        return list(_found(target, "", frozenset()))
 
 
-def _found(target: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Of `target`, or else of what a middleware around it wraps; and of what is mounted in either."""
-    while target is not None and id(target) not in seen:
-        seen.add(id(target))
-        description = _by_fastapi(target) or _by_litestar(target)
+def _found(target: Any, place: str, around: frozenset[int]) -> Iterator[tuple[str, Mapping[str, Any] | Exception]]:
+    """Of `target`, or else of what a middleware around it wraps; and of what is mounted in either, maybe twice."""
+    while target is not None and id(target) not in around:
+        around |= {id(target)}
+        description: Mapping[str, Any] | Exception | None
+        try:
+            description = _by_fastapi(target) or _by_litestar(target)
+        except Exception as error:  # noqa: BLE001 - the app's own words may do anything; others may be compared yet
+            description = error
         if description is not None:
             yield place, description
         routes = getattr(target, "routes", None)
         for route in routes if isinstance(routes, list | tuple) else ():
             path = getattr(route, "path", "")
-            yield from _found(getattr(route, "app", None), f"{place}{path}" if isinstance(path, str) else place, seen)
+            inner = f"{place}{path}" if isinstance(path, str) else place
+            yield from _found(getattr(route, "app", None), inner, around)
         target = None if description is not None else getattr(target, "app", None)
 
 

@@ -25,20 +25,39 @@ class OpenApis:
     """Those of an app and of the apps that are mounted in it.
 
     Args:
-        described: where each is mounted, and its description.
+        found: where each is mounted, and its document, or why that can't be had.
+
+    Raises:
+        Exception: what the app itself raised, or what its document can't be used for.
     """
 
-    def __init__(self, described: Iterable[tuple[str, OpenApi]]) -> None:
-        self._described = tuple(described)
+    def __init__(self, found: Iterable[tuple[str, Mapping[str, Any] | Exception]]) -> None:
+        self._described: list[tuple[re.Pattern[str], OpenApi | Exception]] = []
+        for place, document in found:
+            one = _made(document)
+            if isinstance(one, Exception) and not place:
+                raise one
+            self._described.append((_beginning(place), one))
 
     def contradiction(self, exchange: Exchange) -> str:
-        """In what a response contradicts the one that describes it; empty where none does."""
+        """In what a response contradicts each that describes it; empty where it agrees with one, or none does.
+
+        Several may: of two apps that are mounted for two hosts, say, it is not known which one has answered. Raises
+        why the only one that may can't be had.
+        """
+        texts: list[str] = []
+        lacking: Exception | None = None
         for place, one in self._described:
-            if exchange.route.startswith(place):
-                text = one.contradiction(replace(exchange, route=exchange.route.removeprefix(place)))
-                if text:
-                    return text
-        return ""
+            if (begun := place.match(exchange.route)) is None:
+                continue
+            inner = exchange.route[begun.end() :]
+            if isinstance(one, Exception):
+                lacking = one
+            elif one.describes(exchange.method, inner):
+                texts.append(one.contradiction(replace(exchange, route=inner)))
+        if lacking is not None and not texts:
+            raise lacking.with_traceback(None)
+        return "" if "" in texts else next(iter(texts), "")
 
 
 class OpenApi:
@@ -71,8 +90,7 @@ class OpenApi:
         What is not described at all (a path that no operation has) contradicts nothing.
         """
         method, status = exchange.method, exchange.status
-        path = self._spelled(method, exchange.route)
-        operation: Mapping[str, Any] | None = (self._paths.get(path) or {}).get(method.lower())
+        path, operation = self._operation(method, exchange.route)
         if operation is None or not status:
             return ""
         responses: Mapping[str, Any] = operation.get("responses") or {}
@@ -98,6 +116,14 @@ class OpenApi:
         if "schema" in content[accepted] and is_json and is_whole:
             return self._invalid(f"{place}/{_escaped(accepted)}/schema", status, exchange.body or b"")
         return ""
+
+    def describes(self, method: str, route: str) -> bool:
+        """Whether it has this operation."""
+        return self._operation(method, route)[1] is not None
+
+    def _operation(self, method: str, route: str) -> tuple[str, Mapping[str, Any] | None]:
+        path = self._spelled(method, route)
+        return path, (self._paths.get(path) or {}).get(method.lower())
 
     def _spelled(self, method: str, route: str) -> str:
         """The route as the description writes it: "/users/{id:int}", "/users/<int:id>" and "/users/{id}" are one.
@@ -151,6 +177,21 @@ class OpenApi:
                 raise ValueError(_said(error)) from None
             self._validators[place] = made
         return self._validators[place]
+
+
+def _made(document: Mapping[str, Any] | Exception) -> OpenApi | Exception:
+    if isinstance(document, Exception):
+        return document
+    try:
+        return OpenApi(document)
+    except Exception as error:  # noqa: BLE001 - the app's own words may hold anything
+        return error
+
+
+def _beginning(place: str) -> re.Pattern[str]:
+    """What the routes of an app that is mounted there begin with: of "/{tenant}", they have the tenant's name."""
+    parts = re.split(r"\{[^}]*\}", place)
+    return re.compile("[^/]+".join(map(re.escape, parts)) + ("(?=/)" if place else ""))
 
 
 def _checker() -> Any:

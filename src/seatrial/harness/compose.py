@@ -297,10 +297,10 @@ def _describe(target: Any, *, required: bool) -> Description | None:
     if not required and find_spec("jsonschema_rs") is None:
         return None
     from seatrial.contracts.found import descriptions_of
-    from seatrial.contracts.openapi import OpenApi, OpenApis
+    from seatrial.contracts.openapi import OpenApis
 
-    described = [(place, OpenApi(document)) for place, document in descriptions_of(target)]
-    return OpenApis(described) if described else None
+    found = descriptions_of(target)
+    return OpenApis(found) if found else None
 
 
 def _service(config: Config, service: ServiceConfig, plans: Sequence[Plan], watch: Watch) -> ServicePlan:

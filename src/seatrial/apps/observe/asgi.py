@@ -62,7 +62,7 @@ def _asgi_route(scope: MutableMapping[str, Any]) -> str:
     """What the framework left in the scope: Litestar a template, Starlette the route, FastAPI how it included it."""
     litestars = scope.get("path_template")
     if isinstance(litestars, str):
-        return litestars or "/"
+        return _mounted_at(scope) + (litestars or "/")
     # A FastAPI that includes routers without copying their routes has the whole path in a context of its own.
     context = (scope.get("fastapi") or {}).get("effective_route_context")
     for holder in (context, getattr(context, "starlette_route", None), scope.get("route")):
