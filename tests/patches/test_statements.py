@@ -75,8 +75,10 @@ def test_what_psycopg_copies_is_seen(copy, sent):
     with psycopg.connect(copy.address.url()) as connection, connection.cursor() as cursor:
         with cursor.copy("copy pets to stdout") as rows:
             list(rows)
-        expected = line(-2)
-    assert sent() == [("copy pets to stdout", expected)]
+        with cursor.copy(statement="copy (select 1) to stdout") as rows:
+            list(rows)
+        expected = line(-4), line(-2)
+    assert sent() == [("copy pets to stdout", expected[0]), ("copy (select 1) to stdout", expected[1])]
 
 
 def test_of_psycopg_s_pools_only_the_app_s_own_statements_are_seen(copy, sent):

@@ -174,11 +174,12 @@ class SeenDriver:
         # Not a coroutine function where the original is one: the stack of the caller is there when it is called,
         # and may be gone when the coroutine is first run.
         @wraps(original)
-        def telling(self_: Any, query: Any, *args: Any, **options: Any) -> Any:
+        def telling(self_: Any, *args: Any, **options: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # the documented way to it
-            if not caller.startswith(SILENT):
+            query = args[0] if args else options.get("query", options.get("statement"))  # as `copy` calls it
+            if query is not None and not caller.startswith(SILENT):
                 self._tell(_database(self_), query if isinstance(query, str) else _text(query, self_), self._lines)
-            return original(self_, query, *args, **options)
+            return original(self_, *args, **options)
 
         return telling
 
