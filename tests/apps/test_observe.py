@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import random
+import tracemalloc
 import zlib
 
 import flask
@@ -250,18 +252,36 @@ def test_a_body_is_told_as_it_reads_or_why_it_can_not_be_read(method, status, he
 @pytest.mark.parametrize(
     ("encoding", "library", "compress"),
     [
-        ("br", "brotli", lambda brotli, body: brotli.compress(body)),
+        ("br", "brotli", lambda brotli, body: brotli.compress(body, quality=5)),
         ("zstd", "zstandard", lambda zstandard, body: zstandard.ZstdCompressor().compress(body)),
     ],
 )
-def test_a_body_that_httpx_needs_a_library_for_is_read_with_that(encoding, library, compress):
+def test_a_body_that_httpx_needs_a_library_for_is_read_with_that_and_no_further_than_it_is_kept(
+    encoding, library, compress
+):
     module = pytest.importorskip(library)
-    for words, expected in ((WORDS, (WORDS, BodyState.WHOLE)), (b"x" * LARGEST * 2, (None, BodyState.TOO_LARGE))):
+    noise = random.Random(7).randbytes(100_000)
+
+    def read(compressed):
         seen = Seen("GET", "/")
         seen.starts(200, [("content-encoding", encoding)])
-        seen.keep(compress(module, words))
+        seen.keep(compressed)
         seen.completes()
-        assert (seen.body, seen.state) == expected
+        return seen.body, seen.state
+
+    for words in (WORDS, noise, b"x" * LARGEST, b""):
+        assert read(compress(module, words)) == (words, BodyState.WHOLE)
+    assert read(b"") == (b"", BodyState.WHOLE)
+    assert read(broken := compress(module, noise)[:-5]) == (broken, BodyState.ENCODED)
+    if encoding == "zstd":
+        assert read(compress(module, WORDS) * 3) == (WORDS * 3, BodyState.WHOLE)
+    huge = compress(module, b"x" * LARGEST * 200)
+    tracemalloc.start()
+    try:
+        assert read(huge) == (None, BodyState.TOO_LARGE)
+        assert tracemalloc.get_traced_memory()[1] < LARGEST * 100
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_response_that_never_began_has_no_body():

@@ -12,8 +12,13 @@ _EITHER = zlib.MAX_WBITS | 32
 _RAW = -zlib.MAX_WBITS
 """No header: some servers send that as deflate."""
 _READ: Mapping[str, tuple[int, ...]] = {"gzip": (_EITHER,), "x-gzip": (_EITHER,), "deflate": (_EITHER, _RAW)}
-_LIBRARIES: Mapping[str, tuple[str, ...]] = {"br": ("brotli", "brotlicffi"), "zstd": ("zstandard",)}
+_LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "br": ("brotli", "brotlicffi"),
+    "zstd": ("compression.zstd", "backports.zstd", "zstandard"),
+}
 """Where an app of this process compresses so, or httpx asks for it, one of them is installed."""
+_PIECE = 64
+"""Bytes that a library gets at once: not each can be told how much may come of them (with Brotli, up to 100 MB)."""
 
 
 class Unreadable(Exception):
@@ -59,17 +64,44 @@ def _inflated(body: bytes, bits: int, largest: int) -> bytes | None:
 def _by_library(body: bytes, encoding: str, largest: int) -> bytes | None:
     for name in _LIBRARIES[encoding]:
         try:
-            library: Any = import_module(name)
-            whole: bytes = library.decompress(body) if encoding == "br" else _of_zstandard(library, body)
+            return _piecewise(body, import_module(name), largest)
         except Exception:  # noqa: BLE001, S112 - it is not installed, or the body is not in it: each has its own error
             continue
-        return whole if len(whole) <= largest else None
     raise Unreadable(encoding)
 
 
-def _of_zstandard(library: Any, body: bytes) -> bytes:
-    reader = library.ZstdDecompressor().decompressobj()
-    whole: bytes = reader.decompress(body)
-    if not reader.eof:
+def _piecewise(body: bytes, library: Any, largest: int) -> bytes | None:
+    reader, whole = _reader(library), bytearray()
+    for start in range(0, len(body), _PIECE):
+        piece = body[start : start + _PIECE]
+        while piece:
+            if reader.eof:  # Zstandard may come in several frames
+                reader = _reader(library)
+            whole += reader.decompress(piece)
+            if len(whole) > largest:
+                return None
+            piece = reader.unused_data if reader.eof else b""
+    if body and not reader.eof:
         raise ValueError("it ends too early")
-    return whole
+    return bytes(whole)
+
+
+def _reader(library: Any) -> Any:
+    if hasattr(library, "Decompressor"):
+        return _Brotli(library.Decompressor())
+    reader = library.ZstdDecompressor()
+    return reader.decompressobj() if hasattr(reader, "decompressobj") else reader
+
+
+class _Brotli:
+    """Brotli's reader, in the words of the others."""
+
+    unused_data = b""
+
+    def __init__(self, reader: Any) -> None:
+        self.decompress = reader.process
+        self._reader = reader
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._reader.is_finished())
