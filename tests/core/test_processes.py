@@ -75,3 +75,11 @@ os.kill(parent, signal.SIGKILL)
 
 def test_the_time_since_the_boot_has_one_name():
     assert processes.boot() == processes.boot() != ""
+
+
+def test_who_descends_from_whom_is_found_though_pids_were_taken_anew_while_the_table_was_read(monkeypatch):
+    monkeypatch.setattr(processes, "_table", lambda: [(1, 0, 1), (3, 1, 3), (7, 3, 3), (5, 4, 5), (4, 5, 5)])
+    assert processes.descends(7, 3)
+    assert processes.descends(7, 7)
+    assert not processes.descends(3, 7)
+    assert not processes.descends(5, 3)

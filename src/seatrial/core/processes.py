@@ -114,7 +114,7 @@ def descends(pid: int, ancestor: int) -> bool:
     """Whether a process was started by another one, or by one that this has started, as far as its parents live."""
     parents = {one: parent for one, parent, _ in _table()}
     while pid not in (0, ancestor):
-        pid = parents.get(pid, 0)
+        pid = parents.pop(pid, 0)  # once each: pids that are taken anew while the table is read may form a circle
     return pid == ancestor
 
 
