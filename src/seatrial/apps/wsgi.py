@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from seatrial.apps.calls.hosted import log
+from seatrial.apps.calls.hosted import HostedCall
 from seatrial.apps.calls.waiting import GRACE
 from seatrial.apps.calls.wsgi import Application, WsgiCall, WsgiExchange, no_response
 from seatrial.apps.exchange import Answer, Receive, Request, Send, Socket
@@ -100,25 +100,24 @@ class WsgiGateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000, "reason": "WSGI has no WebSockets"})
             return
+        call = HostedCall(scope, send)
         exchange = self.exchange(_request(scope, await _body(receive)))
         exchange.hosted = True
         answer = await self.wait(exchange.begun())
         if answer.status is None:
             raise answer.error or no_response(exchange.request)
-        await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+        await call.send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
         leaving = asyncio.ensure_future(receive())  # nothing comes any more but the client's departure
         try:
             while not leaving.done() and (pieces := await self.wait(exchange.pieces())):
-                await send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
+                await call.send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
         finally:
             leaving.cancel()
             await self.wait(exchange.leave())
         answer = await self.wait(exchange.answer())
-        if answer.error is not None:
-            if not answer.whole:
-                raise answer.error  # what is broken off has no end: the server sees to that
-            log(answer.error)  # raised, it would have the server close a connection that the next request may be on
-        await send({"type": "http.response.body", "body": b""})
+        if answer.whole:  # what is broken off has no end: the server sees to that
+            await call.send({"type": "http.response.body", "body": b""})
+        await call.returned(answer.error)
 
     def drop(self, work: Coroutine[Any, Any, object]) -> None:
         """Do a step now: it does not take long to close a response."""

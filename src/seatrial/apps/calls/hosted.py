@@ -26,20 +26,21 @@ class HostedCall:
         """Whether the app has begun to answer."""
         self._fails = False
         self._whole = False
-        self._last: Message | None = None
+        self._held: list[Message] = []
 
     def __str__(self) -> str:
         return f"{self._what} {self._path} of live_app"
 
     async def send(self, message: Message) -> None:
-        """Pass it on; the end of a failure's page not before the app has returned: see `returned`."""
+        """Pass it on; a failure's page not before the app has returned: see `returned`."""
         self.begun = True
+        is_body = message["type"] == "http.response.body"
         if message["type"] == "http.response.start":
             self._fails = message["status"] == FAILED
-        if message["type"] == "http.response.body":
+        if is_body:
             self._whole = not message.get("more_body", False)
-        if self._whole and self._fails:
-            self._last = message
+        if is_body and self._fails:
+            self._held.append(message)
         else:
             await self._send(message)
 
@@ -49,13 +50,13 @@ class HostedCall:
         Starlette raises when its page has been sent. By then a test may have failed of that: what was raised has to be
         in its log before. And a server closes the connection of what raises so late: the next request may be on it.
         """
-        last, self._last = self._last, None
+        held, self._held = self._held, []
+        if error is not None and self._whole:
+            log(error)
+        for message in held:
+            await self._send(message)
         if error is not None and not self._whole:
             raise error
-        if error is not None:
-            log(error)
-        if last is not None:
-            await self._send(last)
 
     async def end(self, error: asyncio.CancelledError) -> None:
         """It was cancelled. Where that is because its test has ended, say so to who still waits for an answer."""
