@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from seatrial.apps.calls.waiting import GRACE
+from seatrial.apps.calls.waiting import GRACE, PATIENCE
 from seatrial.apps.exchange import Message, Receive, Send
 from seatrial.core.importing import shortened
 from seatrial.core.redact import redact
@@ -34,6 +34,11 @@ class Lifespan:
         self._asked = False
         self._supported = False
         self._failure: tuple[str, BaseException | None] | None = None
+
+    async def ended(self) -> None:
+        """Wait for the end of a start that was broken off: it takes back what it had begun."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=PATIENCE)
 
     async def startup(self) -> None:
         """Start the app. What went wrong is raised by `check`, as often as that is asked."""
