@@ -53,7 +53,7 @@ it('the core alone: a test begins and ends, and the process ends by itself', asy
 it('an address that something has set anew, after it was exported, is told once: the app may use another database', async () => {
   const done = await place.run(process.execPath, 'overridden.mjs');
   expect(done.status).toBe(0);
-  expect(done.text).toMatch(/^seatrial: DATABASE_URL is no longer what Seatrial has exported.*\n$/);
+  expect(done.text).toMatch(/^that was one\nseatrial: DATABASE_URL is no longer what Seatrial has exported.*\n$/);
 });
 
 it('no handle stays open: neither a socket, nor a pipe, nor a timer', async () => {

@@ -2,6 +2,7 @@
 
 import { Pools } from '../pg/pools.js';
 import type { Where } from './connection.js';
+import { isElsewhere } from './elsewhere.js';
 import { SeatrialError } from './errors.js';
 import { Layer } from './layer.js';
 import { type Checkin, type Checkout, type Isolation, Worker } from './worker.js';
@@ -99,7 +100,7 @@ export class Session {
 
   /** Whether the app reads what we have exported: somebody's own database is at stake. */
   #look(environ: NodeJS.ProcessEnv = process.env): void {
-    const changed = Object.entries(this.worker.env).filter(([name, value]) => environ[name] !== value);
+    const changed = Object.entries(this.worker.env).filter(([name, value]) => isElsewhere(value, environ[name]));
     if (changed.length > 0 && !this.#overridden) say([overridden(changed.map(([name]) => name))]);
     this.#overridden ||= changed.length > 0;
   }
