@@ -8,6 +8,7 @@
  * servers and templates are the same ones.
  */
 
+import { AsyncResource } from 'node:async_hooks';
 import { after, beforeEach, type TestContext } from 'node:test';
 import { type Isolation, SeatrialError, Session, serve } from './core/index.js';
 
@@ -30,6 +31,8 @@ beforeEach((context) => {
 
 function begin(test: TestContext): Promise<void> {
   running = test;
+  if (!stops) stopLast();
+  stops = true;
   const begun = session.begin(test.name);
   // After every afterEach of the test; it may be over before it has begun, for a time-out or a refusal of another one.
   test.after(async () => {
@@ -42,12 +45,22 @@ function begin(test: TestContext): Promise<void> {
   return begun;
 }
 
-// What the file does in hooks of its own comes after this one, as closing the app does, and wants the databases still.
+async function stop(): Promise<void> {
+  await session.release();
+  await serving.stop();
+}
+
+/**
+ * Hooks run in the order in which they are there. What the file does in those of its own, as closing the app does, wants
+ * the databases still: ours is added when the first test begins. Bound, or it would belong to that test's hook.
+ *
+ * Not when the process has nothing to do any more: it has, as long as a pool that nobody ends has connections.
+ */
+const stopLast = AsyncResource.bind(() => after(stop));
+let stops = false;
+
 after(() => {
-  process.once('beforeExit', async () => {
-    await session.release();
-    await serving.stop();
-  });
+  if (!stops) process.once('beforeExit', stop); // no test began
 });
 
 /** The running test goes on under another isolation, from the baseline. */

@@ -31,6 +31,13 @@ it('node:test: one test can have another isolation', async () => {
   expect(done.status).toBe(0);
 });
 
+it('node:test: a pool that nobody ends, and that waits for ever, does not hold the run', async () => {
+  const done = await place.run('timeout', '60', process.execPath, '--test', 'node-test/unended.mjs');
+  expect(done.text).toContain('# pass 1');
+  expect(done.status).toBe(0);
+  expect(place.servers()).toEqual([]);
+});
+
 it('node:test: where a test can not begin, none after it runs without isolation', async () => {
   const own = new Place(); // what the killed server leaves is nobody else's
   try {
