@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -373,6 +374,19 @@ def test_an_address_may_name_any_user(cache, tmp_path, login):
     finally:
         server.release()
         client.down(server.instance)
+
+
+def test_an_empty_stream_in_memory_that_begins_at_a_number_of_its_own_is_as_the_seed_left_it(store):
+    async def numbered(js):
+        wanted = {"name": "bills", "subjects": ["bills"], "storage": "memory", "first_seq": 100}
+        await js._api_request("$JS.API.STREAM.CREATE.bills", json.dumps(wanted).encode())
+
+    store.build("numbered", "", lambda target: run(target.address.url(), numbered))
+    copy = store.checkout("numbered", "")
+    for _ in range(2):
+        assert copy.late_writes() == ()
+        assert run(copy.address.url(), lambda js: js.publish("bills", b"first")).seq == 100
+        assert copy.undo().tables == ("bills",)
 
 
 def test_streams_that_change_places_are_put_back(copy):

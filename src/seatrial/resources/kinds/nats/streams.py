@@ -117,7 +117,8 @@ def has_more(told: str, taken: Taken) -> bool:
     elif taken.origins:
         return False  # JetStream may fill it in another order
     else:
-        last = taken.state["first_seq"] + len(taken.messages) - 1 if taken.messages else 0
+        first = taken.state["first_seq"] if taken.messages else taken.config.get("first_seq") or 1
+        last = first + len(taken.messages) - 1
     return bool(json.loads(told)[2]["last_seq"] > last)
 
 
