@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -106,6 +107,18 @@ def test_an_object_that_is_written_again_while_it_is_put_back_takes_a_clone(copy
     copy.renew()
     assert keys(copy) == before
     assert copy.undo().path == "nothing"
+
+
+def test_only_what_was_put_back_in_the_last_second_is_asked_for_after_the_next_test(copy, monkeypatch):
+    bucket, copying = copy.client().value, objects.copy
+    bucket.put_object(Key="plain", Body=b"of the test")
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "copy", lambda *asked: (copying(*asked), time.sleep(1.1)))  # as of many objects
+        copy.undo()
+    asked = []
+    monkeypatch.setattr(objects, "described", lambda _, __, key: asked.append(key))
+    assert copy.undo().path == "nothing"
+    assert asked == []
 
 
 def test_an_object_that_stands_for_a_folder_is_put_back(store):

@@ -95,7 +95,7 @@ class S3Copy:
                 self._bucket,
                 [key for key in changed if key in self._template.keys],
             )
-            left = self._put_back(changed, now)
+            left = self._put_back(changed)
         except ClientError as error:
             raise self._stuck(str(error)) from error
         if left:
@@ -154,12 +154,13 @@ class S3Copy:
             if key in self._template.keys and objects.described(*here, key) != objects.described(*there, key)
         ]
 
-    def _put_back(self, changed: Sequence[str], before: Listing) -> list[str]:
+    def _put_back(self, changed: Sequence[str]) -> list[str]:
         """See what is there after the undo, and return what is not as it was. What is written meanwhile is late."""
-        then, now = self._seen.objects, objects.look(self._client, self._bucket).objects
-        alike = {key: now[key] for key in changed if key in then and key in now and now[key][:2] == then[key][:2]}
-        self._seen = replace(self._seen, objects={**then, **alike}, at=before.at)
-        return [key for key in changed if now.get(key) != self._seen.objects.get(key)]
+        then, now = self._seen.objects, objects.look(self._client, self._bucket)
+        again = {key: now.objects[key] for key in changed if key in then and key in now.objects}
+        alike = {key: told for key, told in again.items() if told[:2] == then[key][:2]}
+        self._seen = replace(self._seen, objects={**then, **alike}, at=now.at)
+        return [key for key in changed if now.objects.get(key) != self._seen.objects.get(key)]
 
     def _stuck(self, why: str) -> NeedsClone:
         return NeedsClone(f"the bucket can't be brought back: {why}", fix="nothing: the test after it gets a fresh one")

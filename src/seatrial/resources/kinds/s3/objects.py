@@ -13,8 +13,8 @@ _AT_ONCE = 1000
 """How many objects one request may remove."""
 _WORDLESS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What a key may contain, and XML can't: such an object is removed by a request of its own."""
-_OF_ONE_ANSWER = ("ResponseMetadata", "LastModified", "VersionId", "Expiration")
-"""What is other in each answer about equal objects, or belongs to their bucket."""
+_OF_ONE_ANSWER = ("ResponseMetadata", "LastModified", "ETag", "VersionId", "Expiration")
+"""What is other in each answer about equal objects (the ETag where they are encrypted), or belongs to their bucket."""
 _TOLD = ("Metadata", "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl")
 
 
