@@ -1,6 +1,7 @@
 /** Options of the plugin are looked at before anything starts: a configuration may be JavaScript. */
 
 import { expect, it } from 'vitest';
+import { mergeConfig, type ViteUserConfig } from 'vitest/config';
 import { seatrial } from '../src/index.js';
 
 it.each([
@@ -25,3 +26,20 @@ it.each([undefined, {}, { root: undefined }, { root: '..', isolation: 'clone', k
     expect(seatrial(options as never).name).toBe('seatrial');
   },
 );
+
+const OURS = expect.any(RegExp);
+
+it.each([
+  [{}, [OURS]],
+  [{ test: { server: { deps: { inline: ['a'] } } } }, ['a', OURS]],
+  [{ test: { server: { deps: { inline: ['a'] } }, deps: { inline: ['b'] } }, ssr: { noExternal: true } }, ['a', OURS]],
+  [{ test: { deps: { inline: ['b'] } }, ssr: { noExternal: true } }, ['b', OURS]],
+  [{ ssr: { noExternal: ['c'] } }, [OURS]],
+  [{ test: { server: { deps: { inline: true } } } }, true],
+  [{ test: { deps: { inline: true } } }, undefined], // Vitest 3 takes that, or the next one, where nothing else is set
+  [{ ssr: { noExternal: true } }, undefined],
+])('what of %j goes through Vite still does', (theirs, wanted) => {
+  const { handler } = seatrial().config as unknown as { handler(config: object): object };
+  const { test } = mergeConfig(theirs, handler(theirs)) as ViteUserConfig;
+  expect(test?.server?.deps?.inline).toEqual(wanted);
+});

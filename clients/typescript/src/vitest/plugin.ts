@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspect, isDeepStrictEqual } from 'node:util';
-import type { Plugin } from 'vitest/config';
+import type { Plugin, ViteUserConfig } from 'vitest/config';
 import type { VitestPluginContext } from 'vitest/node';
 import { SeatrialError } from '../core/errors.js';
 import type { Command } from '../core/find.js';
@@ -26,18 +26,18 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
   check(options);
   return {
     name: 'seatrial',
-    config({ test }) {
-      const all = test?.server?.deps?.inline === true;
-      return {
+    config: {
+      order: 'post', // what other plugins set is the user's, too
+      handler: (config) => ({
         test: {
-          testTimeout: test?.testTimeout ?? PATIENCE.test,
-          hookTimeout: test?.hookTimeout ?? PATIENCE.hook,
+          testTimeout: config.test?.testTimeout ?? PATIENCE.test,
+          hookTimeout: config.test?.hookTimeout ?? PATIENCE.hook,
           // Through Vite: then `vitest` in our set-up file is the one that runs the tests, wherever we are installed, and
           // the file runs again for each file of tests, though Node has imported it before. Vitest reads this only once,
           // before `configureVitest`.
-          server: { deps: all ? {} : { inline: [OURS] } },
+          server: { deps: inlined(config) },
         },
-      };
+      }),
     },
     configureVitest({ project, vitest }: VitestPluginContext) {
       const { config } = project;
@@ -59,6 +59,14 @@ export function seatrial(options: SeatrialOptions = {}): Plugin {
       config.setupFiles = [beside('setup.js'), ...config.setupFiles];
     },
   };
+}
+
+/** What is added to the user's list. Where that is not there, Vitest 3 reads two other settings; where ours is, it does not. */
+function inlined({ test, ssr }: ViteUserConfig): { inline?: (string | RegExp)[] } {
+  const listed = test?.server?.deps?.inline;
+  const older = listed ?? (test?.deps as { inline?: typeof listed } | undefined)?.inline ?? ssr?.noExternal === true;
+  if (older === true) return {}; // all are
+  return { inline: listed || !older ? [OURS] : [...older, OURS] };
 }
 
 /** The projects that have the plugin already, with what it was told. */
