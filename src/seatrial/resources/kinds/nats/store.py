@@ -153,9 +153,7 @@ class NatsCopy:
                     self._wire.api(f"STREAM.DELETE.{name}")
             for name, taken in back.items():
                 put(self._wire, name, taken)
-            for name, taken in back.items():
-                if taken.origins:
-                    rejoin(self._wire, name, taken)
+            rejoin(self._wire, back)
         except Failure as error:
             raise IsolationError(
                 "JetStream refuses what would bring a stream back to its baseline",

@@ -225,30 +225,37 @@ def _kept(headers: bytes) -> bytes:
     return b"\r\n".join([first, *lines]) if any(lines) else b""
 
 
-def rejoin(wire: Wire, name: str, taken: Taken) -> None:
-    """Have a stream that was put back go on with what its origins get: these are back, too.
+def rejoin(wire: Wire, streams: Mapping[str, Taken]) -> None:
+    """Have streams that were put back go on with what their origins get: these are back, too.
 
-    Raises `Failure` if they do not have any more what it had from them.
+    Raises `Failure` if they do not have any more what a stream had from them.
     """
-    if taken.chunks and taken.config.get("sources"):
-        _go_on(wire, name, taken)
-    elif not taken.chunks:
-        _await_messages(wire, name, taken.state["messages"])
+    for name, taken in streams.items():
+        if taken.origins and not taken.chunks:
+            _await_messages(wire, name, taken.state["messages"])
+    parted = {name: taken.config for name, taken in streams.items() if taken.chunks and taken.config.get("sources")}
+    if parted:
+        _go_on(wire, parted)
 
 
-def _go_on(wire: Wire, name: str, taken: Taken) -> None:
-    """A stream that was put back is a new one to JetStream, which would copy all of it once more."""
+def _go_on(wire: Wire, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """A stream that was put back is a new one to JetStream, which would copy all of it once more.
+
+    JetStream takes two seconds to ask an origin, for all of them at once.
+    """
     ends = {one["config"]["name"]: one["state"]["last_seq"] for one in _all(wire, "STREAM.LIST", "streams")}
-    sources = [_from(one, ends[one["name"]] + 1) if one["name"] in ends else one for one in taken.config["sources"]]
-    wire.api(f"STREAM.UPDATE.{name}", **{**taken.config, "sources": sources})
+    for name, config in configs.items():
+        sources = [_from(one, ends[one["name"]] + 1) if one["name"] in ends else one for one in config["sources"]]
+        wire.api(f"STREAM.UPDATE.{name}", **{**config, "sources": sources})
 
-    def joined() -> bool:
-        told = wire.api(f"STREAM.INFO.{name}").get("sources") or ()
-        return all(one["active"] >= 0 for one in told if one["name"] in ends)
+    def waiting() -> list[str]:
+        told = {one["config"]["name"]: one.get("sources") or () for one in _all(wire, "STREAM.LIST", "streams")}
+        return [name for name in configs if any(one["active"] < 0 and one["name"] in ends for one in told[name])]
 
-    if not wait.until(joined, timeout=_FILLED):
-        raise Failure(f"the stream {name} is filled from others, which do not answer it")
-    wire.api(f"STREAM.UPDATE.{name}", **taken.config)
+    if not wait.until(lambda: not waiting(), timeout=_FILLED):
+        raise Failure(f"{', '.join(waiting())}: filled from other streams, which do not answer")
+    for name, config in configs.items():
+        wire.api(f"STREAM.UPDATE.{name}", **config)
 
 
 def _from(source: Mapping[str, Any], number: int) -> dict[str, Any]:
