@@ -31,7 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="answer clients of IntegreSQL at this port, too",
     )
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when standard input is closed, and not for being idle"
+    )
     parser.add_argument("--idle", type=amount, default=60.0, metavar="SECONDS", help="end after that long without use")
     parser.add_argument(
         "--grace", type=amount, default=2.0, metavar="SECONDS", help="for a client whose connection is lost"
