@@ -11,6 +11,8 @@ it.each([
   [`${URL}?sslmode=disable`, URL],
   [URL, 'postgresql+asyncpg://seatrial_app:other@127.0.0.1:5433/db_1'],
   [URL, 'jdbc:postgresql://127.0.0.1:5433/db_1?user=seatrial_app'],
+  [URL, URL.replace('127.0.0.1', 'localhost')],
+  ['127.0.0.1', 'localhost'],
   ['http://127.0.0.1:8333', 'http://127.0.0.1:8333/'],
   ['sqlite:////tmp/w/1.db', 'sqlite+aiosqlite:////tmp/w/1.db'],
   ['sqlite:////tmp/w/1.db', 'file:/tmp/w/1.db?connection_limit=1'],

@@ -8,10 +8,16 @@
  */
 export function isElsewhere(exported: string, now: string | undefined): boolean {
   if (now === undefined) return true;
-  return exported.includes('://') ? place(exported) !== place(now) : !now.includes(exported);
+  const [before, after] = [named(exported), named(now)];
+  return before.includes('://') ? place(before) !== place(after) : !after.includes(before);
 }
 
 /** Host, port and path. */
 function place(url: string): string {
   return url.replace(/^(?:[a-z][\w+.-]*:)*\/+(?:[^/?#]*@)?/i, '').replace(/\/*(?:[?#].*)?$/s, '');
+}
+
+/** The loopback interface has several names. */
+function named(text: string): string {
+  return text.replace(/127\.0\.0\.1|\[::1\]/g, 'localhost');
 }
