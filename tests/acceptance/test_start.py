@@ -205,15 +205,24 @@ def test_several_resources_start_side_by_side(project):
     assert outcome.counts() == {"passed": 1}, outcome.text
 
 
+# As load_dotenv(override=True) does.
 OVERRIDING = """
 import os
-os.environ["DATABASE_URL"] = "postgresql://dev:dev@localhost:5432/shop_dev"  # as load_dotenv(override=True) does
+os.environ["DATABASE_URL"] = "postgresql://dev:dev@localhost:5432/shop_dev"
+"""
+STAGING = """
+import os
+os.environ["DATABASE_URL"] = os.environ["DATABASE_URL"].replace("seatrial", "dev:dev").replace("127.0.0.1", "staging")
 """
 
 
-@pytest.mark.parametrize("where", ["conftest.py", "app/__init__.py"])
-def test_a_variable_that_something_imported_has_set_anew_is_told_to_each_test_that_would_follow_it(service, where):
-    service.write({where: OVERRIDING, "tests/test_unit.py": "def test_unit():\n    assert 1 + 1 == 2\n"})
+@pytest.mark.parametrize(
+    ("where", "what"), [("conftest.py", OVERRIDING), ("app/__init__.py", OVERRIDING), ("conftest.py", STAGING)]
+)
+def test_a_variable_that_something_imported_has_set_anew_is_told_to_each_test_that_would_follow_it(
+    service, where, what
+):
+    service.write({where: what, "tests/test_unit.py": "def test_unit():\n    assert 1 + 1 == 2\n"})
     outcome = service.pytest("-q", "tests")
     assert outcome.counts()["passed"] == 1, outcome.text
     assert set(outcome.counts()) == {"passed", "error"}
@@ -225,7 +234,7 @@ def test_a_variable_that_something_imported_has_set_anew_is_told_to_each_test_th
 def test_a_variable_that_is_written_in_another_way_leads_to_the_same_database(service):
     rewritten = """
     import os
-    url = os.environ["DATABASE_URL"]
+    url = os.environ["DATABASE_URL"].replace("127.0.0.1", "localhost")
     os.environ["DATABASE_URL"] = url.replace("postgresql://", "postgresql+psycopg://") + "?connect_timeout=9"
     """
     service.write({"conftest.py": rewritten})

@@ -31,6 +31,13 @@ def past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return dict.fromkeys(_PAST, ",".join([*named, *missing])) if missing and "*" not in named else {}
 
 
+def _named(text: str) -> str:
+    """The loopback interface has several names: each by the first of them."""
+    for other in LOOPBACK[1:]:
+        text = text.replace(other, LOOPBACK[0])
+    return text
+
+
 class Environment:
     """Changes to this process's environment, which can be taken back."""
 
@@ -46,13 +53,14 @@ class Environment:
     def check(self, *plans: Plan) -> None:
         """Raises `ConfigError` where a variable that was exported for a resource leads elsewhere by now.
 
-        It may have been written in another way: the database and the port tell where it leads.
+        It may have been written in another way: database, port and host tell where it leads.
         """
         for plan in plans:
-            places = [place for place in (plan.address.database, str(plan.address.port or "")) if place]
+            address = plan.address
+            places = [place for place in (address.database, str(address.port or ""), _named(address.host)) if place]
             for name in plan.variables.keys() & self._before.keys():
                 before, now = plan.variables[name], os.environ.get(name, "")
-                if now != before and any(place in before and place not in now for place in places):
+                if now != before and any(place in _named(before) and place not in _named(now) for place in places):
                     raise ConfigError(
                         f"{name} was exported for {plan.name}, and leads elsewhere now",
                         cause="something that was imported has set it since, as `load_dotenv(override=True)` or a "
