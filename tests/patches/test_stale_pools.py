@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,7 +17,7 @@ import psycopg_pool
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tests.sessions.conftest import RealCopy
 
 from seatrial.patches.applied import Applied
@@ -85,26 +86,66 @@ def test_an_async_engine_that_app_and_test_use_each_on_a_loop_of_its_own(
     """As a test that calls the service's own code beside `async_client`: a connection of asyncpg knows one loop only."""
     engine = create_async_engine(copy.address.url("asyncpg"), pool_pre_ping=pinged)
     pools.watch(copy.address)
-
-    async def use() -> Any:
-        async with engine.connect() as connection:
-            return await connection.scalar(text(PID))
-
-    async def alone() -> None:
-        connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        while True:
-            async with engine.connect() as connection:
-                if await connection.scalar(text(connected)) == 1:
-                    return
-            await asyncio.sleep(0.01)
-
     with _loop() as app, _loop() as test:
         for _ in range(3):
-            mine, theirs = test(use()), app(use())
+            mine, theirs = test(_pid(engine)), app(_pid(engine))
             assert mine != theirs
-            assert app(use()) == theirs  # it is kept for its own loop
-        app(alone())  # the others are closed
+            assert app(_pid(engine)) == theirs  # it is kept for its own loop
+            pools.restore(copy.address)
+            pools.gather(copy.address)
+            assert app(_pid(engine)) == theirs  # after the test, too: what it was opened in place of is not its affair
+        app(_alone(engine))  # the others are closed
         app(engine.dispose())
+
+
+@pytest.mark.parametrize("pinged", [False, True])
+def test_an_async_engine_that_tests_use_each_on_a_loop_that_ends_with_it(
+    copy: RealCopy, pools: Pools, pinged: bool
+) -> None:
+    """As those of pytest-asyncio: nothing of them is left open, for the server or for Python to complain of."""
+    engine = create_async_engine(copy.address.url("asyncpg"), pool_pre_ping=pinged)
+    pools.watch(copy.address)
+    for _ in range(3):
+        asyncio.run(_pid(engine))
+        pools.restore(copy.address)
+        pools.gather(copy.address)
+    with asyncio.Runner() as runner:
+        runner.run(_alone(engine))
+        runner.run(engine.dispose())
+    gc.collect()  # a warning here is an error
+
+
+def test_an_async_engine_that_is_disposed_of_on_another_loop(
+    copy: RealCopy, pools: Pools, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by the app's lifespan, after a test has called the service's own code."""
+    engine = create_async_engine(copy.address.url("asyncpg"))
+    pools.watch(copy.address)
+    with _loop() as app, _loop() as test:
+        asyncio.run(_pid(engine))
+        app(engine.dispose())
+        test(_pid(engine))
+        app(engine.dispose())
+        app(_alone(engine))
+        app(engine.dispose())
+    gc.collect()
+    assert caplog.text == ""
+
+
+async def _pid(engine: AsyncEngine) -> Any:
+    async with engine.connect() as connection:
+        return await connection.scalar(text(PID))
+
+
+async def _alone(engine: AsyncEngine) -> None:
+    """Wait until the server has no connection to the database but one."""
+    connected = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    async with asyncio.timeout(20):
+        while True:
+            async with engine.connect() as connection:
+                if await connection.scalar(connected) == 1:
+                    return
+            await asyncio.sleep(0.01)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ event loop than its own: app and test may share an engine, and each has a loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from types import ModuleType
 from typing import Any
 
@@ -40,14 +41,8 @@ def stale_sqlalchemy(generations: Generations) -> Replacing:
         from sqlalchemy.pool.base import _ConnectionRecord
 
         listeners = _Listeners(generations)
-        get = _ConnectionRecord.get_connection
-
-        def get_connection(record: Any) -> Any:
-            if (stamp := record.info.get(STAMP)) is not None and generations.watched(stamp):
-                _leave_to_its_loop(record)
-            return get(record)
-
-        changes.replace(_ConnectionRecord, "get_connection", get_connection)  # no event comes before the pool's ping
+        for name in ("get_connection", "close"):  # no event comes before the pool's ping, or can keep it from closing
+            changes.replace(_ConnectionRecord, name, _leaving(generations, getattr(_ConnectionRecord, name)))
         changes.also(listeners.close)
         for name, listener in (("connect", listeners.on_connect), ("checkout", listeners.on_checkout)):
             event.listen(Pool, name, listener)
@@ -121,20 +116,54 @@ class _Listeners:
         return Lent(
             restore,
             idle=lambda: not record.in_use and record.driver_connection is driver,
-            spoil=lambda: record.info.setdefault(SPOILT, "held at check-in"),
+            spoil=lambda: _spoil(record, driver, "held at check-in"),
             pid=backend(driver),
             loop=loop,
         )
 
 
+def _leaving(generations: Generations, method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A method of a pool's record that does not meet a connection of another loop."""
+
+    @wraps(method)
+    def leaving(record: Any) -> Any:
+        if (stamp := record.info.get(STAMP)) is not None and generations.watched(stamp):
+            _leave_to_its_loop(record)
+        return method(record)
+
+    return leaving
+
+
 def _leave_to_its_loop(record: Any) -> None:
     """A connection that another loop than the running one has opened is closed there; the pool opens another here."""
-    loop = getattr(record.driver_connection, "_loop", None)  # asyncpg, aiomysql and asyncmy are bound to one
-    if loop is None or loop is running_loop() or record.in_use:
+    loop, here = getattr(record.driver_connection, "_loop", None), running_loop()
+    if loop is None or loop is here or record.in_use:  # asyncpg, aiomysql and asyncmy are bound to one
         return
-    with suppress(RuntimeError):  # it has ended
-        loop.call_soon_threadsafe(record.dbapi_connection.terminate)
-    record.dbapi_connection = None
+    end, record.dbapi_connection = record.dbapi_connection.terminate, None
+    try:
+        loop.call_soon_threadsafe(end)
+    except RuntimeError:  # it has ended
+        ending = partial(_end_without_loop, loop, end)
+        if here is None:
+            ending()
+        else:
+            here.call_soon(ending)  # within SQLAlchemy's greenlet `terminate` would wait for the server
+
+
+def _end_without_loop(loop: Any, end: Callable[[], None]) -> None:
+    """What a loop that has ended is asked to call is called at once: the socket would be open until it is collected."""
+    with suppress(Exception):  # it is closed already
+        loop.call_soon = lambda callback, *args, **_: callback(*args)
+        try:
+            end()
+        finally:
+            del loop.call_soon
+
+
+def _spoil(record: Any, driver: Any, why: str) -> None:
+    """The pool opens another in its place; if it has done so already, that one is as good as new."""
+    if record.driver_connection is driver:
+        record.info.setdefault(SPOILT, why)
 
 
 def _replaced_after_use(record: Any) -> Lent:
@@ -147,7 +176,7 @@ def _replaced_after_use(record: Any) -> Lent:
     return Lent(
         restore,
         idle=lambda: not record.in_use and record.driver_connection is driver,
-        spoil=lambda: record.info.setdefault(SPOILT, "used by a test"),
+        spoil=lambda: _spoil(record, driver, "used by a test"),
     )
 
 
