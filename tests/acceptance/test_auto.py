@@ -135,6 +135,47 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
     assert "test_a_second_connection PASSED [db reset: rollback can't hold it: " in runs[2].text
 
 
+def test_a_test_that_ends_its_connection_is_not_given_the_one_that_would_hold_all_of_it_again(project):
+    project.write(
+        TEAMS
+        | {
+            "seatrial.toml": """
+            [resources.db]
+            kind = "postgres"
+            schema = "models:Base"
+            isolation = "auto"
+            """,
+            "conftest.py": """
+            from dataclasses import replace
+
+            from seatrial.isolation.history import History
+
+            of = History.of
+
+            def dear(self, test):  # as on an old server
+                seen = of(self, test)
+                return seen and replace(seen, path="scan", milliseconds=100.0)
+
+            History.of = dear
+            """,
+            "test_teams.py": """
+            import pytest
+            from sqlalchemy import text
+            from sqlalchemy.exc import DBAPIError
+
+            def test_of_a_connection_that_ends(db):
+                with pytest.raises(DBAPIError):
+                    db.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+                db.invalidate()
+            """,
+        }
+    )
+    runs = [project.pytest("-v") for _ in range(3)]
+    assert [run.counts() for run in runs] == [{"passed": 1}] * 3, runs[1].text
+    assert "rollback was chosen, and could not hold it: a connection of the test's broke" in runs[1].text
+    assert "PASSED [db reset: rollback can't hold it: a connection of the test's broke" in runs[2].text
+
+
 def test_what_can_not_be_put_back_is_told_to_its_test_though_rollback_was_chosen_for_it(project):
     project.write(
         TEAMS

@@ -23,6 +23,6 @@ class Silent(RemoteSessions):
 def test_a_connection_that_breaks_without_a_word_is_told_to_its_test_and_no_later_one_has_it() -> None:
     told: list[SeatrialError] = []
     sessions = Silent()
-    assert Ending("db").end(sessions, told) == ()
+    assert Ending("db").end(sessions, told, joined=False) == ()
     assert [error.what for error in told] == ["a connection of the test's broke: TimeoutError"]
     assert sessions.stale

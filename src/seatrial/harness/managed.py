@@ -172,7 +172,7 @@ class Managed:
             keep = keep and not self._emitter.not_kept(lease, self._store, failed=failed)
             if self._audit is not None:
                 self._at_work = restore.at_work(lease.copy)
-            complaints = self._ending.end(self.sessions, told)
+            complaints = self._ending.end(self.sessions, told, joined=lease.joined)
             held, self._held = self._held, frozenset(self.plan.held())
             self._emitter.disturbed(lease, held)
             undone = self._check_in(lease, told, keep=keep, recover=recover)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from seatrial.errors import PastRollback, SeatrialError
+from seatrial.errors import PastRollback, SeatrialError, ServerLost
 from seatrial.harness.borders.telling import Emitter
 from seatrial.isolation.choose import AUTO, Chooser
 from seatrial.isolation.protocol import Lease
@@ -82,11 +82,12 @@ class Choosing:
         """
         if not self._chosen or self._chooser is None:
             return undone
-        refused = next((error.what for error in told if isinstance(error, PastRollback)), "")
+        past = [error for error in told if isinstance(error, PastRollback)]
+        refused = past[0].what if past and not any(isinstance(error, ServerLost) for error in told) else ""
         if refused:
             undone = replace(undone, notes=(f"rollback was chosen, and could not hold it: {refused}",))
             if not failed:
-                told[:] = [error for error in told if not isinstance(error, PastRollback)]
+                told[:] = [error for error in told if error not in past]
         elif told or kept:
             return undone
         seen = replace(undone, path="rollback", notes=()) if refused else undone

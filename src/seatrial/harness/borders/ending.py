@@ -24,10 +24,10 @@ class Ending:
         self._ended = True
         """Whether the sessions of the test that ends have been told."""
 
-    def end(self, sessions: Sessions, told: list[SeatrialError]) -> tuple[str, ...]:
+    def end(self, sessions: Sessions, told: list[SeatrialError], *, joined: bool) -> tuple[str, ...]:
         """End the sessions, whatever they raise; returns complaints, which are in `told` as well.
 
-        They are not gathered yet.
+        They are not gathered yet. `joined`: whether they shared one transaction, which goes with its connection.
         """
         self._ended = True
         try:
@@ -36,24 +36,23 @@ class Ending:
             told.append(error)
             return ()
         except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
-            told.append(
-                IsolationError(
-                    f"a connection of the test's broke: {in_one_line(error)}",
-                    cause="the server was restarted, or somebody ended the connection",
-                    fix="see the server's log; the next test starts with new connections",
-                )
-            )
             sessions.invalidate()
-            return ()
-        told.extend(
-            PastRollback(
-                complaint,
-                cause="in rollback mode the whole test is one transaction, and the test or its app left it",
-                fix=f'mark the test with @pytest.mark.seatrial({self._resource}="reset")',
+            broken = IsolationError(
+                f"a connection of the test's broke: {in_one_line(error)}",
+                cause="the server was restarted, or somebody ended the connection",
+                fix="see the server's log; the next test starts with new connections",
             )
-            for complaint in complaints
-        )
+            told.append(self._past_rollback(broken.what) if joined else broken)
+            return ()
+        told.extend(map(self._past_rollback, complaints))
         return complaints
+
+    def _past_rollback(self, complaint: str) -> PastRollback:
+        return PastRollback(
+            complaint,
+            cause="in rollback mode the whole test is one transaction, and the test or its app left it or broke it",
+            fix=f'mark the test with @pytest.mark.seatrial({self._resource}="reset")',
+        )
 
     @contextmanager
     def all_or_none(self, sessions: Sessions) -> Iterator[None]:
@@ -67,7 +66,7 @@ class Ending:
             sessions.gather()
         except BaseException:
             if not self._ended:
-                self.end(sessions, [])
+                self.end(sessions, [], joined=False)
             sessions.gather()
             sessions.invalidate()
             raise
@@ -76,7 +75,7 @@ class Ending:
     def give_up(self, sessions: Sessions) -> None:
         """The test never comes to its end."""
         with self.all_or_none(sessions):
-            self.end(sessions, [])
+            self.end(sessions, [], joined=False)
         sessions.invalidate()
         self._broken_off = True
 
