@@ -81,6 +81,28 @@ def test_what_psycopg_copies_is_seen(copy, sent):
     assert sent() == [("copy pets to stdout", expected[0]), ("copy (select 1) to stdout", expected[1])]
 
 
+def test_a_statement_that_is_given_by_its_name_is_seen(copy, sent):
+    """Which is another one in some of the methods."""
+
+    async def work():
+        connection = await asyncpg.connect(copy.address.url())
+        await connection.fetch(query="select 3")
+        await connection.executemany(command="insert into pets values ($1, 1)", args=[])
+        await connection.close()
+
+    with psycopg.connect(copy.address.url()) as connection, connection.cursor() as cursor:
+        cursor.execute(query="select 1")
+        with cursor.copy(statement="copy pets to stdout") as rows:
+            list(rows)
+    asyncio.run(work())
+    assert [sql for sql, _ in sent()] == [
+        "select 1",
+        "copy pets to stdout",
+        "select 3",
+        "insert into pets values ($1, 1)",
+    ]
+
+
 def test_of_psycopg_s_pools_only_the_app_s_own_statements_are_seen(copy, sent):
     """We ask each of their connections whether it is alive when it is opened, in the midst of a request of the app's."""
     pools = Pools()

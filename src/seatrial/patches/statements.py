@@ -28,6 +28,9 @@ METHODS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "asyncpg": {"Connection": ("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "cursor")},
 }
 
+NAMES = ("query", "statement", "command")
+"""What the methods call the statement."""
+
 
 class Lines:
     """Finds the nearest line on the stack that is neither a library's nor ours.
@@ -176,7 +179,7 @@ class SeenDriver:
         @wraps(original)
         def telling(self_: Any, *args: Any, **options: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # the documented way to it
-            query = args[0] if args else options.get("query", options.get("statement"))  # as `copy` calls it
+            query = args[0] if args else next((options[name] for name in NAMES if name in options), None)
             if query is not None and not caller.startswith(SILENT):
                 self._tell(_database(self_), query if isinstance(query, str) else _text(query, self_), self._lines)
             return original(self_, *args, **options)
