@@ -132,3 +132,23 @@ def test_what_a_broken_set_up_wrote_is_gone_from_each_resource_though_one_can_no
     with pytest.raises(IsolationError, match="a role stays"):
         harness.abandon("stock", "stock")
     assert rows(harness) == {"db": 0, "notes": 0}
+
+
+def test_a_copy_whose_sessions_can_not_be_made_is_dropped_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may be that of a database which stays, and which comes back with the first drop: see `at`."""
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "schema.sql").write_text("CREATE TABLE t (a);")
+    (tmp_path / "settings.py").write_text("get_db = None\n")
+    more = 'override = "settings:get_db"\nstart = "early"\n[resources.notes]'
+    (tmp_path / "seatrial.toml").write_text(CONFIGURATION.replace("[resources.notes]", more))
+    harness = compose(load(tmp_path / "seatrial.toml", environ={}), Run.new(tmp_path), served=False)
+    with contextlib.closing(harness):
+        harness.open()
+        managed = harness.resources["db"]
+        assert managed._store is not None
+        dropped: list[str] = []
+        monkeypatch.setattr(managed._store, "drop", dropped.append)
+        harness.start(["db"])
+        assert managed.failure is not None
+        assert "get_db" in managed.failure.what
+    assert dropped == [managed.plan.copy_name]

@@ -297,7 +297,8 @@ class Managed:
             sessions = self._sessions = self._sessions or self.plan.sessions(copy)
         except BaseException:  # as the configuration names no dependency: nobody has it then
             copy.close()
-            self._store.drop(self.plan.copy_name)
+            if not self.plan.early:  # `close` drops that one, and what is called so after the first drop may be another
+                self._store.drop(self.plan.copy_name)
             raise
         sessions.invalidate()  # the template's steps may have run in this process, on the app's own engines
         self._copy = copy
