@@ -13,10 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from seatrial.errors import IsolationError
+from seatrial.patches.applied import Applied
 from seatrial.patches.engines.made import made_engines
+from seatrial.patches.stale_pools import stale_sqlalchemy
 from seatrial.resources.kinds.sqlite.places import Memory
 from seatrial.sessions.connections.engines import is_on
 from seatrial.sessions.connections.known import Engines
+from seatrial.sessions.joining.joined import Joined
+from seatrial.sessions.pools import Pools
 
 from .conftest import RealCopy, User
 
@@ -223,6 +227,31 @@ def test_an_async_engine_that_nobody_names_joins_as_well(
     asyncio.run(test())
     assert sessions.end() == ()
     assert copy.emails() == []
+
+
+def test_a_joined_connection_is_closed_by_its_app_though_the_real_one_lives_on_another_loop(
+    sessions_of: Callable[..., Any], engines: Engines, copy: RealCopy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pools' patch leaves those of other loops to these: what the app did not commit would be there for a while."""
+    pools, given_up = Pools(), list[Joined]()
+
+    def give_up(joined: Joined) -> None:
+        given_up.append(joined)
+
+    monkeypatch.setattr(Joined, "terminate", give_up)
+    with Applied([stale_sqlalchemy(pools)]):
+        pools.watch(copy.address)
+        sessions = sessions_of(uses_sqlalchemy=True, is_async=True, engines=engines, pools=pools)
+
+        async def test() -> None:
+            sessions.begin(joined=True)
+            async with AsyncSession(create_async_engine(copy.address.url("asyncpg"))) as session:
+                session.add(User(email="flushed"))
+                await session.flush()
+            assert set(await sessions.session().scalars(select(User.email))) == set()
+
+        asyncio.run(test())
+        assert (sessions.end(), given_up) == ((), [])
 
 
 def test_an_async_engine_of_another_isolation_level_is_refused(

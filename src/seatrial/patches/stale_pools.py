@@ -127,7 +127,8 @@ def _leaving(generations: Generations, method: Callable[[Any], Any]) -> Callable
 
     @wraps(method)
     def leaving(record: Any) -> Any:
-        if (stamp := record.info.get(STAMP)) is not None and generations.watched(stamp):
+        stamp = record.info.get(STAMP)
+        if stamp is not None and generations.own not in record.info and generations.watched(stamp):
             _leave_to_its_loop(record)
         return method(record)
 
