@@ -115,6 +115,22 @@ def test_an_async_engine_that_tests_use_each_on_a_loop_that_ends_with_it(
     gc.collect()  # a warning here is an error
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_async_engine_whose_loop_of_uvloop_has_ended(copy: RealCopy, pools: Pools) -> None:
+    """Uvloop closes by itself what is open then; to close it once more would crash the interpreter."""
+    uvloop = pytest.importorskip("uvloop")
+    engine = create_async_engine(copy.address.url("asyncpg"))
+    pools.watch(copy.address)
+    for last in (False, False, True):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_alone(engine))
+            if last:
+                runner.run(engine.dispose())
+        pools.restore(copy.address)
+        pools.gather(copy.address)
+    gc.collect()
+
+
 def test_an_async_engine_that_is_disposed_of_on_another_loop(
     copy: RealCopy, pools: Pools, caplog: pytest.LogCaptureFixture
 ) -> None:

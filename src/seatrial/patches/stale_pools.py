@@ -144,7 +144,11 @@ def _leave_to_its_loop(record: Any) -> None:
     try:
         loop.call_soon_threadsafe(end)
     except RuntimeError:  # it has ended
+        import asyncio
+
         ending = partial(_end_without_loop, loop, end)
+        if not isinstance(loop, asyncio.BaseEventLoop):
+            return  # uvloop has freed what is below the connection: whoever touches that crashes the interpreter
         if here is None:
             ending()
         else:
