@@ -26,6 +26,15 @@ def test_after(db):
     assert db.execute("select to_regclass('extra')").fetchone() == (None,)
 """
 
+LARGE = {
+    "conftest.py": """
+    import seatrial.isolation.choose
+
+    seatrial.isolation.choose.DEAR = 0.0
+    """
+}
+"""Each reset is as dear as one of a large database."""
+
 TEAMS = {
     "models.py": """
     from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -97,17 +106,13 @@ def test_a_database_that_was_kept_and_a_server_that_died_say_nothing_of_what_fit
 def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is_not_chosen_again(project):
     project.write(
         TEAMS
+        | LARGE
         | {
             "seatrial.toml": """
             [resources.db]
             kind = "sqlite"
             schema = "models:Base"
             isolation = "auto"
-            """,
-            "conftest.py": """
-            import seatrial.isolation.choose
-
-            seatrial.isolation.choose.DEAR = 0.0  # as on a database that is large
             """,
             "test_teams.py": """
             import contextlib, os, sqlite3
@@ -179,6 +184,7 @@ def test_a_test_that_ends_its_connection_is_not_given_the_one_that_would_hold_al
 def test_what_can_not_be_put_back_is_told_to_its_test_though_rollback_was_chosen_for_it(project):
     project.write(
         TEAMS
+        | LARGE
         | {
             "seatrial.toml": """
             [resources.db]
@@ -186,11 +192,6 @@ def test_what_can_not_be_put_back_is_told_to_its_test_though_rollback_was_chosen
             at = "sqlite://"
             schema = "models:Base"
             isolation = "auto"
-            """,
-            "conftest.py": """
-            import seatrial.isolation.choose
-
-            seatrial.isolation.choose.DEAR = 0.0  # as on a database that is large
             """,
             "test_teams.py": """
             import os, sqlite3
