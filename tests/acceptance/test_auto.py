@@ -35,6 +35,23 @@ LARGE = {
 }
 """Each reset is as dear as one of a large database."""
 
+SCANNED = {
+    "conftest.py": """
+    from dataclasses import replace
+
+    from seatrial.isolation.history import History
+
+    of = History.of
+
+    def scanned(self, test):
+        seen = of(self, test)
+        return seen and replace(seen, path="scan", milliseconds=40.0)
+
+    History.of = scanned
+    """
+}
+"""What was seen of each test is as after a run on a server whose log can't be read."""
+
 TEAMS = {
     "models.py": """
     from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -143,25 +160,13 @@ def test_rollback_that_was_chosen_and_could_not_hold_a_test_fails_nothing_and_is
 def test_a_test_that_ends_its_connection_is_not_given_the_one_that_would_hold_all_of_it_again(project):
     project.write(
         TEAMS
+        | SCANNED
         | {
             "seatrial.toml": """
             [resources.db]
             kind = "postgres"
             schema = "models:Base"
             isolation = "auto"
-            """,
-            "conftest.py": """
-            from dataclasses import replace
-
-            from seatrial.isolation.history import History
-
-            of = History.of
-
-            def dear(self, test):  # as on an old server
-                seen = of(self, test)
-                return seen and replace(seen, path="scan", milliseconds=100.0)
-
-            History.of = dear
             """,
             "test_teams.py": """
             import pytest
@@ -224,6 +229,7 @@ def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
     """Its transaction has a loop of its own, which the test's need not be."""
     project.write(
         TEAMS
+        | SCANNED
         | {
             "seatrial.toml": """
             [resources.db]
@@ -232,26 +238,16 @@ def test_an_async_test_gets_a_rollback_as_a_sync_one_does(project):
             isolation = "auto"
             env = { DATABASE_URL = "postgresql+asyncpg://{user}:{password}@{host}:{port}/{database}" }
             """,
-            "conftest.py": """
-            import pytest
-            import seatrial.isolation.choose
-            from seatrial.isolation.history import History, Seen
-
-            @pytest.fixture
-            def anyio_backend():
-                return "asyncio"
-
-            # as after a run on a server whose log can't be read
-            dear = Seen(isolation="reset", path="scan", milliseconds=40.0, why="", past_rollback="", clones=0)
-            of = History.of
-            History.of = lambda self, test: of(self, test) and dear
-            """,
             "test_teams.py": """
             import pytest
             from sqlalchemy import func, select
             from models import Team
 
             pytestmark = pytest.mark.anyio
+
+            @pytest.fixture
+            def anyio_backend():
+                return "asyncio"
 
             @pytest.mark.parametrize("again", range(2))
             async def test_team(db, again):
