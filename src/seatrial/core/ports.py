@@ -17,6 +17,8 @@ _FIRST, _COUNT = 20000, 12000
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of the loopback interface."""
+HERE = ("", *LOOPBACK)
+"""What an address on this machine may have as its host, besides a folder of unix sockets: nothing is one of them."""
 
 
 class Reservation:

@@ -58,9 +58,11 @@ class Environment:
         for plan in plans:
             address = plan.address
             places = [place for place in (address.database, str(address.port or ""), _named(address.host)) if place]
-            for name in plan.variables.keys() & self._before.keys():
-                before, now = plan.variables[name], os.environ.get(name, "")
-                if now != before and any(place in _named(before) and place not in _named(now) for place in places):
+            for name, value in plan.variables.items():
+                if name not in self._before:
+                    continue
+                before, now = _named(value), _named(os.environ.get(name, ""))
+                if now != before and any(place in before and place not in now for place in places):
                     raise ConfigError(
                         f"{name} was exported for {plan.name}, and leads elsewhere now",
                         cause="something that was imported has set it since, as `load_dotenv(override=True)` or a "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
+from seatrial.core.ports import HERE
 from seatrial.resources.first_state import FIRST, OWN, restoring
 from seatrial.resources.protocol import Address
-from seatrial.sessions.connections.engines import HERE
 
 
 class Lent(Protocol):

@@ -98,11 +98,12 @@ export class Session {
     if (problems.length > 1) throw new AggregateError(problems, problems.map((each) => each.what).join('\n'));
   }
 
-  /** Whether the app reads what we have exported: somebody's own database is at stake. */
-  #look(environ: NodeJS.ProcessEnv = process.env): void {
-    const changed = Object.entries(this.worker.env).filter(([name, value]) => isElsewhere(value, environ[name]));
-    if (changed.length > 0 && !this.#overridden) say([overridden(changed.map(([name]) => name))]);
-    this.#overridden ||= changed.length > 0;
+  /** Say once where the app does not read what we have exported: somebody's own database is at stake. */
+  #look(): void {
+    if (this.#overridden) return;
+    const changed = Object.entries(this.worker.env).filter(([name, value]) => isElsewhere(value, process.env[name]));
+    this.#overridden = changed.length > 0;
+    if (this.#overridden) say([overridden(changed.map(([name]) => name))]);
   }
 
   async #join({ resources }: Checkout): Promise<void> {

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.core.ports import HERE
 from seatrial.resources.protocol import Address
-
-LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
 
 class Ours:
@@ -28,7 +27,7 @@ def leads_to(database: Mapping[str, Any], address: Address) -> bool:
     if not address.host:
         return not database.get("HOST")
     host, port = str(database.get("HOST") or ""), str(database.get("PORT") or "")
-    here = host in LOOPBACK and address.host in LOOPBACK
+    here = host in HERE and address.host in HERE
     return (here or host == address.host) and port == str(address.port)
 
 

@@ -8,12 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from seatrial.core.ports import LOOPBACK
+from seatrial.core.ports import HERE
 from seatrial.resources.first_state import OWN
 from seatrial.resources.protocol import Address
-
-HERE = frozenset({"", *LOOPBACK})
-"""Names of this machine; a folder of unix sockets is one too."""
 
 
 def same_database(url: Any, address: Address) -> bool:
