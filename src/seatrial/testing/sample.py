@@ -41,9 +41,10 @@ class Sample:
 
     def reserve(self) -> Server:
         """A server whose address is fixed, and that does not run yet."""
+        spec = self.spec
         if isinstance(self.kind, Serverless):
-            return NoServer(self.kind.endpoint(self.spec))
-        return resolve(self.spec, name=self.provider).provider.reserve(self.spec)
+            return NoServer(self.kind.endpoint(spec))
+        return resolve(spec, name=self.provider).provider.reserve(spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
