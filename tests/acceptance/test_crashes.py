@@ -103,7 +103,7 @@ UNTOLD = """
 import pytest
 
 from seatrial.errors import IsolationError
-from seatrial.harness.managed import Managed
+from seatrial.harness.resource.managed import Managed
 
 
 @pytest.fixture(scope="session")

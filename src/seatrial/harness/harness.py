@@ -20,9 +20,9 @@ from seatrial.harness.asked.watch import Watch
 from seatrial.harness.borders.starting import failure_of
 from seatrial.harness.environment import Environment, past_proxies
 from seatrial.harness.loans import Loans
-from seatrial.harness.managed import Managed
 from seatrial.harness.plan import Plan
 from seatrial.harness.protocol import TestContext
+from seatrial.harness.resource.managed import Managed
 from seatrial.harness.services import Services
 from seatrial.patches.protocol import Patch
 
