@@ -408,12 +408,12 @@ def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_na
         assert rows() == []
         managed = harness.resources["db"]
         if ends:
-            kept = managed._store.keep(managed.plan.copy_name, "kept_here")
+            kept = managed.supply.store.keep(managed.plan.copy_name, "kept_here")
             assert kept.database == "kept_here"  # beside the fixed address
             harness.close()
             assert rows() == [(7,)]
         else:  # as when the process dies: nothing is dropped
-            managed._store.close()
+            managed.supply.store.close()
             managed.plan.server.release()
             assert rows() == []
     status, told, error = type_in("up", "--json")

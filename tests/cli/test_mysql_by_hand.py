@@ -191,12 +191,12 @@ def test_up_serves_the_database_of_a_fixed_address_and_a_test_run_borrows_its_na
         ask(login, "insert into users (name) values ('a test')")
         managed = harness.resources["db"]
         if ends:
-            kept = managed._store.keep(managed.plan.copy_name, "kept_here")
+            kept = managed.supply.store.keep(managed.plan.copy_name, "kept_here")
             assert kept.database == "kept_here"  # beside the fixed address
             harness.close()
             assert rows() == ((7, "mine"),)
         else:  # as when the process dies: nothing is dropped
-            managed._store.close()
+            managed.supply.store.close()
             managed.plan.server.release()
             assert rows() == ((1, "a test"),)
     assert up(type_in) == (url, False)

@@ -62,7 +62,7 @@ def test_a_fixture_that_is_torn_down_while_the_server_is_away_keeps_no_later_tes
     write(harness)
     assert harness.lay("stock", "stock") == ("db", "notes")
     for managed in harness.resources.values():
-        managed._release_quietly()  # as where the server died, and could not be started again
+        managed.supply.let_go()  # as where the server died, and could not be started again
     assert harness.lift("stock", "stock") == ()
     harness.begin(RemoteTest("test_after"), {}, harness.resources)
     assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
@@ -145,9 +145,9 @@ def test_a_copy_whose_sessions_can_not_be_made_is_dropped_once(tmp_path: Path, m
     with contextlib.closing(harness):
         harness.open()
         managed = harness.resources["db"]
-        assert managed._store is not None
+        assert managed.supply.store is not None
         dropped: list[str] = []
-        monkeypatch.setattr(managed._store, "drop", dropped.append)
+        monkeypatch.setattr(managed.supply.store, "drop", dropped.append)
         harness.start(["db"])
         assert managed.failure is not None
         assert "get_db" in managed.failure.what

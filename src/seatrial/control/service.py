@@ -296,7 +296,7 @@ class Service:
         """The shelf of a resource, whose server runs; of the first where none is named."""
         plan = self._plan(resource or next(iter(self._base.resources), ""))
         if not plan.server.alive():
-            await self._lane.run(self._base.resources[plan.name].serve)
+            await self._lane.run(self._base.resources[plan.name].supply.serve)
         if plan.name not in self._shelves:
             self._shelves[plan.name] = Shelf(
                 plan,

@@ -87,7 +87,7 @@ class Harness:
         self._apply()
         for managed in self.resources.values():
             if managed.plan.early:
-                _attempt(managed, managed.await_import)
+                _attempt(managed, managed.supply.await_import)
 
     def start(self, names: Iterable[str]) -> None:
         """Have these resources ready, side by side; what fails is kept, and told to each test that asks."""
@@ -96,7 +96,7 @@ class Harness:
             return  # as before nearly every test
         for managed in waiting if self._test is None else ():  # a test may have set a variable for itself
             _attempt(managed, partial(self._environment.check, managed.plan))
-        asleep = [managed for managed in waiting if not managed.serving and managed.failure is None]
+        asleep = [managed for managed in waiting if not managed.supply.serving and managed.failure is None]
         with uncollected():
             _serve(asleep)
         for managed in waiting:
@@ -124,8 +124,8 @@ class Harness:
         """
         keys = {}
         for name, managed in self.resources.items():
-            managed.serve()
-            keys[name] = managed.build()
+            managed.supply.serve()
+            keys[name] = managed.supply.build()
         return keys
 
     def begin(
@@ -216,7 +216,7 @@ class Harness:
 
     def idle_ports(self) -> dict[str, int]:
         """The ports of the resources that were not started, by name: an app may know them all the same."""
-        return {name: each.plan.address.port for name, each in self.resources.items() if not each.serving}
+        return {name: each.plan.address.port for name, each in self.resources.items() if not each.supply.serving}
 
     def why(self) -> str:
         """Why the running test has its isolation, where we chose it; empty where we did not."""
@@ -390,10 +390,10 @@ def _serve(asleep: Sequence[Managed]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(len(asleep)) as pool:
-            list(pool.map(lambda managed: _attempt(managed, managed.serve), asleep))
+            list(pool.map(lambda managed: _attempt(managed, managed.supply.serve), asleep))
     else:
         for managed in asleep:
-            _attempt(managed, managed.serve)
+            _attempt(managed, managed.supply.serve)
 
 
 def _attempt(managed: Managed, step: Callable[[], None]) -> None:

@@ -1,37 +1,30 @@
-"""One resource of one worker: from its plan to a server, a template, a copy, and a lease for each test."""
+"""One resource of one worker: this worker's copy, and a lease on it for each test."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from seatrial import events
-from seatrial.core import wait
-from seatrial.core.importing import uncollected
-from seatrial.errors import IsolationError, SeatrialError, ServerLost, ServerSpent
+from seatrial.errors import IsolationError, SeatrialError, ServerLost
 from seatrial.harness.borders.choosing import Choosing
 from seatrial.harness.borders.ending import Ending, end_idle
 from seatrial.harness.borders.telling import Emitter
 from seatrial.harness.borders.wider import Wider
 from seatrial.harness.plan import Plan
-from seatrial.isolation import restore, template
+from seatrial.harness.resource.supply import Supply
+from seatrial.isolation import restore
 from seatrial.isolation.protocol import Lease, Strategy
 from seatrial.resources.protocol import (
     Copy,
     Ended,
-    Store,
-    SupportsEnd,
     SupportsKeep,
     SupportsTidy,
-    SupportsVacant,
     Undone,
 )
 from seatrial.sessions.protocol import Sessions
-
-_RESTARTS = 3
-_RESTART_SECONDS = 2.0
-"""How long a server that refuses us may take to show that it is gone."""
 
 
 class Managed:
@@ -41,9 +34,7 @@ class Managed:
         self.plan = plan
         self.failure: SeatrialError | None = None
         self._emit = emit
-        self._store: Store | None = None
         self._copy: Copy | None = None
-        self._key = ""
         self._strategies: Mapping[str, Strategy] = {}
         self._sessions: Sessions | None = None
         self._ending = Ending(plan.name)
@@ -51,6 +42,7 @@ class Managed:
         self._log_mark = 0
         self._last_test = ""
         self._emitter = Emitter(plan.name, emit)
+        self.supply = Supply(plan, self._emitter, emit, self._lose_copy)
         self._choosing = Choosing(plan.name, plan.chooser, self._emitter)
         self._wider = Wider(self._emitter)
         self._audit = plan.audit() if plan.audit is not None else None
@@ -64,11 +56,6 @@ class Managed:
         return self._copy is not None
 
     @property
-    def serving(self) -> bool:
-        """Whether its server runs, or ran when it was last needed."""
-        return self._store is not None
-
-    @property
     def leased(self) -> bool:
         """Whether a test has it now."""
         return self._lease is not None
@@ -79,52 +66,10 @@ class Managed:
         assert self._sessions is not None, f"resource {self.plan.name} is not started"
         return self._sessions
 
-    def serve(self) -> None:
-        """Have the server run. May be called from a thread, beside other resources."""
-        before = time.perf_counter()
-        attached = self.plan.server.start()
-        self._emitter.serves(self.plan.server.endpoint, attached, time.perf_counter() - before)
-
-    def await_import(self) -> None:
-        """Have a database, empty as yet, at the address that an app connects to while it is imported."""
-        self.serve()
-        store = self._opened()
-        if isinstance(store, SupportsVacant):
-            store.vacant(self.plan.copy_name)
-
-    def build(self) -> str:
-        """Have the template, and no copy of it; returns its key. May be called again: sources may have changed."""
-        try:
-            self._ensure_template()
-        finally:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
-        return self._key
-
     def prepare(self) -> None:
         """Have the template, and this worker's copy of it. Imports the project where the schema needs it."""
-        self._ensure_template()
+        self.supply.prepare()
         self._check_out_copy()
-
-    def _ensure_template(self) -> None:
-        before = time.perf_counter()
-        with uncollected():
-            store = self._store or self._opened()
-        try:
-            built = self._made(store)
-        except ServerLost as error:
-            if isinstance(error, ServerSpent) and isinstance(self.plan.server, SupportsEnd):
-                self.plan.server.end()
-            elif self.plan.server.alive():
-                raise
-            built = self._again(lambda: self._made(self._opened()))
-        seconds = time.perf_counter() - before
-        self._emit(events.TemplateReady(resource=self.plan.name, key=self._key, built=built, seconds=seconds))
-
-    def _made(self, store: Store) -> bool:
-        self._key, built = template.ensure(store, self.plan.migrators(), self.plan.copy_name, self.plan.name)
-        return built
 
     def begin(self, test: str, isolation: str, reason: str, *, joins: bool = True) -> None:
         """A test gets the copy, at its baseline. `joins`: whether rollback may be chosen for it."""
@@ -169,7 +114,7 @@ class Managed:
         told: list[SeatrialError] = []
         with self._ending.all_or_none(self.sessions):
             self._lease = None
-            keep = keep and not self._emitter.not_kept(lease, self._store, failed=failed)
+            keep = keep and not self._emitter.not_kept(lease, self.supply.store, failed=failed)
             if self._audit is not None:
                 self._at_work = restore.at_work(lease.copy)
             complaints = self._ending.end(self.sessions, told, joined=lease.joined)
@@ -281,24 +226,23 @@ class Managed:
                 self._sessions.close()
             if self._copy is not None:
                 self._copy.close()
-            if self._store is not None and (self._copy is not None or self.plan.early):
-                self._store.drop(self.plan.copy_name)
+            if self.supply.serving and (self._copy is not None or self.plan.early):
+                self.supply.drop()
         except ServerLost:
             pass  # nothing is left to drop: the next run sweeps
         finally:
-            self._release_quietly()
+            self.supply.let_go()
             self._sessions = None
             self.plan.server.release()
 
     def _check_out_copy(self) -> None:
-        assert self._store is not None
-        copy = self._store.checkout(self._key, self.plan.copy_name)
+        copy = self.supply.checkout()
         try:
             sessions = self._sessions = self._sessions or self.plan.sessions(copy)
         except BaseException:  # as the configuration names no dependency: nobody has it then
             copy.close()
             if not self.plan.early:  # `close` drops that one, and what is called so after the first drop may be another
-                self._store.drop(self.plan.copy_name)
+                self.supply.drop()
             raise
         sessions.invalidate()  # the template's steps may have run in this process, on the app's own engines
         self._copy = copy
@@ -326,7 +270,7 @@ class Managed:
                 if recover:
                     self._recover()
                 else:
-                    self._release_quietly()
+                    self.supply.let_go()
                     self.failure = error
             except SeatrialError as worse:
                 told.append(worse)
@@ -345,7 +289,7 @@ class Managed:
     def _set_aside(self, lease: Lease, told: list[SeatrialError]) -> Undone | None:
         """Keep the copy under a name of its own, for a look at it; None where that failed, which is told."""
         self.sessions.gather()
-        store = self._store
+        store = self.supply.store
         assert isinstance(store, SupportsKeep)
         assert self._copy is not None
         try:
@@ -363,36 +307,10 @@ class Managed:
 
     def _recover(self) -> None:
         """The server died: have it run again, and start from a fresh copy at the same address."""
-        self._again(self._bring_back)
+        self.supply.bring_back(self._check_out_copy)
 
-    def _bring_back(self) -> bool:
-        store = self._opened()
-        built = not store.find(self._key) and self._made(store)
-        self._check_out_copy()
-        return built
-
-    def _opened(self) -> Store:
-        store = self._store = self.plan.kind.open(self.plan.server.endpoint, self.plan.spec, self.plan.role)
-        return store
-
-    def _again(self, act: Callable[[], bool]) -> bool:
-        """On a server that is restarting by itself, or gone for good, or of whose end nobody has heard yet."""
-        for _ in range(_RESTARTS):
-            self._release_quietly()
-            self.plan.server.start()
-            try:
-                return act()
-            except ServerLost:
-                wait.until(lambda: not self.plan.server.alive(), timeout=_RESTART_SECONDS)
-        self._release_quietly()
-        self.plan.server.start()
-        return act()
-
-    def _release_quietly(self) -> None:
-        for part in (self._copy, self._store):
-            try:
-                if part is not None:
-                    part.close()
-            except SeatrialError:
-                continue  # its connections died with the server
-        self._copy = self._store = None
+    def _lose_copy(self) -> None:
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            with suppress(SeatrialError):  # its connections died with the server
+                copy.close()
