@@ -152,14 +152,14 @@ class Sea:
         """What `write` writes is the baseline of the block, as a fixture of wider scope would have it."""
         self.start(resource)
         owner, below = object(), self._audits[resource]
-        self.harness.before_layer()
+        self.harness.wider.before_layer()
         write()
-        self.harness.lay(owner, name)
+        self.harness.wider.lay(owner, name)
         self._audits[resource] = below[0], below[0].baseline()
         try:
             yield
         finally:
-            self.harness.lift(owner, name)
+            self.harness.wider.lift(owner, name)
             self._audits[resource] = below
         self.compare(resource)
 

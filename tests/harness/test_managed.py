@@ -60,10 +60,10 @@ def rows(harness: Harness) -> dict[str, int]:
 
 def test_a_fixture_that_is_torn_down_while_the_server_is_away_keeps_no_later_test_from_it(harness: Harness) -> None:
     write(harness)
-    assert harness.lay("stock", "stock") == ("db", "notes")
+    assert harness.wider.lay("stock", "stock") == ("db", "notes")
     for managed in harness.resources.values():
         managed.supply.let_go()  # as where the server died, and could not be started again
-    assert harness.lift("stock", "stock") == ()
+    assert harness.wider.lift("stock", "stock") == ()
     harness.begin(RemoteTest("test_after"), {}, harness.resources)
     assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
 
@@ -73,7 +73,7 @@ def test_a_test_inside_a_fixture_whose_rows_went_with_the_server_is_told_so_and_
     harness: Harness, monkeypatch: pytest.MonkeyPatch, noticed: str
 ) -> None:
     write(harness)
-    harness.lay("stock", "stock")
+    harness.wider.lay("stock", "stock")
     managed = harness.resources["db"]
     if noticed == "before the test":
         managed._recover()
@@ -82,7 +82,7 @@ def test_a_test_inside_a_fixture_whose_rows_went_with_the_server_is_told_so_and_
     with pytest.raises(IsolationError, match="with it went what stock wrote"):
         harness.begin(RemoteTest("test_inside"), {}, harness.resources)
     assert harness.end() == []
-    harness.lift("stock", "stock")
+    harness.wider.lift("stock", "stock")
     harness.begin(RemoteTest("test_after"), {}, harness.resources)
     assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
 
@@ -91,12 +91,12 @@ def test_a_test_after_one_whose_database_was_kept_still_has_what_the_wider_fixtu
     harness: Harness,
 ) -> None:
     write(harness)
-    harness.lay("stock", "stock")
+    harness.wider.lay("stock", "stock")
     harness.begin(RemoteTest("test_that_is_kept"), {}, harness.resources)
     write(harness)
     assert harness.end(keep=True) == []
     assert rows(harness) == {"db": 1, "notes": 1}
-    harness.lift("stock", "stock")
+    harness.wider.lift("stock", "stock")
     assert rows(harness) == {"db": 0, "notes": 0}
 
 
@@ -107,12 +107,12 @@ def lost() -> None:
 def test_a_fixture_that_was_torn_down_too_early_is_not_missed_when_the_server_dies(harness: Harness) -> None:
     for name in ("below", "above"):
         write(harness)
-        harness.lay(name, name)
+        harness.wider.lay(name, name)
     with pytest.raises(IsolationError, match="below was torn down before above"):
-        harness.lift("below", "below")
+        harness.wider.lift("below", "below")
     for managed in harness.resources.values():
         managed._recover()
-    harness.lift("above", "above")
+    harness.wider.lift("above", "above")
     harness.begin(RemoteTest("test_after"), {}, harness.resources)
     assert (rows(harness), harness.end()) == ({"db": 0, "notes": 0}, [])
 
@@ -130,7 +130,7 @@ def test_what_a_broken_set_up_wrote_is_gone_from_each_resource_though_one_can_no
     monkeypatch.setattr(managed, "abandon", reports)
     write(harness)
     with pytest.raises(IsolationError, match="a role stays"):
-        harness.abandon("stock", "stock")
+        harness.wider.abandon("stock", "stock")
     assert rows(harness) == {"db": 0, "notes": 0}
 
 

@@ -124,13 +124,13 @@ class Fleet:
     def layer(self, write: Callable[[], object]) -> Iterator[None]:
         """What `write` writes is the baseline of the block, as a fixture of wider scope would have it."""
         owner = object()
-        self.harness.before_layer()
+        self.harness.wider.before_layer()
         write()
-        self.harness.lay(owner, "layer")
+        self.harness.wider.lay(owner, "layer")
         try:
             yield
         finally:
-            self.harness.lift(owner, "layer")
+            self.harness.wider.lift(owner, "layer")
 
     def session(self) -> Any:
         """The running test's own session."""

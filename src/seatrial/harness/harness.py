@@ -24,6 +24,7 @@ from seatrial.harness.plan import Plan
 from seatrial.harness.protocol import TestContext
 from seatrial.harness.resource.managed import Managed
 from seatrial.harness.services import Services
+from seatrial.harness.wider import WiderScope
 from seatrial.patches.protocol import Patch
 
 APP = "app"
@@ -59,6 +60,7 @@ class Harness:
         emit: events.Emit = events.ignore,
     ) -> None:
         self.resources = {plan.name: Managed(plan, emit) for plan in plans}
+        self.wider = WiderScope(self.resources)
         self.patches = patches
         self._watch = watch or Watch({})
         self._checks = checks or Checks(lambda _: None)
@@ -222,65 +224,10 @@ class Harness:
         """Why the running test has its isolation, where we chose it; empty where we did not."""
         return "; ".join(filter(None, (managed.why() for managed in self.resources.values())))
 
-    def before_layer(self) -> None:
-        """A fixture of wider scope than one test is going to be set up."""
-        for managed in self.resources.values():
-            managed.before_layer()
-
-    def lay(self, owner: object, name: str) -> tuple[str, ...]:
-        """The fixture `owner`, called `name`, is set up: what it wrote is the baseline of the tests inside it.
-
-        Returns the resources that it wrote to.
-        """
-        return tuple([each for each, managed in self.resources.items() if managed.lay(owner, name)])
-
-    def written(self) -> dict[str, tuple[str, ...]]:
-        """By resource, where something is not as in its baseline."""
-        return {name: managed.written() for name, managed in self.resources.items()}
-
-    def wrote(self, before: Mapping[str, Sequence[str]], uses: Collection[str]) -> tuple[str, ...]:
-        """The resources to which a fixture may have written since `written` was `before`.
-
-        `uses` are those that it asks for: where it can't be told, it has written to these.
-        """
-        managed = self.resources.items()
-        return tuple([name for name, each in managed if each.wrote(before.get(name, ()), asks=name in uses)])
-
     def note(self, names: Iterable[str], text: str) -> None:
         """Have the summary say something of these resources."""
         for name in names:
             self._emit(events.Note(resource=name, text=text))
-
-    def abandon(self, owner: object, name: str) -> None:
-        """The set-up of the fixture has failed: what it wrote is gone. Raises `IsolationError` where that can't be."""
-        self._each(lambda managed: managed.abandon(owner, name))
-
-    def lift(self, owner: object, name: str, *, sweep: bool = True) -> tuple[str, ...]:
-        """The fixture is torn down: what it wrote is gone. Raises `IsolationError` where that can't be.
-
-        Args:
-            owner: the fixture.
-            name: what it is called, for people.
-            sweep: whether its tear-down may have written, or, where `lay` was not called, its set-up.
-
-        Returns:
-            The resources whose connections that took: those that it had written to.
-        """
-        return self._each(lambda managed: managed.lift(owner, name, sweep=sweep))
-
-    def _each(self, step: Callable[[Managed], object]) -> tuple[str, ...]:
-        """Take a step with each resource, whatever another fails of: the names of those where it did something."""
-        done: list[str] = []
-        failures: list[SeatrialError] = []
-        for name, managed in self.resources.items():
-            try:
-                if step(managed):
-                    done.append(name)
-            except SeatrialError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        return tuple(done)
 
     def end(self, *, last: bool = False, keep: bool = False, recover: bool = True) -> list[SeatrialError]:
         """The test is over: everything that it had is back at its baseline. Returns what it must be told.

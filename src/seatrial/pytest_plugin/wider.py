@@ -115,7 +115,7 @@ class WiderFixtures:
             # What it wrote is gone: the fixture is no use to other tests either.
             _remember(this, error)
             try:
-                self._harness.abandon(fixturedef, this.name)
+                self._harness.wider.abandon(fixturedef, this.name)
             except SeatrialError as worse:
                 error.add_note(str(worse))
             raise
@@ -128,27 +128,27 @@ class WiderFixtures:
 
     def _prepare(self, this: _SetUp) -> None:
         if self._harness.in_test or self._under_way:
-            this.before = self._harness.written()
+            this.before = self._harness.wider.written()
         else:
-            self._harness.before_layer()
+            self._harness.wider.before_layer()
 
     def _conclude(self, this: _SetUp) -> None:
         """The fixture is set up: what it has written gets a layer, or an end."""
         if self._harness.in_test:
             self._end_with_test(this)
         elif not self._under_way:
-            self._harness.lay(this.fixturedef, this.name)
+            self._harness.wider.lay(this.fixturedef, this.name)
         else:
-            wrote = self._harness.wrote(this.before, this.uses)
+            wrote = self._harness.wider.wrote(this.before, this.uses)
             for name in wrote:
                 if this.before[name]:
                     raise _too_late(this.name, self._under_way[-1].name, this.before[name])
             if wrote:
-                self._harness.lay(this.fixturedef, this.name)
+                self._harness.wider.lay(this.fixturedef, this.name)
 
     def _end_with_test(self, this: _SetUp) -> None:
         """What it wrote is undone with the running test, so the fixture must end with it, too."""
-        wrote = self._harness.wrote(this.before, this.uses)
+        wrote = self._harness.wider.wrote(this.before, this.uses)
         if not wrote:
             return
         self._tests.at_end(partial(this.fixturedef.finish, _sub(this.request)))
@@ -172,7 +172,7 @@ class WiderFixtures:
     def _before_tear_down(self) -> None:
         """What the last test has written late is its own, and not the tear-down's."""
         with plain_errors():
-            self._harness.before_layer()
+            self._harness.wider.before_layer()
 
 
 class _Lift:
@@ -186,7 +186,7 @@ class _Lift:
 
     def __call__(self) -> None:
         with plain_errors():
-            self._harness.lift(self._fixturedef, called(self._fixturedef), sweep=self.tears_down)
+            self._harness.wider.lift(self._fixturedef, called(self._fixturedef), sweep=self.tears_down)
 
 
 def called(fixturedef: pytest.FixtureDef[Any]) -> str:

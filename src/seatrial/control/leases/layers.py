@@ -38,7 +38,7 @@ class WorkerLayers:
 
     def open(self, harness: Harness, name: str) -> messages.Layer:
         """What the last test wrote late is undone: it is no part of the layer."""
-        harness.before_layer()
+        harness.wider.before_layer()
         number = str(next(self._numbers))
         self._owners[number] = Owner(name)
         return self._told(number, name)
@@ -46,7 +46,7 @@ class WorkerLayers:
     def lay(self, harness: Harness, number: str) -> messages.Layer:
         """What was committed since the last layer is the baseline now."""
         owner = self._owner(number)
-        return self._told(number, owner.name, harness.lay(owner, owner.name))
+        return self._told(number, owner.name, harness.wider.lay(owner, owner.name))
 
     def lift(self, harness: Harness, number: str) -> messages.Layer:
         """It goes, and what was begun after it goes first."""
@@ -54,7 +54,7 @@ class WorkerLayers:
         lifted: dict[str, None] = {}
         for above in [each for each in reversed(self._owners) if int(each) >= int(number)]:
             owner = self._owners.pop(above)
-            lifted |= dict.fromkeys(harness.lift(owner, owner.name))
+            lifted |= dict.fromkeys(harness.wider.lift(owner, owner.name))
         return self._told(number, name, lifted)
 
     def _told(self, number: str, name: str, replaced: Iterable[str] = ()) -> messages.Layer:
