@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -12,18 +11,15 @@ from pathlib import Path
 
 from seatrial.core import folders, guise, ports, processes, wait
 from seatrial.core.locks import FileLock
-from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ProviderError, Refused
-from seatrial.resources.protocol import Endpoint, Launch, Program, ServerSpec
-from seatrial.resources.providers import data, logs
+from seatrial.resources.protocol import Endpoint, Program, ServerSpec
+from seatrial.resources.providers import data
 from seatrial.resources.providers.data import DataFolder
 from seatrial.resources.providers.fit import executable
+from seatrial.resources.providers.spawn import READY, Spawning
 from seatrial.resources.supervisor import client
 from seatrial.resources.supervisor.client import Hold
 from seatrial.resources.supervisor.instance import Reserved, place
-
-_READY = 60.0
-"""Seconds that a server may take to answer; a recovery after a crash takes the longest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +155,7 @@ class LocalServer:
         self.instance = reserved.instance
         self._endpoint = endpoint
         self._binaries = binaries
+        self._spawning = Spawning(spec, endpoint, reserved.instance)
         self._reserved = reserved
         self._alone = alone
         self._hold: Hold | None = None
@@ -181,10 +178,10 @@ class LocalServer:
     def keep_up(self) -> None:
         """If the server runs, let it run on: else it may end by itself, and somebody take its port, before `start`."""
         if self._reserved.port is None:
-            wait.until(self._is_kept_up, timeout=_READY)
+            wait.until(self._is_kept_up, timeout=READY)
 
     def _is_kept_up(self) -> bool:
-        found = client.attach(self.instance, self._want(), idle_seconds(self.spec))
+        found = client.attach(self.instance, self._spawning.settings, idle_seconds(self.spec))
         if isinstance(found, Hold):
             self._early = found
         elif found is None and self.instance.alive:
@@ -207,7 +204,7 @@ class LocalServer:
         try:
             if self._attach():
                 return True
-            with self.instance.lock("starting the server", timeout=_READY * 2):
+            with self.instance.lock("starting the server", timeout=READY * 2):
                 if self._attach():
                     return True
                 client.settle(self.instance)
@@ -226,19 +223,11 @@ class LocalServer:
 
     def log_tail(self, since: int = 0) -> str:
         """The end of the server's log (at most 60 lines), from byte `since` on."""
-        return logs.tail(self.instance.log, since, *self._secrets)
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        """The passwords that it was given, also where its address has none, since only the command knows their use."""
-        return data.password(folders.cache().path), self.spec.at.password if self.spec.at else ""
+        return self._spawning.log_tail(since)
 
     def log_size(self) -> int:
         """The size of the log in bytes."""
-        try:
-            return self.instance.log.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return self._spawning.log_size()
 
     def end(self) -> None:
         """End it now, whoever holds it. Where it is kept up without holders, it is so when we start it again."""
@@ -255,7 +244,7 @@ class LocalServer:
             self._alone.release()
 
     def _attach(self) -> bool:
-        found = client.attach(self.instance, self._want(), idle_seconds(self.spec))
+        found = client.attach(self.instance, self._spawning.settings, idle_seconds(self.spec))
         if isinstance(found, client.Status):
             if found.holders or found.pinned:
                 raise ProviderError(
@@ -269,7 +258,7 @@ class LocalServer:
             return False
         if not found.ready:
             try:
-                self._await(found, 0)
+                self._spawning.wait_for(found, 0)
                 found.tell_ready()  # whoever started it may be gone
             except ProviderError:
                 # Whoever started it is told why, and may try again; then it is our turn.
@@ -296,78 +285,12 @@ class LocalServer:
             binaries=binaries,
             guise=disguise,
         )
-        if self._spawn(folder) and self._spawn(folder):
+        idle = idle_seconds(self.spec)
+        self._hold = self._spawning.spawn(folder, idle) or self._spawning.spawn(folder, idle)
+        if self._hold is None:
             # The folder that an earlier run left is broken, or a process that nobody can end still uses it.
             folder.discard()
-            self._spawn(folder)
-
-    def _spawn(self, folder: DataFolder) -> bool:
-        """Start it; returns whether that failed on a data folder that an earlier run has left."""
-        used = folder.prepare()
-        logs.rotate(self.instance.log)  # before the program notes where its log begins
-        launch = folder.program.launch(
-            folder.binaries,
-            self.instance.data,
-            self.instance.folder,
-            self.spec,
-            self._endpoint.admin.port,
-            self.spec.durable,
-        )
-        before = self.log_size()
-        with ports.lent(launch.ports):
-            hold = client.spawn(self.instance, self._orders(launch, folder.guise))
-            try:
-                self._await(hold, before)
-            except ProviderError:
-                hold.close()
-                client.end(self.instance)  # at once, however long it may be idle
-                client.settle(self.instance)
-                if not used:
-                    raise
-                return True
-        hold.tell_ready()
-        self._hold = hold
-        return False
-
-    def _orders(self, launch: Launch, disguise: str) -> dict[str, object]:
-        nonce = secrets.token_hex(8)
-        return {
-            "argv": launch.argv,
-            "env": {**data.environment(), **launch.env, processes.NONCE: nonce},
-            "cwd": str(launch.cwd),
-            "log": str(launch.log),
-            "stop_signal": int(launch.stop_signal),
-            "die_signal": int(launch.die_signal),
-            "outside": [str(path) for path in launch.outside],
-            "guise": disguise,
-            "want": self._want(),
-            "idle": idle_seconds(self.spec),
-            "nonce": nonce,
-        }
-
-    def _want(self) -> str:
-        spec = self.spec
-        shape: list[object] = [self._endpoint.provider, self._endpoint.version, sorted(spec.extensions), spec.durable]
-        shape += [dict(spec.data)] if spec.data else []
-        return folders.digest(json.dumps(shape))
-
-    def _await(self, hold: Hold, since: int) -> None:
-        program = _program(self.spec)
-        patience = self.spec.patience or _READY
-        answered = wait.until(lambda: not hold.alive() or program.answers(self._endpoint), timeout=patience)
-        if answered and hold.alive():
-            return
-        ended = hold.ended
-        hidden = self._secrets
-        tail = self.log_tail(since) or logs.tail(self.instance.folder / "supervisor.log", 0, *hidden)
-        waited = f" ({self.spec.ready_when})" if self.spec.ready_when else ""
-        status = f"no answer in {patience:g} s{waited}" if ended is None else f"exit status {ended.status}"
-        argv = " ".join(self.instance.read("launch.json").get("argv", ()))
-        raise ProviderError(
-            redact(f"{self.spec.kind} did not start ({status}): {argv}", *hidden),
-            cause=f"the end of its log:\n{tail}",
-            fix="mend what the log tells; `seatrial doctor` checks the rest",
-        )
+            self._hold = self._spawning.spawn(folder, idle)
 
     def _claim_port(self) -> None:
         """Have the port free for the server: held by us where it can listen beside us, else let go just now."""
