@@ -12,7 +12,7 @@ import pytest
 from seatrial.errors import TemplateError
 from seatrial.resources.kinds.postgres import Postgres
 from seatrial.resources.kinds.postgres.naming import Marker, reference_name, template_name
-from seatrial.resources.kinds.postgres.upkeep import LAST_USE, MOST
+from seatrial.resources.kinds.postgres.templates.upkeep import LAST_USE, MOST
 from seatrial.resources.protocol import Endpoint, Target
 
 

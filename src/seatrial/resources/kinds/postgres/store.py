@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.errors import IsolationError, TemplateError
-from seatrial.resources.kinds.postgres import layers, sealing
 from seatrial.resources.kinds.postgres.abilities import probe
 from seatrial.resources.kinds.postgres.connection import NOTICE, Link, connect, literal
 from seatrial.resources.kinds.postgres.databases import Databases, Found
@@ -23,7 +22,8 @@ from seatrial.resources.kinds.postgres.roles import logins, made, ours
 from seatrial.resources.kinds.postgres.shared.leftovers import Leftovers
 from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.kinds.postgres.sharing.leases import Leases
-from seatrial.resources.kinds.postgres.upkeep import Upkeep
+from seatrial.resources.kinds.postgres.templates import layers, sealing
+from seatrial.resources.kinds.postgres.templates.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
 
 if TYPE_CHECKING:

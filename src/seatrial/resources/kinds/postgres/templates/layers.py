@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres import sealing
+from seatrial.resources.kinds.postgres.templates import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
