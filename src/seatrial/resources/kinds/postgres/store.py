@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seatrial.errors import IsolationError, TemplateError
 from seatrial.resources.kinds.postgres.abilities import probe
-from seatrial.resources.kinds.postgres.connection import NOTICE, Link, connect, literal
+from seatrial.resources.kinds.postgres.connection import NOTICE, Link
 from seatrial.resources.kinds.postgres.databases import Databases, Found
-from seatrial.resources.kinds.postgres.extensions import create
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.kinds.postgres.naming import Marker, aside_name, lock_number, reference_name, template_name
-from seatrial.resources.kinds.postgres.reset.client import plain
 from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.source import Source
 from seatrial.resources.kinds.postgres.reset.spares import Spares
-from seatrial.resources.kinds.postgres.roles import logins, made, ours
+from seatrial.resources.kinds.postgres.roles import ours
 from seatrial.resources.kinds.postgres.shared.leftovers import Leftovers
 from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.kinds.postgres.sharing.leases import Leases
 from seatrial.resources.kinds.postgres.templates import layers, sealing
+from seatrial.resources.kinds.postgres.templates.templates import Templates
 from seatrial.resources.kinds.postgres.templates.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
 
@@ -74,7 +74,6 @@ class PostgresStore:
         self._spec = spec
         self._address = address
         self._owner = owner
-        self._role = role
         self._patience = patience
         self._admin = Link(endpoint, ours.database(endpoint), NOTICE)
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
@@ -101,7 +100,8 @@ class PostgresStore:
             )
             able = endpoint.owned and not self.abilities.log and self.abilities.homes
             self._leftovers = Leftovers(self._admin, self._reader, self.run, able=able)
-            self._sweep()
+            self._templates = self._templates_for(role)
+            self._leases.sweep(self.run)
             self._leftovers.clear(self._leases.lives)
             self._upkeep.clean()
         except BaseException:
@@ -111,7 +111,7 @@ class PostgresStore:
     def find(self, key: str) -> bool:
         """Whether a complete template with this key exists. It is then in use until `close`."""
         self._upkeep.hold(key)
-        found = self._template(key)
+        found = self._templates.find(key)
         if found is not None:
             self._upkeep.note(template_name(key), found)
         return found is not None
@@ -128,7 +128,7 @@ class PostgresStore:
         try:
             if self.find(key):
                 return False
-            while not self._made(key, name, fill):
+            while not self._templates.make(key, name, fill):
                 pass
         finally:
             self._admin.run(f"SELECT pg_advisory_unlock({lock_number('template ' + key)})")
@@ -143,7 +143,7 @@ class PostgresStore:
             IsolationError: another run that is still going on has a copy with this name.
             TemplateError: there is no such template.
         """
-        template = self._template(key)
+        template = self._templates.find(key)
         if template is None:
             raise TemplateError(
                 f"there is no complete template for {name}",
@@ -151,7 +151,7 @@ class PostgresStore:
                 fix="run it again",
             )
         self._hold(name)
-        self._ensure_role()
+        self._templates.ensure_role()
         self._forget(name)
         copy = self._copies[name] = PostgresCopy(self._source(key, name, template.horizon))
         return copy
@@ -227,48 +227,25 @@ class PostgresStore:
         for link in (*self._references.values(), self._reader, self._admin):
             link.close()
 
-    def _made(self, key: str, name: str, fill: Callable[[Target], None]) -> bool:
-        """Make the template; False if roles of older ones were in the way, and are so no more."""
-        for one in (template_name(key), reference_name(key), name):
-            self._remove(one)
-        oid = self._databases.create(name, Marker(what="building", key=key, run=self.run), locale=self._locale)
-        rollcall = made.Rollcall(self._admin, self._reader, owned=self._endpoint.owned, log=not self.abilities.log)
-        roles: tuple[int, ...] = ()
-        try:
-            try:
-                create.create(self._endpoint, name, self._spec.extensions)
-                fill(self._target(name))
-            finally:
-                roles = rollcall.made_in(oid)
-            roles += self._ensure_role()
-            horizon, fragile = sealing.seal(self._admin, self._endpoint, name)
-            self._databases.rename(name, template_name(key))
-            marker = Marker(what="template", key=key, horizon=horizon, since=self._upkeep.now(), roles=roles)
-            self._databases.mark(template_name(key), replace(marker, fragile=fragile))
-        except BaseException as error:
-            self._remove(name)
-            self._remove(template_name(key))
-            made.drop(self._admin, roles)
-            if not isinstance(error, Exception) or not self._upkeep.make_way(error, self._sweep):
-                raise
-            return False
-        return True
-
-    def _template(self, key: str) -> Marker | None:
-        found = self._databases.find(template_name(key))
-        marker = found.marker if found is not None and not found.broken else None
-        if marker is None or (marker.what, marker.key) != ("template", key):
-            return None
-        if marker.fragile and not sealing.intact(self._admin, self._endpoint, template_name(key)):
-            return None
-        now = int(self._admin.rows("select pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
-        # Transaction ids are compared as 32 bit numbers: a template of an older round is made anew.
-        return marker if marker.horizon <= now and marker.horizon >> 32 == now >> 32 else None
+    def _templates_for(self, role: str) -> Templates:
+        return Templates(
+            self._endpoint,
+            self._spec,
+            admin=self._admin,
+            reader=self._reader,
+            databases=self._databases,
+            upkeep=self._upkeep,
+            owner=self._owner,
+            role=role,
+            run=self.run,
+            log=not self.abilities.log,
+            sweep=partial(self._leases.sweep, self.run),
+        )
 
     def _clone(self, key: str, name: str, *, at_once: bool) -> int:
         """A fresh clone in the place of `name`: one that is ready, if the old one may be dropped later."""
         marker = Marker(what="copy", key=key, run=self.run)
-        if key not in self._layers and self._template(key) is None:
+        if key not in self._layers and self._templates.find(key) is None:
             raise sealing.spoiled()
         spares = self._spares.get(key)
         if spares is None:  # the first clone: whether a second is ever needed is not known
@@ -343,28 +320,6 @@ class PostgresStore:
                 self._admin.run(f"SELECT pg_advisory_unlock({lock})")
             self._references[key] = Link(self._endpoint, name, {**REFERENCE, **self._admin.quiet()})
         return self._references[key]
-
-    def _target(self, name: str) -> Target:
-        address = replace(self._owner, database=name)
-
-        def execute(script: str) -> None:
-            with connect(self._endpoint, address, application="seatrial: schema") as connection:
-                connection.execute(script.encode())
-
-        return Target(address=address, execute=execute, connect=lambda: plain(address))
-
-    def _ensure_role(self) -> tuple[int, ...]:
-        """The role that the app connects as, where the migrations did not create it; its oid, if it was made now."""
-        if not self._role or self._role == self._owner.user:
-            return ()
-        known = f"select exists(select from pg_roles where rolname = {literal(self._role)})"
-        if not self._endpoint.owned and self._admin.rows(known)[0][0]:
-            return ()
-        fresh = logins.ensure(self._admin, self._role, self._owner.password, "", owned=self._endpoint.owned)
-        return made.named(self._admin, self._role) if fresh else ()
-
-    def _sweep(self) -> None:
-        self._leases.sweep(self.run)
 
     def _hold(self, name: str) -> None:
         """The name is ours as long as this store is open."""
