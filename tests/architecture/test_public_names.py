@@ -15,8 +15,6 @@ LIST = Path(__file__).with_name("public_names.txt")
 MODULES = ("seatrial", "seatrial.errors", "seatrial.events", "seatrial.testing")
 JOINTS = (
     "seatrial.resources.protocol",
-    "seatrial.resources.servers",
-    "seatrial.resources.copies",
     "seatrial.isolation.protocol",
     "seatrial.sessions.protocol",
     "seatrial.apps.protocol",
@@ -43,8 +41,9 @@ def _python() -> Iterator[str]:
         yield name
     for module in JOINTS:
         found = importlib.import_module(module)
+        listed = getattr(found, "__all__", ())
         for name, it in sorted(vars(found).items()):
-            if _made_in(it, module) and inspect.isclass(it):
+            if (name in listed or _made_in(it, module)) and inspect.isclass(it):
                 yield f"{module}.{name}"
                 yield from (f"{module}.{name}.{member}" for member in _members(it))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from seatrial.errors import IsolationError
 from seatrial.isolation.audit import SHOWN, Audit, leak, listed
-from seatrial.resources.copies import Ended
 from seatrial.resources.kinds.sqlite.audit import Audit as Reading
+from seatrial.resources.protocol.copies import Ended
 
 from .test_strategies import copy, write
 

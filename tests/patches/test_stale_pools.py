@@ -23,7 +23,7 @@ from tests.sessions.conftest import RealCopy
 from seatrial.patches.applied import Applied
 from seatrial.patches.lending.psycopg import stale_psycopg
 from seatrial.patches.stale_pools import stale_asyncpg, stale_sqlalchemy
-from seatrial.resources.servers import Address
+from seatrial.resources.protocol.servers import Address
 from seatrial.sessions.pools import Pools
 
 PID = "SELECT pg_backend_pid()"

@@ -11,8 +11,8 @@ from seatrial.core import wait
 from seatrial.core.redact import redact
 from seatrial.errors import ConfigError, ProviderError
 from seatrial.resources.protocol import Address, Endpoint, Program, ServerSpec
+from seatrial.resources.protocol.servers import URL_FORM
 from seatrial.resources.providers.fit import satisfies
-from seatrial.resources.servers import URL_FORM
 
 _PATIENCE = 10.0
 """Seconds for a server that is just coming up, as beside a service container on CI."""

@@ -14,7 +14,7 @@ from seatrial.core import wait
 from seatrial.errors import ConfigError, ProviderError
 
 if TYPE_CHECKING:
-    from seatrial.resources.servers import Endpoint
+    from seatrial.resources.protocol.servers import Endpoint
 
 WORKER = 10
 """What a worker takes with its app, where nothing else is said: a pool of SQLAlchemy keeps five."""

@@ -10,7 +10,7 @@ from seatrial.core.redact import redact
 from seatrial.errors import ServerLost
 
 if TYPE_CHECKING:
-    from seatrial.resources.servers import Endpoint
+    from seatrial.resources.protocol.servers import Endpoint
 
 FULL = 30.0
 """Seconds to wait until somebody closes a connection."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 
-from seatrial.resources.copies import (
+from seatrial.resources.protocol.copies import (
     NOBODY,
     Auditor,
     Client,
@@ -48,7 +48,7 @@ from seatrial.resources.copies import (
     Target,
     Undone,
 )
-from seatrial.resources.servers import (
+from seatrial.resources.protocol.servers import (
     Address,
     AdoptionCandidate,
     Endpoint,

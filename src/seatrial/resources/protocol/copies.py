@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from seatrial.resources.servers import Address
+from seatrial.resources.protocol.servers import Address
 
 
 def _nothing() -> None:
