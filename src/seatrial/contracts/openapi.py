@@ -53,8 +53,8 @@ class OpenApis:
             inner = exchange.route[begun.end() :]
             if isinstance(one, Exception):
                 lacking = one
-            elif one.describes(exchange.method, inner):
-                texts.append(one.contradiction(replace(exchange, route=inner)))
+            elif (text := one.contradiction(replace(exchange, route=inner))) is not None:
+                texts.append(text)
         if lacking is not None and not texts:
             raise lacking.with_traceback(None)
         return "" if "" in texts else next(iter(texts), "")
@@ -84,14 +84,17 @@ class OpenApi:
         for path in self._paths:
             self._alike.setdefault(_nameless(path), []).append(path)
 
-    def contradiction(self, exchange: Exchange) -> str:
+    def contradiction(self, exchange: Exchange) -> str | None:
         """In what a response contradicts the description, in one line; empty where it does not.
 
-        What is not described at all (a path that no operation has) contradicts nothing.
+        None where it is not described at all: no operation has this path and method.
         """
         method, status = exchange.method, exchange.status
-        path, operation = self._operation(method, exchange.route)
-        if operation is None or not status:
+        path = self._spelled(method, exchange.route)
+        operation: Mapping[str, Any] | None = (self._paths.get(path) or {}).get(method.lower())
+        if operation is None:
+            return None
+        if not status:
             return ""
         responses: Mapping[str, Any] = operation.get("responses") or {}
         described = next((each for each in (str(status), f"{status // 100}XX", "default") if each in responses), None)
@@ -116,14 +119,6 @@ class OpenApi:
         if "schema" in content[accepted] and is_json and is_whole:
             return self._invalid(f"{place}/{_escaped(accepted)}/schema", status, exchange.body or b"")
         return ""
-
-    def describes(self, method: str, route: str) -> bool:
-        """Whether it has this operation."""
-        return self._operation(method, route)[1] is not None
-
-    def _operation(self, method: str, route: str) -> tuple[str, Mapping[str, Any] | None]:
-        path = self._spelled(method, route)
-        return path, (self._paths.get(path) or {}).get(method.lower())
 
     def _spelled(self, method: str, route: str) -> str:
         """The route as the description writes it: "/users/{id:int}", "/users/<int:id>" and "/users/{id}" are one.
