@@ -28,19 +28,16 @@ class AsgiGateway:
         self.loop = Loop()
         self.state: dict[str, Any] = {}
         self._lifespan: Lifespan | None = None
-        self._begun: Lifespan | None = None
-        """The same, or a start that was broken off."""
         self._running: dict[HttpCall | WebSocketCall | HostedCall, asyncio.Task[Any] | None] = {}
         """Touched on the loop only, but for the question whether it is empty."""
 
     def open(self) -> None:
         """Run the start of the lifespan, once."""
-        if self._lifespan is None:
-            if self._begun is not None:
-                self.loop.run(self._begun.ended())
-            self._begun = Lifespan(self._app, self.state)
-            self.loop.run(self._begun.startup())
-            self._lifespan = self._begun
+        if self._lifespan is None or self._lifespan.broken_off:
+            if self._lifespan is not None:
+                self.loop.run(self._lifespan.ended())
+            self._lifespan = Lifespan(self._app, self.state)
+            self.loop.run(self._lifespan.startup())
         self._lifespan.check()
 
     def answer(self, request: Request, timeout: float | None = None) -> Answer:
@@ -105,7 +102,7 @@ class AsgiGateway:
 
     def close(self) -> None:
         """Run the end of the lifespan, cancel what the app left on the loop, and end the loop."""
-        lifespan, self._lifespan, self._begun = self._lifespan, None, None
+        lifespan, self._lifespan = self._lifespan, None
         try:
             if lifespan is not None:
                 self.loop.run(lifespan.shutdown())

@@ -34,6 +34,8 @@ class Lifespan:
         self._asked = False
         self._supported = False
         self._failure: tuple[str, BaseException | None] | None = None
+        self.broken_off = True
+        """Whether `startup` has not come to its end: the app is then started anew."""
 
     async def ended(self) -> None:
         """Wait for the end of a start that was broken off: it takes back what it had begun."""
@@ -50,6 +52,7 @@ class Lifespan:
             self._supported = True
         else:
             self._failure = (said.get("message", ""), error)
+        self.broken_off = False
 
     def check(self) -> None:
         """Raise `AppError` if the app did not start."""
