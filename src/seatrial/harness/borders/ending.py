@@ -37,15 +37,19 @@ class Ending:
             return ()
         except Exception as error:  # noqa: BLE001 - a connection that broke may say so in any driver's words
             sessions.invalidate()
-            broken = IsolationError(
-                f"a connection of the test's broke: {in_one_line(error)}",
-                cause="the server was restarted, or somebody ended the connection",
-                fix="see the server's log; the next test starts with new connections",
-            )
-            told.append(self._past_rollback(broken.what) if joined else broken)
+            told.append(self._broken(in_one_line(error), joined=joined))
             return ()
         told.extend(map(self._past_rollback, complaints))
         return complaints
+
+    def _broken(self, said: str, *, joined: bool) -> IsolationError:
+        if joined:  # the transaction went with it
+            return self._past_rollback(f"a connection of the test's broke: {said}")
+        return IsolationError(
+            f"a connection of the test's broke: {said}",
+            cause="the server was restarted, or somebody ended the connection",
+            fix="see the server's log; the next test starts with new connections",
+        )
 
     def _past_rollback(self, complaint: str) -> PastRollback:
         return PastRollback(
