@@ -111,7 +111,13 @@ def serving(root: Path, clean_environ: dict[str, str]) -> Serve:
     """Starts a server of the project: `with serving(idle=1) as served`."""
 
     @contextmanager
-    def start(folder: Path = root, *, options: Options | None = None, **limits: Any) -> Iterator[Served]:
+    def start(
+        folder: Path = root,
+        *,
+        options: Options | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        **limits: Any,
+    ) -> Iterator[Served]:
         environ = {name: clean_environ[name] for name in ("SEATRIAL_CACHE", "SEATRIAL_IDLE")}
         before = {name: os.environ.get(name) for name in environ}
         os.environ.update(environ)
@@ -126,7 +132,7 @@ def serving(root: Path, clean_environ: dict[str, str]) -> Serve:
         def work() -> None:
             try:
                 config = load(folder / "seatrial.toml", environ={})
-                serve(config, replace(options or Options(), limits=Limits(**limits)), tell)
+                serve(config, replace(options or Options(), limits=Limits(**limits)), tell, say)
             except BaseException as error:  # noqa: BLE001 - told to the test, in its own thread
                 failed.append(error)
             finally:

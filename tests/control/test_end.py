@@ -17,6 +17,7 @@ from tests.control.conftest import Client, databases
 from seatrial.control.leases.lease import Patience
 from seatrial.control.server import Options
 from seatrial.errors import ProviderError
+from seatrial.resources.kinds.sqlite.copy import SQLiteCopy
 
 SOON = 30.0
 
@@ -57,6 +58,24 @@ def test_when_the_connection_that_holds_a_worker_is_lost_its_copies_are_dropped(
         assert client.ask("DELETE", f"/v1/clones/{clone['id']}").status == 404
         client.close()
     assert not names & databases(worker.url)
+
+
+def test_a_copy_that_can_not_be_put_back_is_told_and_ends_neither_the_server_nor_what_others_have(serving, monkeypatch):
+    def crashes(self):
+        raise RuntimeError("the driver has no words for this")
+
+    said = []
+    with serving(patience=Patience(grace=0.2, unheld=1), say=said.append) as served:
+        client = served.client()
+        monkeypatch.setattr(SQLiteCopy, "undo", crashes)
+        clone = client.post("/v1/clones", resource="notes")
+        eventually(lambda: said)
+        monkeypatch.undo()
+        another = client.post("/v1/clones", resource="notes")
+        assert another["url"] != clone["url"]
+        client.close()
+    trouble = "could not be put back: RuntimeError: the driver has no words for this"
+    assert said == [f"copy {clone['id']} of notes {trouble}"]
 
 
 def test_a_worker_that_is_held_again_in_time_stays(serving):

@@ -20,6 +20,7 @@ from seatrial.control.leases.lease import Lease, Patience
 from seatrial.control.leases.shelf import Shelf, Taken
 from seatrial.control.leases.templates import Templates
 from seatrial.control.leases.worker import Worker, database_suffix, in_words
+from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
 from seatrial.harness.compose import compose
 from seatrial.harness.environment import variables
@@ -230,13 +231,24 @@ class Service:
     async def _sweep(self) -> None:
         for name, (worker, opening) in list(self._workers.items()):
             if opening.done() and worker.lease.over() and name in self._workers:
-                with suppress(SeatrialError):  # the server may be gone, and the copies with it
+                with self._going_on(f"worker {name} could not be closed"):
                     await self._drop_worker(worker)
         for taken in list(self._taken.values()):
             if taken.lease.over() and taken.id in self._taken:
-                with suppress(SeatrialError):  # it was dropped then
+                with self._going_on(f"copy {taken.id} of {taken.resource} could not be put back"):
                     await self.put_back(taken.id)
-        await self._templates.sweep()
+        with self._going_on("a template that nobody finished could not be discarded"):
+            await self._templates.sweep()
+
+    @contextmanager
+    def _going_on(self, trouble: str) -> Iterator[None]:
+        """Whatever fails there, the server goes on, for those who have something of it. What nobody expects is told."""
+        try:
+            yield
+        except SeatrialError:
+            pass  # the resource's server may be gone, and the copies with it; or the copy was dropped then
+        except Exception as error:  # noqa: BLE001 - a driver's, or the machine's
+            self._tell(f"{trouble}: {type(error).__name__}: {redact(str(error))}")
 
     def _idle(self) -> bool:
         if self._busy or self._workers or self._taken or self._templates.in_the_making:
@@ -324,9 +336,12 @@ class Service:
 
     def _hear(self, event: events.Event) -> None:
         for text in in_words(event):
-            if text not in self._said:
-                self._said.add(text)
-                self._say(text)
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
 
     def _lease(self) -> Lease:
         return Lease(self.limits.patience)
