@@ -37,3 +37,28 @@ def test_what_a_wider_fixture_writes_where_there_are_no_layers_is_charged_to_it_
     [note] = told
     assert isinstance(note, events.Note)
     assert note.text.startswith("the fixture writes wrote to letter, and this kind of resource takes no layers: ")
+
+
+class Broken(RemoteSessions):
+    """Sessions whose connection is gone by the time the fixture is torn down."""
+
+    def __init__(self, copy: Plain) -> None:
+        super().__init__(copy)
+        self.stale = False
+
+    def leave(self, owner: object) -> None:
+        raise OSError(owner)
+
+    def invalidate(self) -> None:
+        self.stale = True
+
+
+def test_what_a_wider_fixture_wrote_is_undone_though_its_connection_broke_and_nobody_has_that_again() -> None:
+    copy = Plain()
+    sessions = Broken(copy)
+    wider = Wider(Emitter("desk", events.ignore))
+    wider.start(copy, None)
+    copy.written = ("letter",)
+    wider.lift("writes", "writes", sessions, sweep=True)
+    assert copy.written == ()
+    assert sessions.stale
