@@ -19,8 +19,26 @@ def test_collecting_starts_nothing(service):
 
 
 def test_tests_that_use_no_resource_start_nothing(service):
-    service.write({"tests/test_unit.py": "def test_unit():\n    assert 1 + 1 == 2\n"})
-    outcome = service.pytest("-q", "tests/test_unit.py", SEATRIAL_IDLE="30")
+    service.write(
+        {
+            "tests/more_units/test_unit.py": """
+            from __future__ import annotations
+
+            from app.models import User
+
+            notes = User.notes  # compared with anything but a Note it raises
+            del User
+
+
+            def test_unit():
+                assert notes.key == "notes"
+            """,
+            "tests/more/conftest.py": "import app.main\n",
+            "app/main.py": "from __future__ import annotations\n" + (service.folder / "app/main.py").read_text(),
+            "tests/more/test_app.py": "def test_app():\n    pass\n",
+        }
+    )
+    outcome = service.pytest("-q", "tests/more", "tests/more_units", "-k", "test_unit", SEATRIAL_IDLE="30")
     assert outcome.status == 0, outcome.text
     assert servers(service) == []
 

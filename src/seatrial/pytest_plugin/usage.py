@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dis
 import inspect
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import CodeType, ModuleType
 
 import pytest
 
-_PLAIN = (str, bytes, int, float, complex, tuple, frozenset, type(None), ModuleType)
+_PLAIN = (str, bytes, int, float, complex, tuple, frozenset, type(None), ModuleType, type(annotations))
+"""What any two modules may have in common: `from __future__ import annotations` leaves a value in each."""
 
 
 class Usage:
@@ -57,10 +59,10 @@ class Usage:
     def _holds_app(self, item: pytest.Item) -> bool:
         module = item.getparent(pytest.Module)
         namespaces = [module.obj] if module is not None else []
-        folder = str(item.path.parent)
+        folder = f"{item.path.parent}{os.sep}"
         for plugin in item.config.pluginmanager.get_plugins():
             path = getattr(plugin, "__file__", None) or ""
-            if path.endswith("conftest.py") and folder.startswith(path[: -len("/conftest.py")]):
+            if path.endswith(f"{os.sep}conftest.py") and folder.startswith(path.removesuffix("conftest.py")):
                 namespaces.append(plugin)
         return any(self._touches(namespace) for namespace in namespaces)
 
@@ -68,9 +70,9 @@ class Usage:
         """Whether a module has imported something of value from the app's own modules."""
         if id(namespace) not in self._seen:
             ours = [sys.modules[name] for name in self._modules if name in sys.modules]
-            values = {id(value) for module in ours for value in vars(module).values() if _belongs(value, module)}
-            held = vars(namespace).values()
-            self._seen[id(namespace)] = any(id(value) in values or value in ours for value in held if _hashable(value))
+            values = (value for module in ours for value in _globals(module) if _belongs(value, module))
+            identities = {id(value) for value in (*ours, *values)}  # an `__eq__` may raise
+            self._seen[id(namespace)] = any(id(value) in identities for value in _globals(namespace))
         return self._seen[id(namespace)]
 
     def _imports_app(self, item: pytest.Item) -> bool:
@@ -101,6 +103,11 @@ def _imported(code: CodeType) -> Iterator[str]:
             yield f"{module}.{step.argval}"
 
 
+def _globals(module: ModuleType) -> Iterator[object]:
+    """What a module has made or imported, without what Python itself has put there."""
+    return (value for name, value in vars(module).items() if not name.startswith("__"))
+
+
 def _belongs(value: object, module: ModuleType) -> bool:
     """Whether a module's global is its own: made there, not imported from a library."""
     if isinstance(value, _PLAIN):
@@ -110,7 +117,3 @@ def _belongs(value: object, module: ModuleType) -> bool:
             value, type | type(_belongs)
         )
     return True
-
-
-def _hashable(value: object) -> bool:
-    return type(value).__hash__ is not None
