@@ -48,10 +48,11 @@ def test_a_port_that_somebody_has_is_told_with_the_program_that_has_it(service, 
 def test_a_fixed_address_and_several_workers_are_refused_with_the_reason(service, free_port):
     config = service.folder / "pyproject.toml"
     config.write_text(config.read_text() + f'at = "postgresql://test:test@localhost:{free_port}/testdb"\n')
-    outcome = service.pytest("-q", "-n", "2", "tests")
-    assert outcome.status != 0
-    assert "one worker" in outcome.text
-    assert "run without -n" in outcome.text
+    for options in (("-n", "2"), ("-p", "xdist", "-d", "--tx", "2*popen")):
+        outcome = service.pytest("-q", *options, "tests")
+        assert outcome.status != 0
+        assert "and 2 workers are to run the tests\n  why: only one worker" in outcome.text
+        assert "run without -n" in outcome.text
     assert service.pytest("-q", "-n", "1", "tests").status == 0
 
 
