@@ -98,25 +98,47 @@ def test_the_log_of_a_failing_test_has_no_lines_of_our_own_clones(service):
     assert "checkpoint" not in outcome.text
 
 
-def test_a_fixture_of_the_project_wins_over_ours_of_the_same_name(service):
+def test_a_fixture_of_the_project_wins_over_ours_of_the_same_name_for_the_tests_beside_it(service):
     service.write(
         {
-            "tests/conftest.py": """
+            "tests/own/conftest.py": """
             import pytest
 
             @pytest.fixture
             def db():
                 return "the project's own"
             """,
-            "tests/test_own.py": """
+            "tests/own/test_own.py": """
             def test_own(db, seatrial_db, db_url):
                 assert db == "the project's own"
                 assert seatrial_db.bind is not None
                 assert db_url.startswith("postgresql://")
             """,
+            "tests/more/test_more.py": "def test_more(db, seatrial_db):\n    assert db is seatrial_db\n",
         }
     )
-    outcome = service.pytest("tests/test_own.py")
+    outcome = service.pytest("tests/own", "tests/more")
+    assert outcome.status == 0, outcome.text
+
+
+def test_a_fixture_of_an_installed_plugin_wins_over_ours_whatever_its_function_is_called(service):
+    service.write(
+        {
+            "installed.py": """
+            import pytest
+
+            @pytest.fixture(name="db")
+            def made():
+                return "the plugin's"
+            """,
+            "tests/test_own.py": """
+            def test_own(db, seatrial_db):
+                assert db == "the plugin's"
+                assert seatrial_db.bind is not None
+            """,
+        }
+    )
+    outcome = service.pytest("-p", "installed", "tests/test_own.py", PYTHONPATH=str(service.folder))
     assert outcome.status == 0, outcome.text
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
@@ -164,9 +165,16 @@ def names(harness: Harness, *, with_app: bool) -> dict[str, tuple[str, ...]]:
 
 def taken_by_plugins(config: pytest.Config, wanted: Iterable[str]) -> set[str]:
     """Those of the names that an installed plugin already has a fixture for: pytest-django's `db`."""
-    kind = type(pytest.fixture(lambda: None))
-    plugins = [plugin for plugin in config.pluginmanager.get_plugins() if not _dormant(plugin)]
-    return {name for name in wanted for plugin in plugins if isinstance(getattr(plugin, name, None), kind)}
+    kind: Any = type(pytest.fixture(lambda: None))
+    plugins = [each for each in config.pluginmanager.get_plugins() if not _dormant(each) and not _of_project(each)]
+    holders = [holder for plugin in plugins for holder in (plugin, *type(plugin).__mro__)]
+    values = (value for holder in holders for value in getattr(holder, "__dict__", {}).values())
+    return {value.name for value in values if isinstance(value, kind)}.intersection(wanted)
+
+
+def _of_project(plugin: object) -> bool:
+    """Whether it is a conftest file: its fixtures are those of the tests beside it, and no others."""
+    return PurePath(getattr(plugin, "__file__", None) or "").name == "conftest.py"
 
 
 def _dormant(plugin: object) -> bool:
