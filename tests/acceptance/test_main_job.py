@@ -21,6 +21,28 @@ def test_two_workers_share_a_server_and_have_a_database_each(service):
     assert outcome.counts()["passed"] == 28
 
 
+def test_a_test_run_that_a_test_of_a_worker_starts_has_databases_of_its_own(service):
+    service.write(
+        {
+            "tests/test_inner.py": """
+            import subprocess
+            import sys
+
+            from app.models import User
+
+            def test_that_runs_others(db):
+                db.add(User(email="outer@example.org", name="Outer"))
+                db.commit()
+                inner = [sys.executable, "-m", "pytest", "-k", "cascade"]
+                assert subprocess.run(inner, check=False).returncode == 0
+                assert db.query(User).count() == 1
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "-n", "1", "tests/test_inner.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+
+
 def test_the_header_names_server_version_provider_and_isolation(service):
     outcome = service.pytest("tests", "-k", "cascade")
     assert "db: postgres 18" in outcome.text

@@ -82,8 +82,7 @@ class SeatrialPlugin:
         harness = compose(settings, run, keep=options.seatrial_keep, audit=options.seatrial_audit, emit=emit)
         harness.open()
         plugin = cls(settings, harness, run, reporters)
-        if not run.ports:
-            plugin._announce()
+        plugin._announce()
         return plugin
 
     def register(self, config: pytest.Config) -> None:
@@ -338,7 +337,10 @@ class SeatrialPlugin:
         return text
 
     def _announce(self) -> None:
-        self._environment = os.environ.get(VARIABLE)
+        """To the workers of this run. A worker has none: another pytest that its tests start is no worker of ours."""
+        self._environment = os.environ.pop(VARIABLE, None)
+        if self.run.shared:
+            return
         ports = {name: managed.plan.server.endpoint.admin.port for name, managed in self.harness.resources.items()}
         os.environ[VARIABLE] = self.run.announcement(ports)
 
@@ -346,7 +348,7 @@ class SeatrialPlugin:
         self.harness.close()
         if self._environment is not None:
             os.environ[VARIABLE] = self._environment
-        elif not self.run.ports:
+        else:
             os.environ.pop(VARIABLE, None)
 
 
