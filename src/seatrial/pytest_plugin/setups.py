@@ -71,4 +71,7 @@ def _is_installed(fixturedef: pytest.FixtureDef[object]) -> bool:
 
 def _is_app(value: object) -> bool:
     """Whether a fixture's value is an application: an object of a class, since any function may look like one."""
-    return callable(value) and not callable(getattr(value, "__get__", None)) and interface_of(value) is not None
+    try:
+        return callable(value) and not callable(getattr(value, "__get__", None)) and interface_of(value) is not None
+    except Exception:  # noqa: BLE001 - a proxy raises anything while what it stands for is not there
+        return False
