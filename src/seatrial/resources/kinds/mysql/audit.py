@@ -67,7 +67,7 @@ class Audit:
 
         try:
             found = self.baseline()
-        except pymysql.err.Error as error:
+        except pymysql.Error as error:
             raise IsolationError(
                 f"The audit could not read the database: {error}",
                 cause="somebody still holds a lock, or the database is gone",

@@ -266,7 +266,7 @@ def _make_views(link: Link, views: list[Stored], target: str) -> None:
         for one in views:
             try:
                 _run_as_written(link, one, target)
-            except pymysql.err.MySQLError as lacks:
+            except pymysql.MySQLError as lacks:
                 left.append(one)
                 error = lacks
         if error is not None and len(left) == len(views):

@@ -24,7 +24,7 @@ class Connection:
         """End the transaction."""
         import pymysql
 
-        with suppress(pymysql.err.Error):  # it may be closed
+        with suppress(pymysql.Error):  # it may be closed
             self.value.rollback()
 
     def renew(self) -> None:
@@ -38,5 +38,5 @@ class Connection:
         """Close it, if the test has not."""
         import pymysql
 
-        with suppress(pymysql.err.Error):
+        with suppress(pymysql.Error):
             self.value.close()

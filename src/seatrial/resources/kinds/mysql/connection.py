@@ -84,7 +84,7 @@ class Link:
 
     def always(self, statement: str) -> bool:
         """Run it now, and on each new connection, if the server lets us; whether it does."""
-        with contextlib.suppress(library().err.MySQLError):
+        with contextlib.suppress(library().MySQLError):
             self.run(statement)
             self._setup.append(statement)
             return True
@@ -137,7 +137,7 @@ class Link:
             assert self._connection is not None
             try:
                 return _execute(self._connection, statement)
-            except (pymysql.err.OperationalError, pymysql.err.InterfaceError) as error:
+            except (pymysql.OperationalError, pymysql.InterfaceError) as error:
                 if error.args and error.args[0] not in _GONE:
                     raise
                 self._drop()
@@ -145,7 +145,7 @@ class Link:
                     raise self._lost(error) from error
                 if self._inside:
                     raise
-            except pymysql.err.MySQLError:
+            except pymysql.MySQLError:
                 raise
             except BaseException:  # a time-out of the test's, say: an answer may be on its way, to nobody
                 self._orphan = self._connection.thread_id()
@@ -173,7 +173,7 @@ class Link:
                 self._end(orphan)
             if self.lasting:
                 self._take_again(broken_off=bool(orphan))
-        except pymysql.err.OperationalError as error:
+        except pymysql.OperationalError as error:
             self._drop()
             raise self._lost(error) from error
         except BaseException:  # nobody uses one that is half set up
@@ -183,7 +183,7 @@ class Link:
     def _end(self, orphan: int) -> None:
         """What the connection before was still at work on ends now, and its locks are free."""
         assert self._connection is not None
-        with contextlib.suppress(library().err.MySQLError):  # it has ended by itself
+        with contextlib.suppress(library().MySQLError):  # it has ended by itself
             _execute(self._connection, f"KILL {orphan}")
 
     def _take_again(self, *, broken_off: bool) -> None:
@@ -199,7 +199,7 @@ class Link:
         if database:
             try:
                 _execute(self._connection, f"USE {identifier(database)}")
-            except pymysql.err.OperationalError as error:
+            except pymysql.OperationalError as error:
                 if broken_off:
                     return
                 raise self._taken() from error
@@ -224,7 +224,7 @@ class Link:
 
 
 def _is_full(error: Exception) -> bool:
-    return isinstance(error, library().err.OperationalError) and error.args[0] in _FULL
+    return isinstance(error, library().OperationalError) and error.args[0] in _FULL
 
 
 def connect(endpoint: Endpoint, database: str = "", *, timeout: float = 10) -> pymysql.Connection[Any]:
@@ -256,7 +256,7 @@ def _socket(endpoint: Endpoint, timeout: float) -> socket.socket | None:
         found.connect(str(endpoint.socket_folder / SOCKET))
     except OSError as error:
         found.close()
-        raise library().err.OperationalError(2003, str(error)) from error
+        raise library().OperationalError(2003, str(error)) from error
     return found
 
 
@@ -273,7 +273,11 @@ def arguments(address: Address) -> dict[str, Any]:
 
 
 def library() -> Any:
-    """PyMySQL. Raises `ConfigError` where it is not installed."""
+    """PyMySQL. Raises `ConfigError` where it is not installed.
+
+    Its errors are caught by their names in the package: after `install_as_MySQLdb`, Django imports its modules a second
+    time, as MySQLdb's, and `pymysql.err` is then the second.
+    """
     try:
         import pymysql
     except ImportError as error:

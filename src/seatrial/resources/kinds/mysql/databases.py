@@ -95,7 +95,7 @@ class Databases:
         procedure = f"seatrial_adopted_{secrets.token_hex(4)}"
         try:
             self._link.run(f"CREATE PROCEDURE {identifier(name, procedure)}() BEGIN END")
-        except library().err.OperationalError as error:
+        except library().OperationalError as error:
             admin = self._endpoint.admin
             raise Refused(
                 f'the user "{admin.user}" can\'t mark the database "{name}" at {admin.host}:{admin.port}',
@@ -176,7 +176,7 @@ class Databases:
         """Drop it; False where somebody holds a lock on it for longer than we wait."""
         try:
             self._link.run(f"DROP DATABASE IF EXISTS {identifier(name)}")
-        except library().err.OperationalError as error:
+        except library().OperationalError as error:
             if error.args[0] != LOCKED:
                 raise
             return False

@@ -152,7 +152,7 @@ class MySQLProgram:
         try:
             with connect(endpoint, endpoint.admin.database, timeout=5) as connection, connection.cursor() as cursor:
                 return bool(cursor.execute("SELECT 1"))
-        except (pymysql.err.Error, OSError):
+        except (pymysql.Error, OSError):
             return False
 
     def asked_version(self, endpoint: Endpoint) -> str:
@@ -162,7 +162,7 @@ class MySQLProgram:
             with connect(endpoint, endpoint.admin.database) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT VERSION()")
                 (told,) = cursor.fetchone()
-        except (pymysql.err.Error, OSError) as error:
+        except (pymysql.Error, OSError) as error:
             raise not_accepted(endpoint, error) from None
         return _number(str(told))
 

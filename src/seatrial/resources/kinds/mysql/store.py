@@ -198,7 +198,7 @@ class MySQLStore:
         pymysql = library()
         try:
             databases = Databases(self._link, self._locks, self._endpoint, self._run)
-        except pymysql.err.OperationalError as error:
+        except pymysql.OperationalError as error:
             admin = self._endpoint.admin
             raise Refused(
                 f'the user "{admin.user}" may not create databases at {admin.host}:{admin.port}',
@@ -207,7 +207,7 @@ class MySQLStore:
             ) from error
         try:
             fence.at_work(self._link, OURS)
-        except pymysql.err.OperationalError as error:
+        except pymysql.OperationalError as error:
             admin = self._endpoint.admin
             raise Refused(
                 f'the user "{admin.user}" may not see who is in a transaction at {admin.host}:{admin.port}',

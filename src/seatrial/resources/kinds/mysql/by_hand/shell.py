@@ -22,4 +22,4 @@ def _prompt(address: Address) -> Prompt:
     from seatrial.resources.prompts import SqlPrompt
 
     pymysql = library()
-    return SqlPrompt(lambda: pymysql.connect(**arguments(address), autocommit=True), pymysql.err.Error)
+    return SqlPrompt(lambda: pymysql.connect(**arguments(address), autocommit=True), pymysql.Error)

@@ -92,7 +92,7 @@ class MySQLCopy:
         self._doubtful = True
         try:
             undone = self._undo(ended)
-        except pymysql.err.MySQLError as error:
+        except pymysql.MySQLError as error:
             raise NeedsClone(
                 f"the server refuses what would bring the copy back: {error.args[-1]}",
                 fix="nothing: the test after it gets a fresh clone",
@@ -132,7 +132,7 @@ class MySQLCopy:
         self.settle()
         try:
             layer = self._source.layer()
-        except pymysql.err.MySQLError as error:
+        except pymysql.MySQLError as error:
             locked = error.args[0] == LOCKED
             raise IsolationError(
                 f"the data of a wider fixture can't become the baseline: {error.args[-1]}",

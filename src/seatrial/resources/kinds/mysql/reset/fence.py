@@ -55,7 +55,7 @@ def kill(link: Link, pid: int) -> bool:
     """End one connection; False if it is no longer there, or is not ours to end."""
     import pymysql
 
-    with contextlib.suppress(pymysql.err.MySQLError):
+    with contextlib.suppress(pymysql.MySQLError):
         link.run(f"KILL {pid}")
         return True
     return False
@@ -66,7 +66,7 @@ def roll_back(link: Link, branches: Sequence[str]) -> None:
     import pymysql
 
     for branch in branches:
-        with contextlib.suppress(pymysql.err.MySQLError):  # it has ended meanwhile
+        with contextlib.suppress(pymysql.MySQLError):  # it has ended meanwhile
             link.run(f"XA ROLLBACK {branch}")
 
 

@@ -94,7 +94,7 @@ class Log:
             if only or ignored:
                 return Abilities(log="the server logs some databases only (binlog-do-db, binlog-ignore-db)")
             self._link.rows(f"SHOW BINLOG EVENTS IN {literal(file)} LIMIT 1")
-        except pymysql.err.MySQLError as error:
+        except pymysql.MySQLError as error:
             return Abilities(log=str(error.args[-1]))
         return Abilities(log="")
 
@@ -114,7 +114,7 @@ class Log:
                 for _, _, event, _, _, info in self._link.rows(f"SHOW BINLOG EVENTS IN {literal(file)} FROM {offset}"):
                     count += 1
                     reading.note(event, info)
-        except pymysql.err.MySQLError as error:
+        except pymysql.MySQLError as error:
             reading.statements.append(f"the log can't be read: {error.args[-1]}")
         return Told(
             tables=frozenset(reading.tables),
@@ -135,7 +135,7 @@ class Log:
 
         if before.file == now.file:
             return
-        with contextlib.suppress(pymysql.err.MySQLError):  # another worker was faster
+        with contextlib.suppress(pymysql.MySQLError):  # another worker was faster
             self._link.run(f"PURGE BINARY LOGS TO {literal(before.file)}")
 
     def _status_now(self) -> Sequence[Any]:
@@ -144,7 +144,7 @@ class Log:
         for statement in (self._status,) if self._status else ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
             try:
                 row = self._link.rows(statement)[0]
-            except pymysql.err.MySQLError as error:
+            except pymysql.MySQLError as error:
                 if error.args[0] != _SYNTAX:  # each server knows one of the two
                     raise
                 unknown = error
