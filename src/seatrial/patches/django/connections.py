@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from seatrial.patches.django.ours import place_of
 from seatrial.patches.lending.generations import Generations, Stamp, address_of
 from seatrial.patches.protocol import Patch
 from seatrial.patches.replacing import Changes, Replacing
@@ -24,10 +25,10 @@ def reconnecting(generations: Generations) -> Patch:
 
         def stamping(wrapper: Any) -> None:
             moment = generations.moment()
+            stamps.pop(wrapper, None)  # MySQL's backend has queries before `connect` returns
             connect(wrapper)
-            where = address_of(wrapper.connection)
-            if where is not None:
-                stamps[wrapper] = generations.stamp(*where, moment)
+            where = address_of(wrapper.connection) or place_of(wrapper.settings_dict)
+            stamps[wrapper] = generations.stamp(*where, moment)
 
         def refresh(wrapper: Any) -> None:
             if wrapper.connection is not None and not wrapper.in_atomic_block:

@@ -31,6 +31,11 @@ def leads_to(database: Mapping[str, Any], address: Address) -> bool:
     return (here or host == address.host) and port == str(address.port)
 
 
+def place_of(database: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Host, port and database that one of Django's `DATABASES` names; no host and no port for a file."""
+    return str(database.get("HOST") or ""), int(database.get("PORT") or 0), str(database.get("NAME") or "")
+
+
 def settings_of(address: Address) -> dict[str, Any]:
     """What makes one of Django's `DATABASES` lead to `address`."""
     return {
