@@ -81,6 +81,20 @@ def test_an_address_of_mariadb_in_the_settings_says_the_kind(shape):
     assert "mariadb+pymysql://{user}" in said["text"]
 
 
+@pytest.mark.parametrize(
+    ("engine", "kind"), [("mysql", "mysql"), ("sqlite3", "sqlite"), ("postgresql_psycopg2", "postgres")]
+)
+def test_the_engine_of_django_says_the_kind(shape, engine, kind):
+    shape.files(
+        {
+            "manage.py": "from django.core.management import execute_from_command_line\n",
+            "requirements.txt": "django\n",
+            "shop/settings.py": f'DATABASES = {{"default": {{"ENGINE": "django.db.backends.{engine}", "NAME": "shop"}}}}\n',
+        }
+    )
+    assert f'kind = "{kind}"\n' in shape.init()["text"]
+
+
 def test_a_dependency_that_gives_a_factory_of_sessions(shape):
     """rhoboro/async-fastapi-sqlalchemy has its endpoints make their sessions."""
     database = """

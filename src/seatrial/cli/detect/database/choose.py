@@ -11,7 +11,7 @@ from seatrial.cli.detect.database.opened import database_variables
 from seatrial.cli.detect.database.prisma import prisma, seed_note
 from seatrial.cli.detect.database.settings import Variable
 from seatrial.cli.detect.database.variables import address_variables, part_variables, read_variables
-from seatrial.cli.detect.project import Project
+from seatrial.cli.detect.project import Project, line_at
 
 _SYNC = ("psycopg2", "psycopg2-binary")
 _POSTGRES = ("psycopg", "psycopg2", "psycopg2-binary", "asyncpg", "pg8000", "aiopg", "psycopg-binary")
@@ -20,6 +20,9 @@ _EXTRAS: Mapping[str, str] = {r"piccolo\[(?:postgres|all)\b": "asyncpg"}
 """Extras of libraries, and the driver that they bring."""
 _SCHEME = re.compile(r"\b(?P<scheme>(?:postgres(?:ql)?|sqlite|mysql|mariadb)(?:\+\w+)?)://")
 _SERVERS: Mapping[str, str] = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mariadb"}
+_ENGINE = re.compile(r"""["']ENGINE["']\s*:\s*["'][\w.]*\.(?P<vendor>postg|mysql|sqlite|spatialite)\w*["']""")
+_VENDORS: Mapping[str, str] = {"postg": "postgres", "mysql": "mysql", "sqlite": "sqlite", "spatialite": "sqlite"}
+"""Of Django's backends the beginning of their last name, PostGIS and old names of PostgreSQL's included."""
 _DOTENV = re.compile(r"\.env([\w.-]*)?|.*compose[\w.-]*\.ya?ml|.*\.env")
 
 
@@ -128,6 +131,8 @@ def _kinds(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[s
     for variable in addresses:
         if server := _server(variable.scheme):
             yield _evidence(server, variable.file, variable.line, f"the default of {variable.name}")
+    engines = tuple(_engines(project))
+    yield from (one for one in engines if one.value != "sqlite")
     for driver, place in drivers.items():
         file, _, line = place.rpartition(":")
         kind = "mysql" if driver in _MYSQL else "postgres"
@@ -145,6 +150,7 @@ def _kinds(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[s
                 variable.line,
                 f"the default of {variable.name}, and no driver of another database",
             )
+    yield from engines
     for file, number, _ in _addresses_in_code(project):
         yield _evidence("sqlite", file, number, "an address of SQLite, and no driver of another database")
     yield _evidence("postgres", "", 0, "nothing says which database it is; this is the usual one")
@@ -157,6 +163,15 @@ def _server(scheme: str) -> str:
 
 def _evidence(value: str, file: str, line: int, why: str) -> Candidate:
     return Candidate(value=value, file=file, line=line, why=why, score=0)
+
+
+def _engines(project: Project) -> Iterator[Candidate]:
+    """What the ENGINEs of Django's DATABASES say."""
+    for source in project.sources:
+        text = "" if source.side else project.text(source.relative)
+        for match in _ENGINE.finditer(text):
+            line = line_at(text, match.start())
+            yield _evidence(_VENDORS[match["vendor"]], source.relative, line, "the ENGINE of Django's DATABASES")
 
 
 def _addresses_in_code(project: Project) -> Iterator[tuple[str, int, str]]:
