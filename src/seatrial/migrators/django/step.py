@@ -70,13 +70,15 @@ class DjangoMigrations:
         for alias in connections:
             connection = connections[alias]
             at = connection.settings_dict
-            if str(at["NAME"]) == address.database and str(at["PORT"] or "") == str(address.port or ""):
+            here = str(at["NAME"]) == address.database and str(at["PORT"] or "") == str(address.port or "")
+            if here and connection.vendor == address.scheme:
                 return connection
         told = ", ".join(f"{alias} ({connections[alias].settings_dict['ENGINE']})" for alias in connections)
         raise ConfigError(
             'schema = "django", and none of Django\'s DATABASES is this resource',
-            cause=f"there are: {told}; none has its address, nor can one of them only be meant for it",
-            fix="let the settings read the exported variable (`env` says which), or call the resource as the alias is",
+            cause=f"there are: {told}; none is {address.scheme} at its address, nor can only be meant for it",
+            fix="let `kind` be what ENGINE says, and the settings read the exported variable (`env` says which), or "
+            "call the resource as the alias is",
         )
 
 
