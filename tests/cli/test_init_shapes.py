@@ -81,6 +81,22 @@ def test_an_address_of_mariadb_in_the_settings_says_the_kind(shape):
     assert "mariadb+pymysql://{user}" in said["text"]
 
 
+def test_the_async_driver_of_sqlite_stays_in_the_address(shape):
+    said = shape.files(
+        {
+            "main.py": """
+                import os
+                from fastapi import FastAPI
+                from sqlalchemy.ext.asyncio import create_async_engine
+                engine = create_async_engine(os.environ.get("DATABASE_URL", "sqlite+aiosqlite:///./app.db"))
+                app = FastAPI()
+            """
+        }
+    ).init()
+    assert 'kind = "sqlite"\n' in said["text"]
+    assert '"sqlite+aiosqlite:///{database}"' in said["text"]
+
+
 @pytest.mark.parametrize(
     ("engine", "kind"), [("mysql", "mysql"), ("sqlite3", "sqlite"), ("postgresql_psycopg2", "postgres")]
 )

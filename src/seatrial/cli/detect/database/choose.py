@@ -83,8 +83,9 @@ def _by_address(
     others = tuple(
         Candidate(value=one.name, file=one.file, line=one.line, why=f"read by {one.how}", score=0) for one in rest
     )
-    if scheme and ("+" in scheme or scheme == "postgres") and kind.value == _server(scheme):
-        template = f"{scheme}://{{user}}:{{password}}@{{host}}:{{port}}/{{database}}"
+    if scheme and ("+" in scheme or scheme == "postgres") and kind.value == _kind(scheme):
+        where = "" if kind.value == "sqlite" else "{user}:{password}@{host}:{port}"
+        template = f"{scheme}://{where}/{{database}}"
         return Database(kind=kind, env={chosen.name: template}, env_evidence=evidence, others=others)
     return Database(kind=kind, env=chosen.name, env_evidence=evidence, others=others)
 
@@ -93,13 +94,13 @@ def _wanted_scheme(
     project: Project, variable: Variable, kind: str, *, asynchronous: bool, drivers: Mapping[str, str]
 ) -> tuple[str, str]:
     """The scheme that the app expects in its address, and how that is known."""
-    if _server(variable.scheme):
+    if _server(variable.scheme) or _kind(variable.scheme) == kind:
         return variable.scheme, f"its default begins with {variable.scheme}://" if "+" in variable.scheme else ""
     for file in project.files:
         if _DOTENV.fullmatch(file.rpartition("/")[2]):
             for number, line in enumerate(project.text(file).splitlines(), start=1):
                 match = _SCHEME.search(line)
-                if match and re.search(rf"\b{variable.name}\b", line) and _server(match["scheme"]) == kind:
+                if match and re.search(rf"\b{variable.name}\b", line) and _kind(match["scheme"]) == kind:
                     return match["scheme"], f"{file}:{number} sets it to {match['scheme']}://..."
     if kind == "mysql" and "pymysql" in drivers and "mysqlclient" not in drivers and not asynchronous:
         return "mysql+pymysql", f"{drivers['pymysql']} has PyMySQL and no mysqlclient"
@@ -159,6 +160,11 @@ def _kinds(project: Project, addresses: tuple[Variable, ...], drivers: Mapping[s
 def _server(scheme: str) -> str:
     """The kind of the server that such addresses lead to: "mysql" for "mysql+pymysql"; empty for SQLite."""
     return _SERVERS.get(scheme.partition("+")[0], "")
+
+
+def _kind(scheme: str) -> str:
+    """The kind that such addresses mean, SQLite included."""
+    return "sqlite" if scheme.startswith("sqlite") else _server(scheme)
 
 
 def _evidence(value: str, file: str, line: int, why: str) -> Candidate:
