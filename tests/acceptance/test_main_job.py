@@ -143,24 +143,44 @@ def test_a_fixture_of_the_project_wins_over_ours_of_the_same_name_for_the_tests_
     assert outcome.status == 0, outcome.text
 
 
-def test_a_fixture_of_an_installed_plugin_wins_over_ours_whatever_its_function_is_called(service):
+def test_a_fixture_of_a_plugin_wins_over_ours_whatever_its_function_is_called(service):
     service.write(
         {
             "installed.py": """
             import pytest
 
+            class Lazy:
+                @property
+                def __class__(self):
+                    raise LookupError("it is not configured, as Django's settings may be")
+
+            settings = Lazy()
+
             @pytest.fixture(name="db")
             def made():
                 return "the plugin's"
             """,
+            "shared/conftest.py": """
+            import pytest
+
+            def factory():
+                @pytest.fixture
+                def made():
+                    return "made, as pytest-postgresql makes them"
+                return made
+
+            client = factory()
+            """,
             "tests/test_own.py": """
-            def test_own(db, seatrial_db):
+            def test_own(db, client, seatrial_db):
                 assert db == "the plugin's"
+                assert client == "made, as pytest-postgresql makes them"
                 assert seatrial_db.bind is not None
             """,
         }
     )
-    outcome = service.pytest("-p", "installed", "tests/test_own.py", PYTHONPATH=str(service.folder))
+    plugins = ("-p", "installed", "-p", "shared.conftest")
+    outcome = service.pytest(*plugins, "tests/test_own.py", PYTHONPATH=str(service.folder))
     assert outcome.status == 0, outcome.text
 
 

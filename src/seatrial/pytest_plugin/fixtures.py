@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
@@ -165,16 +165,20 @@ def names(harness: Harness, *, with_app: bool) -> dict[str, tuple[str, ...]]:
 
 def taken_by_plugins(config: pytest.Config, wanted: Iterable[str]) -> set[str]:
     """Those of the names that an installed plugin already has a fixture for: pytest-django's `db`."""
+    named = config.pluginmanager.list_name_plugin()
+    # A conftest file goes by its path: its fixtures are those of the tests beside it, and no others.
+    plugins = [each for name, each in named if not name.endswith("conftest.py") and not _dormant(each)]
+    return {name for plugin in plugins for name in _called(plugin)}.intersection(wanted)
+
+
+def _called(plugin: object) -> Iterator[str]:
+    """What pytest calls the fixtures of a plugin: a module, an object or a class."""
     kind: Any = type(pytest.fixture(lambda: None))
-    plugins = [each for each in config.pluginmanager.get_plugins() if not _dormant(each) and not _of_project(each)]
-    holders = [holder for plugin in plugins for holder in (plugin, *type(plugin).__mro__)]
-    values = (value for holder in holders for value in getattr(holder, "__dict__", {}).values())
-    return {value.name for value in values if isinstance(value, kind)}.intersection(wanted)
-
-
-def _of_project(plugin: object) -> bool:
-    """Whether it is a conftest file: its fixtures are those of the tests beside it, and no others."""
-    return PurePath(getattr(plugin, "__file__", None) or "").name == "conftest.py"
+    for holder in (plugin, *inspect.getmro(plugin if isinstance(plugin, type) else type(plugin))):
+        for attribute, value in getattr(holder, "__dict__", {}).items():
+            if type(value) is kind:  # `isinstance` would ask a lazy object what it is
+                marker = value._fixture_function_marker  # noqa: SLF001 - as pytest: `value.name` may be the function's
+                yield marker.name or attribute
 
 
 def _dormant(plugin: object) -> bool:
