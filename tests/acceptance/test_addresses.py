@@ -56,6 +56,25 @@ def test_a_fixed_address_and_several_workers_are_refused_with_the_reason(service
     assert service.pytest("-q", "-n", "1", "tests").status == 0
 
 
+def test_workers_that_are_only_described_are_none(service, free_port):
+    service.write(
+        {
+            "tests/test_at.py": f"""
+            import psycopg
+
+            def test_at():
+                psycopg.connect("postgresql://test:test@localhost:{free_port}/testdb").close()
+            """
+        }
+    )
+    config = service.folder / "pyproject.toml"
+    config.write_text(config.read_text() + f'at = "postgresql://test:test@localhost:{free_port}/testdb"\n')
+    outcome = service.pytest("-q", "-p", "xdist", "--tx", "2*popen", "tests/test_at.py")  # without -d or --dist
+    assert outcome.status == 0, outcome.text
+    outcome = service.pytest("-q", "-n", "2", "--collect-only", "tests/test_at.py")
+    assert outcome.status == 0, outcome.text
+
+
 @pytest.fixture
 def foreign(service):
     """A server that the project did not start, with somebody's data in it."""

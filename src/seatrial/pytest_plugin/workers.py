@@ -10,8 +10,10 @@ from seatrial.config.model import Config
 
 
 def has_workers(config: pytest.Config) -> bool:
-    """Whether other processes run the tests of this one."""
-    return bool(getattr(config.option, "tx", None)) and not hasattr(config, "workerinput")
+    """Whether this process runs no test itself, but has workers that do; with `--tx` alone, say, there are none."""
+    option = config.option
+    distributes = getattr(option, "dist", "no") != "no" and bool(getattr(option, "tx", None))
+    return distributes and not option.collectonly and not hasattr(config, "workerinput")
 
 
 def _count(specifications: Iterable[str]) -> int:
