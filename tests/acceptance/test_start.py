@@ -34,7 +34,17 @@ def test_tests_that_use_no_resource_start_nothing(service):
                 assert notes.key == "notes"
             """,
             "tests/more/conftest.py": "import app.main\n",
-            "app/main.py": "from __future__ import annotations\n" + (service.folder / "app/main.py").read_text(),
+            "app/lazy.py": """
+            class Lazy:
+                @property
+                def __class__(self):
+                    raise LookupError("it is not configured, as Django's settings may be")
+
+
+            settings = Lazy()
+            """,
+            "app/main.py": "from __future__ import annotations\nfrom app.lazy import settings\n"
+            + (service.folder / "app/main.py").read_text(),
             "tests/more/test_app.py": "def test_app():\n    pass\n",
         }
     )

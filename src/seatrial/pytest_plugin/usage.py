@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
@@ -110,10 +110,9 @@ def _globals(module: ModuleType) -> Iterator[object]:
 
 def _belongs(value: object, module: ModuleType) -> bool:
     """Whether a module's global is its own: made there, not imported from a library."""
-    if isinstance(value, _PLAIN):
+    kind = type(value)  # `isinstance` would ask a lazy object what it is
+    if issubclass(kind, _PLAIN):
         return False
-    if isinstance(value, type) or callable(value):
-        return getattr(value, "__module__", module.__name__) == module.__name__ or not isinstance(
-            value, type | type(_belongs)
-        )
+    if issubclass(kind, type | FunctionType):
+        return getattr(value, "__module__", module.__name__) == module.__name__
     return True
