@@ -78,6 +78,22 @@ def test_a_copy_that_can_not_be_put_back_is_told_and_ends_neither_the_server_nor
     assert said == [f"copy {clone['id']} of notes {trouble}"]
 
 
+def test_a_worker_ends_although_a_copy_that_went_with_it_can_not_be_put_back(serving, worker, monkeypatch):
+    def crashes(self):
+        raise RuntimeError("the driver has no words for this")
+
+    said = []
+    with serving(say=said.append) as served:
+        client = served.client()
+        told = client.post("/v1/workers", worker="ends")
+        clone = client.post("/v1/clones", resource="notes", worker="ends")
+        monkeypatch.setattr(SQLiteCopy, "undo", crashes)
+        client.delete("/v1/workers/ends")
+        assert told["env"]["DATABASE_URL"].rpartition("/")[2] not in databases(worker.url)
+        client.close()
+    assert said[0].startswith(f"copy {clone['id']} of notes could not be put back: RuntimeError: ")
+
+
 def test_a_worker_that_is_held_again_in_time_stays(serving):
     with serving(patience=Patience(grace=1.5, unheld=600)) as served:
         client = served.client()

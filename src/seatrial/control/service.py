@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from seatrial import __version__, events
+from seatrial.apps.observe.seen import in_one_line
 from seatrial.config.model import Config
 from seatrial.control.api import messages
 from seatrial.control.api.problems import RequestError
@@ -20,7 +21,6 @@ from seatrial.control.leases.lease import Lease, Patience
 from seatrial.control.leases.shelf import Shelf, Taken
 from seatrial.control.leases.templates import Templates
 from seatrial.control.leases.worker import Worker, database_suffix, in_words
-from seatrial.core.redact import redact
 from seatrial.errors import SeatrialError
 from seatrial.harness.compose import compose
 from seatrial.harness.environment import variables
@@ -248,7 +248,7 @@ class Service:
         except SeatrialError:
             pass  # the resource's server may be gone, and the copies with it; or the copy was dropped then
         except Exception as error:  # noqa: BLE001 - a driver's, or the machine's
-            self._tell(f"{trouble}: {type(error).__name__}: {redact(str(error))}")
+            self._tell(f"{trouble}: {in_one_line(error)}")
 
     def _idle(self) -> bool:
         if self._busy or self._workers or self._taken or self._templates.in_the_making:
@@ -282,7 +282,7 @@ class Service:
 
     async def _close_worker(self, worker: Worker) -> None:
         for taken in [one for one in self._taken.values() if one.worker == worker.name]:
-            with suppress(SeatrialError):  # it was dropped then
+            with self._going_on(f"copy {taken.id} of {taken.resource} could not be put back"):
                 await self.put_back(taken.id)
         await worker.close()
 
