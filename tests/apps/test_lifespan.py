@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from seatrial.apps import loop
 from seatrial.apps.inprocess import InProcess
 from seatrial.errors import AppError
 
@@ -74,6 +76,32 @@ def test_a_start_that_a_time_out_of_the_test_s_has_broken_off_does_not_go_on_bes
     assert app.client().get("/").text == "hello"
     signal.signal(signal.SIGALRM, before)
     assert told == ["start", "broken off", "start"]
+
+
+def test_a_start_that_blocks_the_loop_for_ever_is_not_waited_for_at_the_end(monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE", 0.2)
+    free = threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(app):
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)  # again, where it came just before the test waited
+        free.wait(20)
+        yield
+
+    def time_out(*_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise TimeoutError
+
+    app = InProcess(starlette(lifespan), "asgi")
+    before = signal.signal(signal.SIGALRM, time_out)
+    try:
+        with pytest.raises(TimeoutError):
+            app.client()
+        with pytest.raises(AppError, match="did not end within"):
+            app.close()
+    finally:
+        free.set()
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_the_lifespan_yields_is_the_state_of_each_request_a_copy_for_each(serve):

@@ -104,7 +104,7 @@ class AsgiGateway:
         """Run the end of the lifespan, cancel what the app left on the loop, and end the loop."""
         lifespan, self._lifespan = self._lifespan, None
         try:
-            if lifespan is not None:
+            if lifespan is not None and not lifespan.broken_off:  # that one may block the loop for ever
                 self.loop.run(lifespan.shutdown())
         finally:
             self.loop.stop()
