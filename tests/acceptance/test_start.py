@@ -33,7 +33,7 @@ def test_tests_that_use_no_resource_start_nothing(service):
             def test_unit():
                 assert notes.key == "notes"
             """,
-            "tests/more/conftest.py": "import app.main\n",
+            "tests/more/conftest.py": "from app import main\n",
             "app/lazy.py": """
             class Lazy:
                 @property
