@@ -17,7 +17,8 @@ from seatrial.resources.kinds.postgres.reset.copy import PostgresCopy
 from seatrial.resources.kinds.postgres.reset.fence import PATIENCE
 from seatrial.resources.kinds.postgres.reset.source import Source
 from seatrial.resources.kinds.postgres.reset.spares import Spares
-from seatrial.resources.kinds.postgres.roles import ours
+from seatrial.resources.kinds.postgres.roles import made, ours
+from seatrial.resources.kinds.postgres.roles.apps import AppRole
 from seatrial.resources.kinds.postgres.shared.leftovers import Leftovers
 from seatrial.resources.kinds.postgres.sharing import shares
 from seatrial.resources.kinds.postgres.sharing.leases import Leases
@@ -78,7 +79,8 @@ class PostgresStore:
         self._admin = Link(endpoint, ours.database(endpoint), NOTICE)
         self._databases = Databases(self._admin, endpoint, owner.user if endpoint.owned else "")
         self._leases = Leases(self._admin, self._databases, owned=endpoint.owned)
-        self._upkeep = Upkeep(self._admin, self._databases)
+        self._upkeep = Upkeep(self._admin, self._databases, partial(self._leases.sweep, self.run))
+        self._role = AppRole(self._admin, role, owner, owned=endpoint.owned)
         self._budget = shares.budget(self._admin, endpoint, spec)
         self.connections = self._budget.describe
         """How many connections there are for all machines, and who has them, in words: for the doctor."""
@@ -100,7 +102,7 @@ class PostgresStore:
             )
             able = endpoint.owned and not self.abilities.log and self.abilities.homes
             self._leftovers = Leftovers(self._admin, self._reader, self.run, able=able)
-            self._templates = self._templates_for(role)
+            self._templates = self._templates_here()
             self._leases.sweep(self.run)
             self._leftovers.clear(self._leases.lives)
             self._upkeep.clean()
@@ -151,7 +153,7 @@ class PostgresStore:
                 fix="run it again",
             )
         self._hold(name)
-        self._templates.ensure_role()
+        self._role.ensure()
         self._forget(name)
         copy = self._copies[name] = PostgresCopy(self._source(key, name, template.horizon))
         return copy
@@ -169,12 +171,12 @@ class PostgresStore:
             self._databases.release(name)
             self._copies[name].part()  # it stays ours: where layers lie on it, it goes on in another database
         self._leftovers.kept(name)
-        self._remove(kept)
+        self._databases.drop(kept)
         what = "lasting" if forever else "kept"
         self._databases.mark(name, Marker(what=what, run=self.run, since=self._upkeep.now()))
         self._databases.rename(name, kept)
         for old in self._databases.of("kept")[MOST_KEPT:]:
-            self._remove(old.name)
+            self._databases.drop(old.name)
         return replace(self._address(kept), database=kept)
 
     def stay(self, name: str) -> Address:
@@ -197,14 +199,14 @@ class PostgresStore:
             Refused: the database `name` is not ours.
         """
         self._hold(name)
-        self._remove(name)
+        self._databases.drop(name)
         self._databases.create(name, Marker(what="building", run=self.run), locale=self._locale)
 
     def drop(self, name: str) -> None:
         """Remove the copy `name`, whoever is still connected to it."""
         leaves = name in self._copies and self._copies[name].leaves()
         self._forget(name)
-        self._remove(name)
+        self._databases.drop(name)
         for layer in [key for key, copy in self._layers.items() if copy == name]:
             self._discard(layer)
         if not leaves:
@@ -227,19 +229,19 @@ class PostgresStore:
         for link in (*self._references.values(), self._reader, self._admin):
             link.close()
 
-    def _templates_for(self, role: str) -> Templates:
+    def _templates_here(self) -> Templates:
         return Templates(
             self._endpoint,
             self._spec,
             admin=self._admin,
-            reader=self._reader,
             databases=self._databases,
             upkeep=self._upkeep,
             owner=self._owner,
-            role=role,
+            role=self._role,
+            rollcall=lambda: made.Rollcall(
+                self._admin, self._reader, owned=self._endpoint.owned, log=not self.abilities.log
+            ),
             run=self.run,
-            log=not self.abilities.log,
-            sweep=partial(self._leases.sweep, self.run),
         )
 
     def _clone(self, key: str, name: str, *, at_once: bool) -> int:
@@ -250,11 +252,11 @@ class PostgresStore:
         spares = self._spares.get(key)
         if spares is None:  # the first clone: whether a second is ever needed is not known
             self._spares[key] = Spares(key, template_name(key), self.run, self._open_databases)
-            self._remove(name)
+            self._databases.drop(name)
             return self._databases.create(name, marker, template_name(key))
         spare = None if at_once else spares.take()
         if spare is None:
-            self._remove(name)
+            self._databases.drop(name)
             spares.order()
             return self._databases.create(name, marker, template_name(key))
         old = f"seatrial_x_{secrets.token_hex(6)}"
@@ -293,7 +295,7 @@ class PostgresStore:
         """Remove the template of a layer, and what belongs to it."""
         self._let_go(key)
         for name in (reference_name(key), template_name(key)):
-            self._remove(name)
+            self._databases.drop(name)
         self._layers.pop(key, None)
 
     def _let_go(self, key: str) -> None:
@@ -337,16 +339,13 @@ class PostgresStore:
             )
         self._held.add(name)
         if _lasts(found):
-            self._remove(aside_name(name))
+            self._databases.drop(aside_name(name))
             self._databases.rename(name, aside_name(name))
 
     def _forget(self, name: str) -> None:
         copy = self._copies.pop(name, None)
         if copy is not None:
             copy.close()
-
-    def _remove(self, name: str) -> None:
-        self._databases.drop(name)
 
 
 def _lasts(found: Found | None) -> bool:

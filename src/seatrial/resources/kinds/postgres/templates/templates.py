@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seatrial.resources.kinds.postgres.connection import Link, connect, literal
+from seatrial.resources.kinds.postgres.connection import connect
 from seatrial.resources.kinds.postgres.extensions import create
 from seatrial.resources.kinds.postgres.locale import chosen
 from seatrial.resources.kinds.postgres.naming import Marker, reference_name, template_name
 from seatrial.resources.kinds.postgres.reset.client import plain
-from seatrial.resources.kinds.postgres.roles import logins, made
+from seatrial.resources.kinds.postgres.roles import made
 from seatrial.resources.kinds.postgres.templates import sealing
-from seatrial.resources.protocol import Address, Target
+from seatrial.resources.protocol import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seatrial.resources.kinds.postgres.connection import Link
     from seatrial.resources.kinds.postgres.databases import Databases
+    from seatrial.resources.kinds.postgres.roles.apps import AppRole
     from seatrial.resources.kinds.postgres.templates.upkeep import Upkeep
-    from seatrial.resources.protocol import Endpoint, ServerSpec
+    from seatrial.resources.protocol import Address, Endpoint, ServerSpec
 
 
 class Templates:
@@ -29,14 +31,12 @@ class Templates:
         endpoint: the server.
         spec: what was asked for: extensions that each database gets.
         admin: our connection to the maintenance database.
-        reader: our connection that reads what the log has told.
         databases: the databases of ours.
         upkeep: makes way where roles of older templates are in it.
         owner: the role that migrators run as.
-        role: the role that the app connects as, where it is another one; empty where not.
+        role: the role that the app connects as.
+        rollcall: notes which roles there are.
         run: names this run in the markers of what is half made.
-        log: whether our role may read the server's log.
-        sweep: removes what runs have left that are over.
     """
 
     def __init__(
@@ -45,27 +45,23 @@ class Templates:
         spec: ServerSpec,
         *,
         admin: Link,
-        reader: Link,
         databases: Databases,
         upkeep: Upkeep,
         owner: Address,
-        role: str,
+        role: AppRole,
+        rollcall: Callable[[], made.Rollcall],
         run: str,
-        log: bool,
-        sweep: Callable[[], None],
     ) -> None:
         self._endpoint = endpoint
         self._spec = spec
         self._locale = chosen.read(spec.data)
         self._admin = admin
-        self._reader = reader
         self._databases = databases
         self._upkeep = upkeep
         self._owner = owner
         self._role = role
+        self._rollcall = rollcall
         self._run = run
-        self._log = log
-        self._sweep = sweep
 
     def find(self, key: str) -> Marker | None:
         """The marker of the complete template with this key."""
@@ -84,7 +80,7 @@ class Templates:
         for one in (template_name(key), reference_name(key), name):
             self._databases.drop(one)
         oid = self._databases.create(name, Marker(what="building", key=key, run=self._run), locale=self._locale)
-        rollcall = made.Rollcall(self._admin, self._reader, owned=self._endpoint.owned, log=self._log)
+        rollcall = self._rollcall()
         roles: tuple[int, ...] = ()
         try:
             try:
@@ -92,7 +88,7 @@ class Templates:
                 fill(self._target(name))
             finally:
                 roles = rollcall.made_in(oid)
-            roles += self.ensure_role()
+            roles += self._role.ensure()
             horizon, fragile = sealing.seal(self._admin, self._endpoint, name)
             self._databases.rename(name, template_name(key))
             marker = Marker(what="template", key=key, horizon=horizon, since=self._upkeep.now(), roles=roles)
@@ -101,20 +97,10 @@ class Templates:
             self._databases.drop(name)
             self._databases.drop(template_name(key))
             made.drop(self._admin, roles)
-            if not isinstance(error, Exception) or not self._upkeep.make_way(error, self._sweep):
+            if not isinstance(error, Exception) or not self._upkeep.make_way(error):
                 raise
             return False
         return True
-
-    def ensure_role(self) -> tuple[int, ...]:
-        """The role that the app connects as, where the migrations did not create it; its oid, if it was made now."""
-        if not self._role or self._role == self._owner.user:
-            return ()
-        known = f"select exists(select from pg_roles where rolname = {literal(self._role)})"
-        if not self._endpoint.owned and self._admin.rows(known)[0][0]:
-            return ()
-        fresh = logins.ensure(self._admin, self._role, self._owner.password, "", owned=self._endpoint.owned)
-        return made.named(self._admin, self._role) if fresh else ()
 
     def _target(self, name: str) -> Target:
         address = replace(self._owner, database=name)

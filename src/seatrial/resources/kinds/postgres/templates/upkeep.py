@@ -41,11 +41,13 @@ class Upkeep:
     Args:
         admin: our connection to the maintenance database.
         databases: the databases of ours.
+        sweep: removes what runs have left that are over.
     """
 
-    def __init__(self, admin: Link, databases: Databases) -> None:
+    def __init__(self, admin: Link, databases: Databases, sweep: Callable[[], None]) -> None:
         self._admin = admin
         self._databases = databases
+        self._sweep = sweep
         self._held: set[str] = set()
 
     def hold(self, key: str) -> None:
@@ -96,10 +98,8 @@ class Upkeep:
             self._pass_on(made_with)
         return True
 
-    def make_way(self, error: Exception, sweep: Callable[[], None]) -> bool:
+    def make_way(self, error: Exception) -> bool:
         """Whether `error` was due to roles of older templates, and these templates and roles are gone now.
-
-        `sweep` removes what runs have left that are over.
 
         Raises:
             TemplateError: they can't go, because somebody still uses them.
@@ -107,7 +107,7 @@ class Upkeep:
         words = " ".join(_words(error))
         if "already exists" not in words:
             return False
-        sweep()
+        self._sweep()
         ours = self._databases.ours()
         makers = [marker for _, marker in _of(ours, "template") if marker.roles]
         known = made.names(self._admin, {oid for marker in makers for oid in marker.roles})
