@@ -28,10 +28,10 @@ def reserve(tmp_path, monkeypatch):
     servers, store = [], tmp_path / "cache"
     monkeypatch.setenv("SEATRIAL_IDLE", "0.05")
 
-    def make(name, cache=store, project=tmp_path):
+    def make(name, cache=store, project=tmp_path, **changed):
         cache.mkdir(parents=True, exist_ok=True)
         monkeypatch.setenv("SEATRIAL_CACHE", str(cache))
-        spec = described(name, project)
+        spec = replace(described(name, project), **changed)
         server = provider_of(spec).reserve(spec)
         servers.append((server, cache))
         return server
@@ -142,16 +142,16 @@ def test_a_fresh_data_folder_is_kept_by_its_content_and_has_its_name_when_it_is_
 @pytest.mark.parametrize("name", KINDS)
 def test_a_server_starts_and_is_waited_for_no_longer_while_the_clock_stands_still(reserve, monkeypatch, name):
     with freezegun.freeze_time("2001-01-01"):
-        server = reserve(name)
-        whole = server.spec
+        hasty = reserve(name, patience=0.2)
+        program = hasty.spec.program
         with monkeypatch.context() as patch:
-            server.spec = replace(whole, patience=0.2)
-            patch.setattr(type(whole.program), "answers", lambda self, endpoint: False)
+            patch.setattr(type(program), "answers", lambda self, endpoint: False)
             with pytest.raises(ProviderError, match=r"no answer in 0\.2 s"):
-                server.start()
-        server.spec = whole
+                hasty.start()
+        hasty.release()
+        server = reserve(name)
         assert server.start() is False
-        assert whole.program.answers(server.endpoint)
+        assert program.answers(server.endpoint)
         server.release()
         assert wait.until(lambda: not server.instance.alive, timeout=30)
 
