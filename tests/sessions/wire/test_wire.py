@@ -261,6 +261,17 @@ def test_what_is_for_transaction_blocks_is_refused_outside_of_one(
     assert sessions.end() == ()
 
 
+def test_a_commit_goes_well_where_only_a_cursor_was_refused_before_it(idle: Any, url: str) -> None:
+    for _ in range(2):  # the second test finds the one connection open
+        idle.begin(joined=True)
+        with psycopg.connect(url, autocommit=True) as connection:
+            with pytest.raises(psycopg.errors.NoActiveSqlTransaction):
+                connection.execute("DECLARE c CURSOR FOR SELECT 1")
+            connection.execute("COMMIT")
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        assert idle.end() == ()
+
+
 def test_what_is_not_for_transaction_blocks_is_refused_in_one(sessions: Any, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("BEGIN")

@@ -300,7 +300,7 @@ class Client:
         return False
 
     def _silently(self, closing: bytes) -> None:
-        if closing:
+        if closing and self._running.outer().opened:  # else it was all refused before it came to the server
             self._open = True
             self._running.outer().execute(
                 self._transaction,
