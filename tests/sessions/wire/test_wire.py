@@ -272,6 +272,17 @@ def test_a_commit_goes_well_where_only_a_cursor_was_refused_before_it(idle: Any,
         assert idle.end() == ()
 
 
+@pytest.mark.parametrize("script", ["BEGIN; SELECT 1; COMMIT", "COMMIT; SELECT 1"])
+def test_a_script_can_not_be_prepared_though_it_begins_with_the_transaction(
+    sessions: Any, url: str, script: str
+) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.SyntaxError, match="multiple commands"):
+            connection.execute(script, prepare=True)
+        connection.execute("COMMIT ;", prepare=True)
+    assert sessions.end() == ()
+
+
 def test_what_is_not_for_transaction_blocks_is_refused_in_one(sessions: Any, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("BEGIN")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from seatrial.sessions.joining.statements import Control, control
+from seatrial.sessions.joining.statements import Control, control, split
 from seatrial.sessions.wire import messages
 from seatrial.sessions.wire.messages import first_string, make
 from seatrial.sessions.wire.named import named
@@ -162,7 +162,8 @@ class Batch:
         name, rest = first_string(body)
         encoded, rest = first_string(rest)
         text = messages.decoded(encoded)
-        found, own = control(text), messages.encoded(self.own(text))
+        found = control(text) if len(split(text)) == 1 else None  # the server refuses a script here
+        own = messages.encoded(self.own(text))
         sent = make(b"P", self._statement(name) + b"\0" + own + b"\0" + rest)
         self._statements[name] = _Prepared(text, sent, found)
         return _Step(answer=messages.PARSE_COMPLETE) if found else _Step(data=sent)
