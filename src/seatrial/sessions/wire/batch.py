@@ -162,8 +162,9 @@ class Batch:
         name, rest = first_string(body)
         encoded, rest = first_string(rest)
         text = messages.decoded(encoded)
-        found = control(text) if len(split(text)) == 1 else None  # the server refuses a script here
-        own = messages.encoded(self.own(text))
+        found, own = control(text), messages.encoded(self.own(text))
+        if found and len(split(text)) > 1:  # the server refuses a script here
+            found = None
         sent = make(b"P", self._statement(name) + b"\0" + own + b"\0" + rest)
         self._statements[name] = _Prepared(text, sent, found)
         return _Step(answer=messages.PARSE_COMPLETE) if found else _Step(data=sent)
