@@ -27,7 +27,7 @@ def draw(sheet: Sheet, path: Path) -> None:
         figures = _figures(sheet, name)
         first, value = next(iter(figures.items()))
         axes.barh(at, value, color=COLOURS[not _ours(name)], alpha=0.85, height=0.62)
-        axes.annotate(f" {short(value)}", (value, at), va="center", fontsize=8)
+        axes.annotate(f"{short(value)}  ", (value, at), va="center", ha="right", fontsize=8, color="white")
         for column in figures.keys() - {first}:
             mark = MARKS[columns.index(column) % len(MARKS)]
             axes.plot(figures[column], at, mark, color="#222222", markersize=4, markerfacecolor="white")
@@ -48,10 +48,10 @@ def draw(sheet: Sheet, path: Path) -> None:
 
 
 def _figures(sheet: Sheet, name: str) -> dict[str, float]:
-    """Medians by column: with the reconnection, where one is needed."""
+    """Medians by column: with the reconnection, where one is needed. None of whole runs, which are more than that."""
     found = {}
     for column in sheet.columns:
-        for counted in (RECONNECTED, ISOLATION, *sheet.other_counts(name)):
+        for counted in (RECONNECTED, ISOLATION):
             value = sheet.median(name, counted, column)
             if value is not None and value > 0:
                 found[column] = value

@@ -57,11 +57,6 @@ class Sheet:
         values = sorted(self.figures[(name, counted), column])
         return values[int(len(values) * 0.95)]
 
-    def other_counts(self, name: str) -> list[str]:
-        """What is counted of a peer besides the usual."""
-        known = dict.fromkeys(row for row, _ in self.figures)
-        return [counted for peer, counted in known if peer == name and counted not in ORDER]
-
     def rows(self) -> list[Row]:
         """In the order of their peers."""
         known = dict.fromkeys(row for row, _ in self.figures)
