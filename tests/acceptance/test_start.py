@@ -79,6 +79,29 @@ def test_a_test_that_uses_the_app_with_a_client_of_its_own_has_its_database(serv
     assert outcome.status == 0, outcome.text
 
 
+def test_a_module_that_imports_the_app_by_its_full_name_uses_it_and_one_that_imports_its_neighbour_does_not(service):
+    service.write(
+        {
+            "app/prices.py": "PENCE = 100\n",
+            "tests/test_app.py": """
+            from fastapi.testclient import TestClient
+            import app.main
+
+            own_client = TestClient(app.main.app)
+
+            def test_own_client():
+                assert own_client.post("/users", json={"email": "a@b.c", "name": "A"}).json()["id"] == 1
+            """,
+            "tests/test_prices.py": "import app.prices\n\ndef test_prices():\n    assert app.prices.PENCE == 100\n",
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_prices.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+    assert servers(service) == []
+    outcome = service.pytest("-q", "tests/test_app.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+
+
 @pytest.mark.parametrize("how", ["from app.main import app", "from app import main; app = main.app", "import app.main"])
 def test_a_fixture_that_imports_the_app_when_it_runs_has_its_database(service, how):
     service.write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 import inspect
 import os
@@ -72,8 +73,22 @@ class Usage:
             ours = [sys.modules[name] for name in self._modules if name in sys.modules]
             values = (value for module in ours for value in _globals(module) if _belongs(value, module))
             identities = {id(value) for value in (*ours, *values)}  # an `__eq__` may raise
-            self._seen[id(namespace)] = any(id(value) in identities for value in _globals(namespace))
+            self._seen[id(namespace)] = self._names_one(namespace) or any(
+                id(value) in identities for value in _globals(namespace)
+            )
         return self._seen[id(namespace)]
+
+    def _names_one(self, namespace: ModuleType) -> bool:
+        """Whether it says `import app.main`: what it has then is `app`, which may be there for another module's sake."""
+        packages = {name.partition(".")[0] for name in self._modules if "." in name}
+        if not any(name in packages and type(value) is ModuleType for name, value in vars(namespace).items()):
+            return False
+        try:
+            tree = ast.parse(inspect.getsource(namespace))
+        except (OSError, TypeError, SyntaxError):  # there is no source
+            return False
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
+        return any(each.name in self._modules for node in imports for each in node.names)
 
     def _imports_app(self, item: pytest.Item) -> bool:
         """Whether the test, or a fixture that it asks for, imports one of those modules once it runs."""
