@@ -222,8 +222,10 @@ class Service:
         try:
             await asyncio.gather(*(self._drop_worker(worker) for worker in workers), return_exceptions=True)
             await asyncio.gather(*self._closing.values(), return_exceptions=True)
-            await self._templates.close()
-            await asyncio.gather(*(shelf.close() for shelf in self._shelves.values()), return_exceptions=True)
+            try:
+                await self._templates.close()
+            finally:
+                await asyncio.gather(*(shelf.close() for shelf in self._shelves.values()), return_exceptions=True)
         finally:
             await self._lane.run(self._base.close)
             self._lane.close()

@@ -79,7 +79,7 @@ class Usage:
         return self._seen[id(namespace)]
 
     def _names_one(self, namespace: ModuleType) -> bool:
-        """Whether it says `import app.main`: what it has then is `app`, which may be there for another module's sake."""
+        """Whether it says `import app.main`: what it has then is `app`, as it has by `import app.prices`."""
         packages = {name.partition(".")[0] for name in self._modules if "." in name}
         if not any(name in packages and type(value) is ModuleType for name, value in vars(namespace).items()):
             return False
