@@ -178,33 +178,49 @@ def test_async_fastapi_with_pydantic_settings(shape):
     }
 
 
-def test_the_address_in_parts(shape):
+@pytest.mark.parametrize(
+    ("driver", "prefix"), [("psycopg[binary]", "POSTGRES"), ("pymysql", "MYSQL"), ("pymysql", "DB"), ("psycopg", "DB")]
+)
+def test_the_address_in_parts(shape, driver, prefix):
     values = shape.files(
         {
             "backend/app/main.py": "from fastapi import FastAPI\nfrom app.core import settings\napp = FastAPI()\n",
-            "backend/app/core.py": """
+            "backend/app/core.py": f"""
             from pydantic_settings import BaseSettings
 
             class Settings(BaseSettings):
-                POSTGRES_SERVER: str
-                POSTGRES_PORT: int = 5432
-                POSTGRES_USER: str
-                POSTGRES_PASSWORD: str = ""
-                POSTGRES_DB: str = ""
+                {prefix}_SERVER: str
+                {prefix}_PORT: int = 5432
+                {prefix}_USER: str
+                {prefix}_PASSWORD: str = ""
+                {prefix}_DATABASE: str = ""
 
             settings = Settings()
         """,
-            "backend/requirements.txt": "psycopg[binary]\n",
+            "backend/requirements.txt": f"{driver}\n",
         }
     ).values()
     assert values["app"] == "app.main:app"
     assert values["env"] == {
-        "POSTGRES_SERVER": "{host}",
-        "POSTGRES_PORT": "{port}",
-        "POSTGRES_USER": "{user}",
-        "POSTGRES_PASSWORD": "{password}",
-        "POSTGRES_DB": "{database}",
+        f"{prefix}_SERVER": "{host}",
+        f"{prefix}_PORT": "{port}",
+        f"{prefix}_USER": "{user}",
+        f"{prefix}_PASSWORD": "{password}",
+        f"{prefix}_DATABASE": "{database}",
     }
+
+
+@pytest.mark.parametrize(("driver", "prefix"), [("psycopg", "MYSQL"), ("pymysql", "POSTGRES"), ("aiosqlite", "DB")])
+def test_parts_of_the_address_of_another_server_are_left_alone(shape, driver, prefix):
+    reads = "".join(f"os.environ['{prefix}_{part}']\n" for part in ("HOST", "PORT", "USER", "DATABASE"))
+    url = "url = 'sqlite+aiosqlite:///shop.db'\n" if driver == "aiosqlite" else ""
+    values = shape.files(
+        {
+            "app/main.py": f"import os\nfrom fastapi import FastAPI\n\n{url}{reads}app = FastAPI()\n",
+            "requirements.txt": f"{driver}\n",
+        }
+    ).values()
+    assert "env" not in values
 
 
 def test_an_application_factory(shape):

@@ -43,11 +43,10 @@ def database(project: Project, *, asynchronous: bool) -> Database:
     addresses = address_variables(variables, database_variables(project))
     drivers = dict(_dependencies(project))
     kind = next(_kinds(project, addresses, drivers))
-    parts = part_variables(variables)
     if addresses:
         # pydantic-settings often computes the address from parts: only what is really read is exported.
         return _by_address(project, addresses, kind, asynchronous=asynchronous, drivers=drivers)
-    if parts and kind.value == "postgres":
+    if parts := part_variables(variables, kind.value):
         template = {variable.name: "{" + part + "}" for part, variable in parts.items()}
         first = next(iter(parts.values()))
         why = f"the address is read in {len(parts)} parts, by {first.how.rpartition(', ')[2]}"

@@ -10,7 +10,7 @@ from seatrial.cli.detect.database.settings import Variable, from_settings, strin
 from seatrial.cli.detect.project import Project, Source
 
 _URL_NAME = re.compile(
-    r"(^|_)(DATABASE|DB|POSTGRES|POSTGRESQL|PG|SQLALCHEMY|SQL)(_\w+)?_(URL|URI|DSN)$|^(DSN|DB_CONNECTION(_STRING)?)$"
+    r"(^|_)(DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB|SQLALCHEMY|SQL)(_\w+)?_(URL|URI|DSN)$|^(DSN|DB_CONNECTION(_STRING)?)$"
 )
 _READERS = ("os.getenv", "os.environ.get", "os.environ.setdefault", "decouple.config", "environs.Env.str")
 _PARTS: Mapping[str, tuple[str, ...]] = {
@@ -20,7 +20,13 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "password": ("PASSWORD", "PASS"),
     "database": ("DB", "DATABASE", "NAME", "DB_NAME", "DBNAME"),
 }
-_PART_PREFIX = re.compile(r"^(?P<prefix>(?:\w+_)?(?:POSTGRES|POSTGRESQL|PG|DB|DATABASE|SQL)_*)(?P<part>[A-Z][A-Z_]*)$")
+_SERVERS: Mapping[str, str] = {
+    "postgres": "POSTGRES|POSTGRESQL|PG",
+    "mysql": "MYSQL|MARIADB",
+    "mariadb": "MYSQL|MARIADB",
+}
+"""What the names of variables call the server, by kind. What has none has no address in parts."""
+_PART = r"^(?P<prefix>(?:\w+_)?(?:{servers}|DB|DATABASE|SQL)_*)(?P<part>[A-Z][A-Z_]*)$"
 
 
 def read_variables(project: Project) -> tuple[Variable, ...]:
@@ -41,12 +47,14 @@ def address_variables(variables: tuple[Variable, ...], opened: Collection[str] =
     return tuple(sorted(found, key=lambda one: (one.name not in opened, one.name != "DATABASE_URL", not one.scheme)))
 
 
-def part_variables(variables: tuple[Variable, ...]) -> dict[str, Variable]:
+def part_variables(variables: tuple[Variable, ...], kind: str) -> dict[str, Variable]:
     """Those that hold a part of it, by the part: {"host": POSTGRES_SERVER, ...}; empty without host or database."""
+    if kind not in _SERVERS:
+        return {}
+    pattern = re.compile(_PART.format(servers=_SERVERS[kind]))
     groups: dict[str, dict[str, Variable]] = {}
     for variable in variables:
-        match = _PART_PREFIX.match(variable.name)
-        if match:
+        if match := pattern.match(variable.name):
             for part, names in _PARTS.items():
                 if match["part"] in names:
                     groups.setdefault(match["prefix"], {}).setdefault(part, variable)
