@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -373,3 +375,22 @@ def test_a_copy_that_is_not_kept_is_told_with_the_reason(worker):
     worker.checkout("it writes nothing")
     why = "the test has left nothing in it, so it is as at the start of every test"
     assert f"db: it writes nothing: not kept: {why}" in worker.checkin(failed=True, keep=True)["notes"]
+
+
+def test_a_second_worker_is_told_that_a_fixed_address_has_one_at_a_time(serving, tmp_path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "seatrial.toml").write_text(
+        f'[resources.db]\nkind = "postgres"\nat = "postgresql://test:test@localhost:{port}/testdb"\n'
+    )
+    with serving(tmp_path) as running:
+        one = running.client()
+        first = one.post("/v1/workers", worker="first")
+        refused = one.ask("POST", "/v1/workers", {"worker": "second"})
+        assert refused.status == 409
+        assert refused.body["what"] == "worker second can't have db at its fixed address (`at`): worker first has it"
+        assert "remove `at`" in refused.body["fix"]
+        assert one.post("/v1/workers", worker="first") == first
+        one.delete("/v1/workers/first")
+        assert one.post("/v1/workers", worker="second")["env"] == first["env"]
+        one.close()

@@ -123,6 +123,7 @@ class Service:
         """Have the worker's copies; asked again while they come up, the answer is the same (but for its layers)."""
         found = self._workers.get(name)
         if found is None:
+            self._refuse_shared_address(name)
             worker = Worker(name, lambda emit: self._compose(name, emit), self._lease(), self._open_door)
             found = self._workers[name] = worker, asyncio.ensure_future(self._bring_up(worker))
         worker, opening = found
@@ -256,6 +257,18 @@ class Service:
         if self._busy or self._workers or self._taken or self._templates.in_the_making:
             return False
         return time.monotonic() - self._last > self.limits.idle
+
+    def _refuse_shared_address(self, name: str) -> None:
+        fixed = next((resource.name for resource in self._config.resources if resource.at), None)
+        if fixed is None or not self._workers:
+            return
+        raise RequestError(
+            409,
+            f"worker {name} can't have {fixed} at its fixed address (`at`): worker {next(iter(self._workers))} has it",
+            cause="only one worker can hold an address, and any test may connect to it",
+            fix="run the tests with one worker (`vitest --maxWorkers=1`, `jest --runInBand`), "
+            "or remove `at` and let the app read the exported URL",
+        )
 
     async def _bring_up(self, worker: Worker) -> messages.Worker:
         try:
