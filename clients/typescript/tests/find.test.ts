@@ -63,6 +63,14 @@ describe('find', () => {
     await expect(serve({ root, command: [join(root, 'nothing')] })).rejects.toThrow('did not start');
   });
 
+  it('a program whose Python is gone is told as such', async () => {
+    const path = program('.venv', 'bin', 'seatrial');
+    writeFileSync(path, `#!${join(root, 'moved', 'bin', 'python')}\n`);
+    const told = await serve({ root, command: [path] }).catch((error: unknown) => error);
+    expect(told).toMatchObject({ name: 'SeatrialError', what: `${path} is there and can't be run` });
+    expect((told as SeatrialError).why).toContain('a Python that is gone');
+  });
+
   it('a folder that is not there is told as such', async () => {
     await expect(serve({ root: join(root, 'nowhere') })).rejects.toThrow(`there is no folder ${join(root, 'nowhere')}`);
   });

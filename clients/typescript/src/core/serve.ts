@@ -41,7 +41,7 @@ export async function serve(options: ServeOptions = {}): Promise<Serving> {
   const [program, ...first] = options.command ?? find(root);
   const argv = [...first, 'serve', '--json', '--until-stdin-closes', ...socket()];
   const child = spawn(program, argv, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
-  const told = await firstLine(child, [program, ...argv].join(' '));
+  const told = await firstLine(child, program, argv);
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
   });
@@ -72,7 +72,8 @@ interface Ready extends Where {
   readonly pid: number;
 }
 
-function firstLine(child: ChildProcess, line: string): Promise<Ready> {
+function firstLine(child: ChildProcess, program: string, argv: readonly string[]): Promise<Ready> {
+  const line = [program, ...argv].join(' ');
   return new Promise((resolve, reject) => {
     let out = '';
     let said = '';
@@ -98,7 +99,9 @@ function firstLine(child: ChildProcess, line: string): Promise<Ready> {
     child.stderr?.on('data', listen);
     child.stdin?.on('error', () => undefined); // it has ended by then, and `close` tells
     child.once('close', fail);
-    child.once('error', (error) => reject(new SeatrialError(silent(line, null, error.message))));
+    child.once('error', (error) => {
+      reject(new SeatrialError(existsSync(program) ? broken(program, error) : silent(line, null, error.message)));
+    });
   });
 }
 
@@ -121,6 +124,15 @@ function nowhere(root: string): SeatrialError {
     cause: 'it is the `root` that Seatrial was given: where its configuration is',
     fix: 'correct it, or leave it out where that is the root of the project',
   });
+}
+
+/** The file is there: what it is to be run by is not. */
+function broken(program: string, error: Error): { what: string; cause: string; fix: string } {
+  return {
+    what: `${program} is there and can't be run`,
+    cause: `${error.message}: its first line may name a Python that is gone, as in a virtual environment that was moved`,
+    fix: 'make that virtual environment anew: python3 -m venv --clear .venv && .venv/bin/pip install "seatrial[postgres,serve]"',
+  };
 }
 
 function silent(line: string, status: number | null, said: string): { what: string; cause: string; fix: string } {
