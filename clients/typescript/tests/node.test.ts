@@ -70,12 +70,12 @@ it('no handle stays open: neither a socket, nor a pipe, nor a timer', async () =
   expect(after).toEqual(before);
 });
 
-it('Jest: two files in two workers, every test from the baseline and from what its file has written', async () => {
+it('Jest: files in two workers, as ES modules and in CommonJS, every test from the baseline and from what its file has written', async () => {
   const jest = new Place(join(import.meta.dirname, 'jest'));
   jest.environ['NODE_OPTIONS'] = '--experimental-vm-modules --no-warnings';
   try {
     const done = await jest.run('jest', '--maxWorkers=2');
-    expect(done.text).toContain('Tests:       5 passed, 5 total');
+    expect(done.text).toContain('Tests:       7 passed, 7 total');
     expect(done.text).not.toContain('did not exit');
     expect(done.status).toBe(0);
     expect(jest.servers()).toEqual([]);
