@@ -35,6 +35,13 @@ def test_a_connection_that_was_ended_is_named_with_the_way_to_wait_for_it(state,
     )
 
 
+def test_what_a_connection_ran_is_left_out_where_its_server_does_not_tell_it():
+    ended = events.ConnectionEnded(
+        resource="db", test="test_a", pid=7, application="", query="", state="idle in transaction"
+    )
+    assert "test_a: left a connection idle in transaction (pid 7); it was ended. To wait for it, commit" in told(ended)
+
+
 def test_a_disturbed_test_is_named_with_who_disturbed_it():
     disturbed = events.Disturbed(resource="db", test="test_b", pid=7, application="", query="COMMIT")
     assert "test_b: disturbed by a connection that an earlier test took from its pool" in told(disturbed)

@@ -29,7 +29,8 @@ def left(event: Left) -> str:
     if isinstance(event, events.Disturbed):
         return f"{event.test}: {describe(event)}"
     who = f"(pid {event.pid}{', ' + event.application if event.application else ''})"
+    ran = f" It ran: {on_one_line(event.query)}." if event.query else ""  # MySQL tells it of what runs now only
     return (
-        f"{event.test}: left a connection {event.state} {who}; it was ended. It ran: {on_one_line(event.query)}. "
+        f"{event.test}: left a connection {event.state} {who}; it was ended.{ran} "
         f"To wait for it, {_WAIT[event.state.startswith('idle')]} {event.until}"
     )

@@ -122,7 +122,7 @@ def test_who_is_still_in_a_transaction_is_ended_and_named(lab):
         app.begin()
         cursor.execute("INSERT INTO blank (v) VALUES ('open')")
         undone = lab.copy.undo()
-        assert [one.pid for one in undone.ended] == [app.thread_id()]
+        assert [(one.pid, one.state) for one in undone.ended] == [(app.thread_id(), "idle in transaction")]
         assert lab.differences() == []
         with pytest.raises(pymysql.err.MySQLError):
             cursor.execute("SELECT 1")

@@ -15,6 +15,8 @@ PATIENCE = 0.25
 """Seconds in which whoever is in a transaction may end it."""
 _ACTIVE = re.compile(r"---TRANSACTION [^\n]*\bACTIVE\b.*?(?:MySQL|MariaDB) thread id (\d+)", re.DOTALL)
 _WHO = "id, user, COALESCE(info, ''), command FROM information_schema.processlist"
+_AT_REST = "Sleep"
+"""The command of a connection that waits for its client; what that client has sent last is not told."""
 _SECTION = re.compile(r"(?=---TRANSACTION )")
 
 
@@ -28,7 +30,8 @@ def at_work(link: Link, database: str) -> tuple[Ended, ...]:
     pids = [pid for pid in active if int(pid) != link.pid]
     if not pids:
         return ()
-    return tuple(map(_named, link.rows(f"SELECT {_WHO} WHERE id IN ({', '.join(pids)}) AND db = {literal(database)}")))
+    rows = link.rows(f"SELECT {_WHO} WHERE id IN ({', '.join(pids)}) AND db = {literal(database)}")
+    return tuple(_named(row, at_rest="idle in transaction") for row in rows)
 
 
 def settle(link: Link, database: str, patience: float = PATIENCE) -> tuple[Ended, ...]:
@@ -73,9 +76,11 @@ def roll_back(link: Link, branches: Sequence[str]) -> None:
 def end_all(link: Link, database: str, own: Sequence[int] = ()) -> tuple[Ended, ...]:
     """End every connection to the database besides `own`, idle ones too. Returns whom."""
     rows = link.rows(f"SELECT {_WHO} WHERE db = {literal(database)}")
-    return tuple(one for one in map(_named, rows) if one.pid not in (link.pid, *own) and kill(link, one.pid))
+    found = [_named(row, at_rest="idle") for row in rows]
+    return tuple(one for one in found if one.pid not in (link.pid, *own) and kill(link, one.pid))
 
 
-def _named(row: tuple[Any, ...]) -> Ended:
-    pid, user, query, state = row
-    return Ended(pid=int(pid), application=str(user), query=str(query), state=str(state))
+def _named(row: tuple[Any, ...], at_rest: str) -> Ended:
+    pid, user, query, command = row
+    state = at_rest if command == _AT_REST else "active"
+    return Ended(pid=int(pid), application=str(user), query=str(query), state=state)
