@@ -115,3 +115,28 @@ def test_a_package_json_that_says_nothing_of_the_kind_is_no_obstacle(shape, brok
 def test_beside_python_pytest_s_keys_are_asked_for_as_ever(shape):
     said = shape.files(PROJECT | {"prisma/schema.prisma": schema(), "app/__init__.py": ""}).init()
     assert "app" in said["missing"]
+
+
+@pytest.mark.parametrize("folder", ["drizzle", "migrations", "src/db/sql"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_files_of_sql_with_numbers_are_taken_as_a_folder_though_there_is_only_the_first(shape, folder, count):
+    files = {f"{folder}/000{number}_lamps.sql": f"CREATE TABLE lamp{number} ();" for number in range(count)}
+    said = shape.files({"package.json": "{}"} | files).init()
+    how = (
+        "1 file of SQL: each later one belongs to it"
+        if count == 1
+        else "2 files of SQL, run in the order of their names"
+    )
+    assert evidence(said, "schema") == (folder, folder, f"a folder of {how}")
+
+
+def test_a_project_of_another_test_runner_is_told_what_there_is_for_that(shape):
+    shape.files({"package.json": '{"devDependencies": {"jest": "30"}}'})
+    _, printed, _ = shape.run("init", str(shape.folder), "--dry-run")
+    assert "'@seatrial/vitest/core' (Jest and others) and '@seatrial/vitest/node-test'" in printed
+
+
+def test_what_is_left_to_fill_in_without_python_is_what_such_a_project_may_have(shape):
+    text = shape.files({"package.json": "{}"}).init()["text"]
+    assert "alembic" not in text
+    assert '# schema = "npx' in text

@@ -97,7 +97,10 @@ def _show(proposal: Proposal, file: Path, tables: str, out: Output, *, written: 
     out.line()
     then = "run pytest"
     if proposal.javascript:
-        then = "write plugins: [seatrial()] in vitest.config.ts, with `seatrial` from '@seatrial/vitest'"
+        then = (
+            "write plugins: [seatrial()] in vitest.config.ts, with `seatrial` from '@seatrial/vitest'; without Vitest "
+            "there are '@seatrial/vitest/core' (Jest and others) and '@seatrial/vitest/node-test'"
+        )
     out.line(f"Next: `seatrial doctor` checks whether a test database works; then {then}.")
 
 

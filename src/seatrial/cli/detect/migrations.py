@@ -58,7 +58,8 @@ def _prisma(project: Project) -> Iterator[Candidate]:
     scripts = [name for name in project.files if name.endswith("/migration.sql")]
     for script in scripts[:1]:
         folder = script.rsplit("/", 2)[0]
-        why = f"{len(scripts)} migrations of Prisma, run as the SQL that they are"
+        many = "1 migration" if len(scripts) == 1 else f"{len(scripts)} migrations"
+        why = f"{many} of Prisma, run as the SQL that they are"
         yield Candidate(value=folder, file=folder, line=0, why=why, score=_PRISMA + 1)
     for file in project.named("schema.prisma"):
         why = "a Prisma schema"
@@ -95,10 +96,12 @@ def _sql(project: Project) -> Iterator[Candidate]:
         if "CREATE TABLE" not in text:
             continue
         siblings = [one for one in project.files if one.rpartition("/")[0] == folder and builds(one)]
-        if name in _SQL_NAMES or len(siblings) == 1:
+        numbered = bool(folder) and name[:1].isdigit()
+        if name in _SQL_NAMES or (len(siblings) == 1 and not numbered):
             line = line_at(text, text.index("CREATE TABLE"))
             score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
             yield Candidate(value=file, file=file, line=line, why="SQL that creates tables", score=score)
-        elif folder.rpartition("/")[2] in _SQL_FOLDERS:
-            why = f"a folder of {len(siblings)} files of SQL, run in the order of their names"
+        elif numbered or folder.rpartition("/")[2] in _SQL_FOLDERS:
+            several = f"{len(siblings)} files of SQL, run in the order of their names"
+            why = f"a folder of {several if len(siblings) > 1 else '1 file of SQL: each later one belongs to it'}"
             yield Candidate(value=folder, file=folder, line=0, why=why, score=_SQL + 5 - folder.count("/"))

@@ -17,6 +17,10 @@ _HINTS: Mapping[str, str] = {
     f"resources.{RESOURCE}.schema": '# schema = "alembic.ini"  # or "app.database:Base", or a file of SQL',
     f"resources.{RESOURCE}.override": '# override = "app.database:get_db"  # what yields a session, if any',
 }
+_NODE_HINTS: Mapping[str, str] = {
+    **_HINTS,
+    f"resources.{RESOURCE}.schema": '# schema = "npx typeorm migration:run -d dist/source.js"  # or a folder of SQL',
+}
 _ORDER = ("app", "kind", "schema", "override", "env")
 
 
@@ -43,14 +47,21 @@ def target(root: Path) -> Path:
 def text(proposal: Proposal, file: Path) -> str:
     """The tables to write, with a commented line for each key that is still to be filled in."""
     above = "tool.seatrial" if file.name == SHARED else ""
+    hints = _NODE_HINTS if proposal.javascript else _HINTS
     lines = [f"[{above}]"] if above else []
+
+    def line(key: str, full: str) -> list[str]:
+        if value := proposal.value(full):
+            return [f"{key} = {literal(value)}"]
+        return [hints[full]] if full in proposal.missing else []
+
     for key in ("app", "adapt"):
-        lines += _line(key, proposal.value(key), proposal.missing, key)
+        lines += line(key, key)
     tables = dict.fromkeys(".".join(one.key.split(".")[:2]) for one in proposal.entries if "." in one.key)
     asked = [table for table in tables if table.startswith("services.")]
     database = f"resources.{RESOURCE}"
     for table in dict.fromkeys((*asked, database, *tables)):
-        found = [_line(key, proposal.value(f"{table}.{key}"), proposal.missing, f"{table}.{key}") for key in _ORDER]
+        found = [line(key, f"{table}.{key}") for key in _ORDER]
         if any(found):
             lines += ["", f"[{above}.{table}]" if above else f"[{table}]", *chain.from_iterable(found)]
     return "\n".join(lines).strip("\n") + "\n"
@@ -93,12 +104,6 @@ def literal(value: object) -> str:
 
 def _bare(key: str) -> str:
     return key if key.replace("_", "a").replace("-", "a").isalnum() and key.isascii() else literal(key)
-
-
-def _line(key: str, value: object, missing: tuple[str, ...], full: str) -> list[str]:
-    if value:
-        return [f"{key} = {literal(value)}"]
-    return [_HINTS[full]] if full in missing else []
 
 
 def _configured(file: Path) -> ConfigError:
