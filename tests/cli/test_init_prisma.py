@@ -130,6 +130,12 @@ def test_files_of_sql_with_numbers_are_taken_as_a_folder_though_there_is_only_th
     assert evidence(said, "schema") == (folder, folder, f"a folder of {how}")
 
 
+@pytest.mark.parametrize(("files", "whose"), [({}, "Prisma"), ({"drizzle/1_lamps/snapshot.json": "{}"}, "Drizzle")])
+def test_a_folder_for_each_migration_is_taken_whoever_made_it(shape, files, whose):
+    said = shape.files({"package.json": "{}", "drizzle/1_lamps/migration.sql": "CREATE TABLE a ();"} | files).init()
+    assert evidence(said, "schema") == ("drizzle", "drizzle", f"1 migration of {whose}, run as the SQL that they are")
+
+
 def test_a_project_of_another_test_runner_is_told_what_there_is_for_that(shape):
     shape.files({"package.json": '{"devDependencies": {"jest": "30"}}'})
     _, printed, _ = shape.run("init", str(shape.folder), "--dry-run")

@@ -1,4 +1,4 @@
-"""How a project brings a database up to date: Alembic, Prisma, Django, Aerich, Piccolo, yoyo, dbmate, files of SQL."""
+"""How a project brings a database up to date: Alembic, Prisma, Drizzle, Django, Aerich, Piccolo, yoyo, dbmate, SQL."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ def _prisma(project: Project) -> Iterator[Candidate]:
     scripts = [name for name in project.files if name.endswith("/migration.sql")]
     for script in scripts[:1]:
         folder = script.rsplit("/", 2)[0]
+        whose = "Drizzle" if script.replace("migration.sql", "snapshot.json") in project.files else "Prisma"
         many = "1 migration" if len(scripts) == 1 else f"{len(scripts)} migrations"
-        why = f"{many} of Prisma, run as the SQL that they are"
+        why = f"{many} of {whose}, run as the SQL that they are"
         yield Candidate(value=folder, file=folder, line=0, why=why, score=_PRISMA + 1)
     for file in project.named("schema.prisma"):
         why = "a Prisma schema"
