@@ -87,6 +87,31 @@ def test_prepare_transaction_that_nobody_ends_does_not_outlive_a_clone(app, sea)
     assert (test.told, test.paths[app.resource].path) == ([], "clone")
 
 
+@pytest.mark.parametrize("prepared", [False, True], ids=["open", "prepared"])
+@pytest.mark.parametrize("what", ["COMMENT ON DATABASE {} IS 'mine'", "ALTER DATABASE {} CONNECTION LIMIT 50"])
+@pytest.mark.parametrize("isolation", ["reset", "clone"])
+def test_a_transaction_that_holds_the_database_itself_keeps_nobody_waiting(sea, isolation, what, prepared):
+    with sea.one_test(isolation) as test:
+        name = psycopg.conninfo.conninfo_to_dict(sea.url())["dbname"]
+        left = sea.connect()
+        left.execute("INSERT INTO orders (customer_id) VALUES (1)")
+        left.execute("BEGIN")
+        left.execute(what.format(name))
+        if prepared:
+            left.execute("PREPARE TRANSACTION 'left'")
+    left.close()
+    assert test.told == []
+
+
+@pytest.mark.parametrize("isolation", ["reset", "clone"])
+def test_a_transaction_that_holds_a_table_for_itself_keeps_nobody_waiting(sea, isolation):
+    with sea.one_test(isolation) as test, sea.connect() as left:
+        left.execute("BEGIN")
+        left.execute("TRUNCATE line")
+        left.execute("PREPARE TRANSACTION 'left'")
+    assert test.told == []
+
+
 def test_commit_prepared_from_another_connection_is_undone_from_the_log(app, sea):
     with sea.one_test("reset", app.resource) as test:
         app.alone("BEGIN", ORDER, "PREPARE TRANSACTION 'handed over'")

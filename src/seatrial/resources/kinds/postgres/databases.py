@@ -23,6 +23,8 @@ BROKEN = -2
 """DATCONNLIMIT_INVALID_DB of src/include/catalog/pg_database.h."""
 PATIENCE = 10.0
 """Seconds in which a database must come free of connections that keep coming back."""
+HELD = "50ms"
+"""After this time somebody holds a database who will not let go of it by himself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,14 @@ class Databases:
         return found.oid
 
     def mark(self, name: str, marker: Marker) -> None:
-        """Write the marker."""
-        self._admin.run(marker.written_on(name))
+        """Write the marker. Whoever holds the database itself, in a transaction open or prepared, is ended."""
+        import psycopg
+
+        statement = _soon(marker.written_on(name))
+        try:
+            self._admin.run(statement)
+        except psycopg.errors.LockNotAvailable:
+            self.alone_with(name, lambda: self._admin.run(statement))
 
     def rename(self, old: str, new: str) -> None:
         """Give one of ours another name; whoever is connected to it is thrown out."""
@@ -245,11 +253,14 @@ class Databases:
         """Do something that nobody may be connected for, against clients that connect again at once."""
         import psycopg
 
-        until = wait.now() + PATIENCE
-        self._admin.run(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false")
+        until, shut = wait.now() + PATIENCE, False
         while True:
-            others = end_others(self._admin, name)
+            others = False
             try:
+                if not shut:
+                    self._admin.run(_soon(f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS false"))
+                    shut = True
+                others = end_others(self._admin, name)
                 act()
             except (
                 psycopg.errors.ObjectInUse,
@@ -258,6 +269,13 @@ class Databases:
             ) as error:
                 if wait.now() > until or (isinstance(error, psycopg.errors.InsufficientPrivilege) and not others):
                     raise
+                if not shut:  # somebody is in a transaction that has changed the database itself
+                    end_others(self._admin, name)
                 wait.pause(0.005)
             else:
                 return
+
+
+def _soon(statement: str) -> str:
+    """The statement, which is refused where somebody holds what it needs, and does not wait for him."""
+    return f"SET LOCAL lock_timeout = '{HELD}'; {statement}"

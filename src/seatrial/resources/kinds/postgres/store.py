@@ -265,6 +265,7 @@ class PostgresStore:
         return oid
 
     def _source(self, key: str, name: str, horizon: int, discard: Callable[[], None] = lambda: None) -> Source:
+        marker = Marker(what="copy", key=key, run=self.run)
         return Source(
             endpoint=self._endpoint,
             address=self._address(name),
@@ -273,7 +274,8 @@ class PostgresStore:
             admin=self._admin,
             reader=self._reader,
             clone=lambda at_once: self._leftovers.note(name, self._clone(key, name, at_once=at_once)),
-            remark=Marker(what="copy", key=key, run=self.run).written_on(name),
+            remark=marker.written_on(name),
+            claim=lambda: self._databases.mark(name, marker),
             reference=lambda: self._reference(key),
             patience=self._patience,
             layer=lambda touched: self._layer(key, name, touched),

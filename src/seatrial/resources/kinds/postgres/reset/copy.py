@@ -79,7 +79,7 @@ class PostgresCopy:
         pending = self._clone.end() if self._clone is not None else Written()
         self._link.close()
         if self._clone is not None and self._is_here(self._clone.oid):
-            source.admin.run(source.remark)  # a test may have written over the comment by which we know it as ours
+            source.claim()  # a test may have written over the comment by which we know it as ours
         start = source.admin.rows("select pg_current_wal_insert_lsn()::text")[0][0] if not source.abilities.log else ""
         told = shared.ends(pending) if shared is not None else None  # now: a clone may end the log
         oid = source.clone(shared.entangled(pending.shared) if shared is not None else bool(pending.shared))

@@ -32,6 +32,8 @@ class Source:
     """Replace the database by a clone of the template; returns its oid. True: the old one must be gone by then."""
     remark: str
     """The statement that writes the database's marker again: a test may have set a comment of its own."""
+    claim: Callable[[], None]
+    """Write it, whoever holds the database in a transaction: he is ended."""
     reference: Callable[[], Link]
     """A connection to a copy of the template that nobody touches."""
     patience: float
