@@ -195,6 +195,16 @@ def test_a_commit_inside_a_rollback_test_is_known(bench) -> None:
     one.undo()
 
 
+def test_whether_something_was_committed_is_not_waited_for_where_a_table_is_locked(bench) -> None:
+    """Nobody is sure of it then, and the copy is replaced; what was prepared goes with it."""
+    one = bench(TABLE)
+    with one.connect() as app:
+        app.execute("begin; truncate t; prepare transaction 'left'")
+    assert not one.copy.uncommitted_only()
+    one.copy.renew()
+    assert one.content() == one.before
+
+
 def test_a_commit_to_unlogged_tables_alone_is_one_too(bench) -> None:
     """The log says nothing of their rows; what was rolled back has left a sequence further on, which is no commit."""
     one = bench("create unlogged table u (id serial primary key, v text); insert into u (v) values ('seed')")

@@ -198,11 +198,20 @@ class Clone:
         A sequence that was advanced in a transaction which was rolled back does not count; `undo` puts it back.
         """
         if self._log is None:
-            return not self._search.committed()
+            return self._scanned_clean()
         if not self._read_on(self._log):
             return True  # whatever was committed is gone with the clone that `undo` asks for
         logged = committed(self._reader, self.oid, self._began[1], self._log.position)
         return not (logged or self._search.unlogged(sequences=False))
+
+    def _scanned_clean(self) -> bool:
+        """Whether all is as in the baseline; not while somebody holds a table for himself, for nobody knows that."""
+        import psycopg
+
+        try:
+            return not self._search.committed()
+        except psycopg.errors.LockNotAvailable:
+            return False
 
     def end_idle(self, own: Sequence[int]) -> tuple[Ended, ...]:
         """End all connections to the copy besides `own`, idle ones too: what the option `recycle` asks for."""
