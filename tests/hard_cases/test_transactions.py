@@ -87,6 +87,19 @@ def test_prepare_transaction_that_nobody_ends_does_not_outlive_a_clone(app, sea)
     assert (test.told, test.paths[app.resource].path) == ([], "clone")
 
 
+@pytest.mark.parametrize("isolation", ["reset", "clone", "rollback"])
+def test_a_transaction_that_is_prepared_between_two_tests_is_gone_when_the_next_begins(sea, isolation):
+    with sea.one_test(isolation), sea.connect() as kept:
+        kept.execute("SELECT 1")
+    with sea.connect() as late:
+        late.execute("BEGIN")
+        late.execute("TRUNCATE line")
+        late.execute("PREPARE TRANSACTION 'late'")
+    with sea.one_test(isolation) as test, sea.connect() as other:
+        assert other.execute("SELECT gid FROM pg_prepared_xacts").fetchall() == []
+    assert test.told == []
+
+
 @pytest.mark.parametrize("prepared", [False, True], ids=["open", "prepared"])
 @pytest.mark.parametrize("what", ["COMMENT ON DATABASE {} IS 'mine'", "ALTER DATABASE {} CONNECTION LIMIT 50"])
 @pytest.mark.parametrize("isolation", ["reset", "clone"])

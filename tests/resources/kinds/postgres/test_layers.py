@@ -62,6 +62,19 @@ def test_a_layer_that_is_interrupted_while_it_is_laid_is_none(seeded, store, mon
     assert seeded.content() == before
 
 
+def test_what_a_fixture_has_prepared_is_no_part_of_its_layer_and_keeps_nobody_waiting(seeded):
+    with seeded.connect() as fixture:
+        fixture.execute("begin; truncate player; prepare transaction 'left'")
+        fixture.execute("insert into team (name) values ('of the layer')")
+    seeded.copy.settle()
+    assert seeded.copy.changed()
+    seeded.copy.push()
+    with seeded.connect() as test:
+        assert test.execute("select gid from pg_prepared_xacts").fetchall() == []
+    seeded.copy.pop()
+    assert seeded.content() == seeded.before
+
+
 def test_undo_leads_to_the_layer_and_pop_to_what_was_below(seeded, store):
     below = lay(
         seeded,

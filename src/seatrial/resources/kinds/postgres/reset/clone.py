@@ -179,9 +179,13 @@ class Clone:
         return Looked(written=written, busy=bool(busy.rows), clock=clock.rows[0][0])
 
     def settle(self) -> tuple[Ended, ...]:
-        """Give whoever is in a transaction a moment, then end him."""
-        busy = self._fence.busy(own := [self._link.pid])
-        return self._fence.settle(own, busy) if any(row[0] for row in busy) else ()
+        """Give whoever is in a transaction a moment, then end him; what was prepared is rolled back."""
+        own = [self._link.pid]
+        if not (busy := self._fence.busy(own)):
+            return ()
+        ended = self._fence.settle(own, busy) if any(row[0] for row in busy) else ()
+        self._fence.roll_back(self._fence.busy(own), self._link)
+        return ended
 
     def mark(self) -> None:
         """A test begins now, by the server's clock."""

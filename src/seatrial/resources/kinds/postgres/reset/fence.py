@@ -122,14 +122,22 @@ class Fence:
         if not busy:
             return (), []
         ended = self.settle(own, busy)
+        busy = self.busy(own)
+        notes = self.roll_back(busy, inside)
+        for pid, _, name, state in busy:
+            if not pid and state == "slot" and self._admin.rows(DROP_SLOT.format(literal(name))):
+                notes.append(f'the replication slot "{name}" was dropped')
+        return ended, notes
+
+    @staticmethod
+    def roll_back(busy: Sequence[tuple[Any, ...]], inside: Link) -> list[str]:
+        """Roll back what was prepared, of what is `busy`; returns notes."""
         notes = []
-        for pid, _, name, state in self.busy(own):
+        for pid, _, name, state in busy:
             if not pid and state == "prepared":
                 inside.run(f"ROLLBACK PREPARED {literal(name)}")
                 notes.append(f'the prepared transaction "{name}" was rolled back')
-            elif not pid and self._admin.rows(DROP_SLOT.format(literal(name))):
-                notes.append(f'the replication slot "{name}" was dropped')
-        return ended, notes
+        return notes
 
     def settle(self, own: Sequence[int], busy: Sequence[tuple[Any, ...]]) -> tuple[Ended, ...]:
         """Give connections that are busy a moment, then end them. Returns what was ended."""
