@@ -199,6 +199,19 @@ def test_engines_on_other_databases_are_left_alone(copy: RealCopy, engines: Engi
     elsewhere.dispose()
 
 
+def test_the_test_is_on_its_own_database_though_the_app_made_an_engine_on_another_one_first(
+    copy: RealCopy, engine: Any, sessions: Any
+) -> None:
+    first = create_engine(f"{copy.address.url('psycopg2').rpartition('/')[0]}/postgres")
+    app = engine()
+    sessions.begin(joined=True)
+    add(app, "app")
+    assert sessions.session().scalar(text("SELECT current_database()")) == copy.address.database
+    assert emails(sessions.session()) == {"app"}
+    assert sessions.end() == ()
+    first.dispose()
+
+
 def test_engines_that_are_gone_are_not_kept_alive(engines: Engines, copy: RealCopy) -> None:
     engine = create_engine(copy.address.url("psycopg"))
     assert engines.on(copy.address) == [engine]
