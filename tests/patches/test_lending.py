@@ -81,6 +81,19 @@ def test_it_is_as_it_was_opened_once_it_is_gathered(uses: Uses, copy: RealCopy, 
     assert uses(STATE) == before
 
 
+def test_held_is_what_was_not_back_in_its_pool_at_the_end_of_a_test(copy: RealCopy, pools: Pools) -> None:
+    engine = create_engine(copy.address.url("psycopg"), pool_size=2)
+    held = engine.connect()
+    pid = held.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with engine.connect() as back:
+        assert back.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != pid
+    pools.restore(copy.address)
+    pools.gather(copy.address)
+    assert list(pools.held(copy.address)) == [pid]
+    held.close()
+    engine.dispose()
+
+
 def test_who_asks_for_it_meanwhile_waits_for_that(uses: Uses, copy: RealCopy, pools: Pools) -> None:
     before = uses(STATE)
     uses(MARKED)
