@@ -24,7 +24,12 @@ def test_tests_that_use_no_resource_start_nothing(service):
             "tests/more_units/test_unit.py": """
             from __future__ import annotations
 
+            from math import sqrt
+            from os import environ
+            from typing import Optional
+
             from app.models import User
+            from sqlalchemy import func
 
             notes = User.notes  # compared with anything but a Note it raises
             del User
@@ -44,6 +49,7 @@ def test_tests_that_use_no_resource_start_nothing(service):
             settings = Lazy()
             """,
             "app/main.py": "from __future__ import annotations\nfrom app.lazy import settings\n"
+            "from math import sqrt\nfrom os import environ\nfrom typing import Optional\nfrom sqlalchemy import func\n"
             + (service.folder / "app/main.py").read_text(),
             "tests/more/test_app.py": "def test_app():\n    pass\n",
         }

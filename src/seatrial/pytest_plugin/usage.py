@@ -8,12 +8,16 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
 _PLAIN = (str, bytes, int, float, complex, tuple, frozenset, type(None), ModuleType, type(annotations))
 """What any two modules may have in common: `from __future__ import annotations` leaves a value in each."""
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of libraries."""
 
 
 class Usage:
@@ -38,6 +42,8 @@ class Usage:
         self._modules = tuple(modules)
         self._besides = besides
         self._seen: dict[int, bool] = {}
+        self._lent: dict[int, bool] = {}
+        """By identity of what the app holds, too: whether it is a library's."""
         self._read: dict[CodeType, bool] = {}
         self._mentions = {*self._modules, *(module.rpartition(".")[0] for module in self._modules)}
         """Names without which a function imports none of the modules: few are looked at any closer."""
@@ -73,9 +79,8 @@ class Usage:
             ours = [sys.modules[name] for name in self._modules if name in sys.modules]
             values = (value for module in ours for value in _globals(module) if _belongs(value, module))
             identities = {id(value) for value in (*ours, *values)}  # an `__eq__` may raise
-            self._seen[id(namespace)] = self._names_one(namespace) or any(
-                id(value) in identities for value in _globals(namespace)
-            )
+            shared = (value for value in _globals(namespace) if id(value) in identities)
+            self._seen[id(namespace)] = self._names_one(namespace) or not all(map(self._is_lent, shared))
         return self._seen[id(namespace)]
 
     def _names_one(self, namespace: ModuleType) -> bool:
@@ -89,6 +94,15 @@ class Usage:
             return False
         imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
         return any(each.name in self._modules for node in imports for each in node.names)
+
+    def _is_lent(self, value: object) -> bool:
+        """Whether an object is a library's own, which both have from there: `typing.Optional`, SQLAlchemy's `func`."""
+        if issubclass(type(value), (type, FunctionType, ModuleType)):
+            return False  # `_belongs` has looked where it was made
+        if id(value) not in self._lent:
+            tops = {module.partition(".")[0] for module in self._modules}  # the app may be installed, too
+            self._lent[id(value)] = any(value is each for each in _of_libraries(besides=tops))
+        return self._lent[id(value)]
 
     def _imports_app(self, item: pytest.Item) -> bool:
         """Whether the test, or a fixture that it asks for, imports one of those modules once it runs."""
@@ -123,8 +137,20 @@ def _globals(module: ModuleType) -> Iterator[object]:
     return (value for name, value in vars(module).items() if not name.startswith("__"))
 
 
+def _of_libraries(besides: Collection[str]) -> Iterator[object]:
+    """The globals of Python's own modules and of installed ones, as far as they are imported."""
+    for name, module in list(sys.modules.items()):
+        top = name.partition(".")[0]
+        if top in besides or not issubclass(type(module), ModuleType):
+            continue
+        namespace = ModuleType.__getattribute__(module, "__dict__")  # `vars` would import a lazy module
+        parts = Path(str(namespace.get("__file__"))).parts
+        if top in sys.stdlib_module_names or not _INSTALLED.isdisjoint(parts):
+            yield from list(namespace.values())
+
+
 def _belongs(value: object, module: ModuleType) -> bool:
-    """Whether a module's global is its own: made there, not imported from a library."""
+    """Whether a module's global is its own, as far as it tells itself: a class or a function of a library is not."""
     kind = type(value)  # `isinstance` would ask a lazy object what it is
     if issubclass(kind, _PLAIN):
         return False
