@@ -63,27 +63,27 @@ MISTAKES = {
     "no identifier": ('[tool.seatrial.resources.my-db]\nkind = "postgres"\n', ["`my-db`", "[resources.my_db]"]),
     "keyword": ('[tool.seatrial.resources.class]\nkind = "postgres"\n', ["`class`", "[resources.db_class]"]),
     "too long": (f'[tool.seatrial.resources.{"d" * 41}]\nkind = "postgres"\n', ["has 41 characters", "40"]),
-    "fixture of pytest": ('[tool.seatrial.resources.tmp_path]\nkind = "postgres"\n', ["fixture `tmp_path`"]),
-    "our own fixture": ('[tool.seatrial.resources.client]\nkind = "postgres"\n', ["fixture `client`"]),
+    "fixture of pytest": ('[tool.seatrial.resources.tmp_path]\nkind = "postgres"\n', ["is called `tmp_path`"]),
+    "our own fixture": ('[tool.seatrial.resources.client]\nkind = "postgres"\n', ["is called `client`"]),
     "the fixture around each test": (
         '[tool.seatrial.resources.test]\nkind = "postgres"\n',
-        ["the resource `test`", "fixture `seatrial_test`, and there is one already", "[resources.postgres]"],
+        ["the resource `test`", "of ours is called `seatrial_test`", "[resources.postgres]"],
     ),
     "the long name of a fixture": (
         '[tool.seatrial.resources.seatrial_live_app]\nkind = "postgres"\n',
-        ["fixture `seatrial_live_app`, and there is one already"],
+        ["of ours is called `seatrial_live_app`"],
     ),
     "a service as the fixture around each test": (
         "[tool.seatrial.services.test]\napp = 'a:b'\n",
-        ["the service `test`", "fixture `seatrial_test`, and there is one already", "[services.test_service]"],
+        ["the service `test`", "of ours is called `seatrial_test`", "[services.test_service]"],
     ),
     "a service as a resource": (
         db() + "[tool.seatrial.services.db]\napp = 'a:b'\n",
-        ["fixture `db`, and there is one already", "[services.db_service]"],
+        ["of ours is called `db`", "[services.db_service]"],
     ),
     "a service as another fixture of a resource": (
         db() + "[tool.seatrial.services.db_statements]\napp = 'a:b'\n",
-        ["fixture `db_statements`, and there is one already", "[services.db_statements_service]"],
+        ["of ours is called `db_statements`", "[services.db_statements_service]"],
     ),
     "a service as the project's app": (
         "[tool.seatrial.services.app]\napp = 'a:b'\n",

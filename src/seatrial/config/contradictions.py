@@ -154,7 +154,7 @@ def _taken(path: tuple[str, ...], what: str, taken: Sequence[str], another: str,
     for fixture in taken[:1]:
         findings.add(
             path,
-            f"the {what} `{path[-1]}` would have a fixture `{fixture}`, and there is one already",
+            f"the {what} `{path[-1]}` can't have this name: a fixture of pytest's or of ours is called `{fixture}`",
             f"write another name, as in [{what}s.{another}]",
         )
 

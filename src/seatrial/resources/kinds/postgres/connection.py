@@ -354,7 +354,7 @@ def _connect_through_a_restart(
             raise ServerLost(
                 f"PostgreSQL at {admin.host}:{admin.port} does not take connections",
                 cause=redact(str(error), admin.password),
-                fix="look at the end of the server's log; the next run starts a new server",
+                fix="see its log: a test may have ended it",
             ) from error
 
 
