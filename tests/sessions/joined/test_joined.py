@@ -355,7 +355,7 @@ def test_asking_an_async_engine_for_a_level_is_granted_or_refused_as_for_a_sync_
         ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "session in which all transactions are READ ONLY"),
         ("SET default_transaction_read_only = on", "session in which all transactions are READ ONLY"),
         ("set session default_transaction_read_only to 'true'", "session in which all transactions are READ ONLY"),
-        ("LISTEN news", "LISTEN hears nothing"),
+        ("LISTEN news", "LISTEN, which hears nothing"),
         ("PREPARE TRANSACTION 'x'", "two phases"),
     ],
 )

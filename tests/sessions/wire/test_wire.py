@@ -368,7 +368,7 @@ def test_after_many_rows_of_which_an_early_one_is_refused_a_copy_and_all_after_i
         ("SET default_transaction_isolation = 'repeatable read'", "isolation level REPEATABLE READ"),
         ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "session in which all transactions are READ ONLY"),
         ("SET default_transaction_read_only = on", "session in which all transactions are READ ONLY"),
-        ("LISTEN news", "LISTEN hears nothing"),
+        ("LISTEN news", "LISTEN, which hears nothing"),
         ("COMMIT PREPARED 'x'", "two phases"),
         ("DO $$ BEGIN COMMIT; END $$", "ends its transaction itself"),
     ],

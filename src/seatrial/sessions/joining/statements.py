@@ -159,9 +159,9 @@ def split(script: str) -> list[str]:
 def _refusal(bare: str) -> str:
     low = bare[:200].lower()
     if _PREPARED.match(bare):
-        return "a transaction in two phases outlives its connection"
+        return "a transaction in two phases, which would outlive its connection,"
     if low.startswith("listen"):
-        return "LISTEN hears nothing before a real commit"
+        return "LISTEN, which hears nothing before a real commit,"
     if _ONLY_READS.match(low):
         return "a session in which all transactions are READ ONLY"
     level = _LEVEL.search(bare) or re.search(r"transaction_isolation\W.*(serializable|repeatable)", low)
