@@ -158,9 +158,9 @@ class SeatrialPlugin:
                 )
                 self.harness.begin(self._test, asked, self._usage.needs(item))
             self._why = self.harness.why()
-            fixtures = set(getattr(item, "fixturenames", ()))
-            services = [name for name in self.harness.services.names if fixtures & {name, f"seatrial_{name}"}]
-            self.harness.begin_app(wanted=bool(self._clients & fixtures), services=services)
+            requested = set(getattr(item, "fixturenames", ()))
+            services = [name for name in self.harness.services.names if requested & {name, f"seatrial_{name}"}]
+            self.harness.begin_app(wanted=bool(self._clients & requested), services=services)
 
     def at_end(self, act: Callable[[], None]) -> None:
         """Call `act` when the running test's own fixtures are gone, before it is checked in; last added first."""
@@ -239,7 +239,7 @@ class SeatrialPlugin:
             # Without a category of its own: pytest shows sections of those tear-downs only with a failure.
             return "", "d", (f"DISTURBED [{disturbed}]", {"yellow": True})
         why = getattr(report, "seatrial_why", "")
-        if not why or config.option.verbose < 1 or report.when != "call":
+        if not why or config.option.verbose < 1:
             return status
         category, letter, word = status
         plain, markup = word if isinstance(word, tuple) else (word, {})
