@@ -62,7 +62,7 @@ class AsyncSessions:
         self._elsewhere = LoopEngines(self._new_engine)
         self._schema = Schema()
         self._session: Any = None
-        self._kept = Kept()
+        self._kept = Kept(loads=False)
         self._test: _Test | None = None
         """What holds now: a test's own part, or before and after it the fixtures of wider scope."""
         self._joining = ExitStack()
@@ -97,7 +97,7 @@ class AsyncSessions:
             return False
         test, lost = self._test, pending(self._session.sync_session)
         if test.life.loop is not None:
-            test.before_close = lambda session: self._keep(session, owner)
+            test.before_close = lambda session: self._keep(session, owner, lost=lost or test.lost)
         if lost or test.life.loop is not None:
             self.end()
         return lost or test.lost
@@ -173,8 +173,8 @@ class AsyncSessions:
             self._kept.give_back(self._session.sync_session)
             test.session = self._session
 
-    async def _keep(self, session: Any, owner: object) -> None:
-        found = self._kept.find(session.sync_session, owner)
+    async def _keep(self, session: Any, owner: object, *, lost: bool) -> None:
+        found = self._kept.find(session.sync_session, owner, lost=lost)
         await session.rollback()
         self._kept.add(found, session.sync_session)
 

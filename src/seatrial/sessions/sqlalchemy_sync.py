@@ -60,7 +60,7 @@ class SyncSessions:
         self._elsewhere: Any = None
         self._schema = Schema()
         self._session: Any = None
-        self._kept = Kept()
+        self._kept = Kept(loads=True)
         self._outer: Outer | None = None
         self._joining = ExitStack()
         self._joined_engines: list[Any] = []
@@ -95,7 +95,7 @@ class SyncSessions:
         lost = False
         if self._session is not None:
             lost = pending(self._session) or (self._own is not None and self._own.wrote())
-            found = self._kept.find(self._session, owner)
+            found = self._kept.find(self._session, owner, lost=lost)
             self._session.rollback()
             self._kept.add(found, self._session)
             self._make_anew()

@@ -22,26 +22,36 @@ class _Entry:
 
 
 class Kept:
-    """The persistent objects of wider fixtures. Those that nobody holds any more are not kept alive."""
+    """The persistent objects of wider fixtures. Those that nobody holds any more are not kept alive.
 
-    def __init__(self) -> None:
+    Args:
+        loads: whether a session loads what an object has not, as soon as it is asked for: async ones can't.
+    """
+
+    def __init__(self, *, loads: bool) -> None:
+        self._loads = loads
         self._entries: list[_Entry] = []
 
-    def find(self, session: Any, owner: object) -> list[_Entry]:
-        """Look at what a (sync) session holds that is not known yet, while its transaction is still open."""
+    def find(self, session: Any, owner: object, *, lost: bool) -> list[_Entry]:
+        """Look at what a (sync) session holds that is not known yet, or has changed, while its transaction is open.
+
+        Args:
+            session: the session.
+            owner: the fixture whose set-up is over.
+            lost: whether something is not committed: what is known stays as it was then.
+        """
         from sqlalchemy import inspect
 
-        known = {id(entry.instance()) for entry in self._entries}
-        return [
-            _Entry(
-                instance=weakref.ref(instance),
-                owner=owner,
-                identity=inspect(instance).identity,
-                values=_values(instance),
-            )
-            for instance in session.identity_map.values()
-            if id(instance) not in known
-        ]
+        known = {id(entry.instance()): entry.values for entry in self._entries}
+        found = []
+        for instance in session.identity_map.values():
+            values, before = _values(instance), known.get(id(instance))
+            if before is not None and not self._loads:
+                values = {**before, **values}  # a commit has expired it, which says nothing of what is in its row
+            if before is None or not (lost or _same(values, before)):
+                identity = inspect(instance).identity
+                found.append(_Entry(instance=weakref.ref(instance), owner=owner, identity=identity, values=values))
+        return found
 
     def add(self, found: list[_Entry], session: Any) -> None:
         """Keep those that are still persistent after the transaction's end: they were committed."""
@@ -49,12 +59,23 @@ class Kept:
         self._entries += [entry for entry in found if id(entry.instance()) in there]
 
     def drop(self, owner: object) -> None:
-        """What this owner left is not kept any more."""
-        self._entries = [entry for entry in self._entries if entry.owner is not owner]
+        """What this owner left is not kept any more: its objects, and its changes of others'."""
+        first: dict[int, object] = {}
+        for entry in self._entries:
+            first.setdefault(id(entry.instance()), entry.owner)
+        there = [entry for entry in self._entries if first.get(id(entry.instance())) is not owner]
+        self._entries = [entry for entry in there if entry.owner is not owner]
 
     def give_back(self, session: Any) -> None:
         """Put the objects into a (sync) session that is new, with the values that they had."""
-        self._entries = [entry for entry in self._entries if _attach(entry, session)]
+        last = {id(entry.instance()): entry for entry in self._entries}
+        there = {key for key, entry in last.items() if _attach(entry, session)}
+        self._entries = [entry for entry in self._entries if id(entry.instance()) in there]
+
+
+def _same(values: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether an object still has what was put into it: told by identity, as an `__eq__` may do anything."""
+    return values.keys() == before.keys() and all(value is before[name] for name, value in values.items())
 
 
 def _values(instance: Any) -> dict[str, Any]:
