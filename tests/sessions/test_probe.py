@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 import sqlmodel
@@ -118,6 +118,25 @@ async def says_nothing(request: Request):
     yield make_async()
 
 
+def says_any(request: Request) -> Iterator[Any]:
+    yield make()
+
+
+def says_object(request: Request) -> object:
+    return make()
+
+
+T = TypeVar("T")
+
+
+class Unit(Generic[T]):
+    pass
+
+
+def a_unit(request: Request) -> Unit[int]:
+    return Unit()
+
+
 @pytest.mark.parametrize(
     ("dependency", "sqlalchemy", "is_async", "session_class"),
     [
@@ -127,6 +146,9 @@ async def says_nothing(request: Request):
         (plain, True, True, TeamSession),
         (not_a_session, False, False, None),
         (says_nothing, True, True, None),
+        (says_any, True, False, None),
+        (says_object, True, False, None),
+        (a_unit, False, False, None),
     ],
 )
 def test_one_with_arguments_is_judged_by_its_annotation_and_then_its_flavour(
@@ -169,6 +191,43 @@ def test_what_is_no_session_is_told_by_its_type() -> None:
     style = probe(lambda: 1)
     assert not style.sqlalchemy
     assert "int" in style.how
+
+
+def test_one_that_takes_whatever_it_is_given_is_run() -> None:
+    def get_db(*args: Any, **kwargs: Any) -> Any:
+        yield make()
+
+    assert probe(get_db).bind is NOWHERE
+
+
+def test_the_sync_half_of_an_async_session_may_be_the_apps_own() -> None:
+    class Half(Session):
+        pass
+
+    maker = async_sessionmaker(ASYNC_NOWHERE, sync_session_class=Half)
+    assert probe(maker).options["sync_session_class"] is Half
+    assert "sync_session_class" not in probe(make_async).options
+
+
+def test_a_session_that_has_connected_when_it_is_returned_gives_its_connection_back() -> None:
+    engine, async_engine = create_engine("sqlite://"), create_async_engine("sqlite+aiosqlite://")
+    kept: list[Any] = []
+
+    def get_db() -> Any:
+        kept.append(Session(engine))
+        kept[-1].connection()
+        return kept[-1]
+
+    async def get_async_db() -> Any:
+        kept.append(AsyncSession(async_engine))
+        await kept[-1].connection()
+        return kept[-1]
+
+    for dependency in (get_db, get_async_db):
+        assert probe(dependency).sqlalchemy
+        assert not kept[-1].in_transaction()
+    engine.dispose()
+    asyncio.run(async_engine.dispose())
 
 
 def test_routing_is_seen() -> None:

@@ -191,7 +191,7 @@ def _read_annotation(dependency: Callable[..., Any], why: str) -> Style:
             return Style(sqlalchemy=True, is_async=True, session_class=named, how=f"{why}; its annotation says so")
         if orm is not None and issubclass(named, orm.Session):
             return Style(sqlalchemy=True, is_async=False, session_class=named, how=f"{why}; its annotation says so")
-        if named is not object:
+        if named not in (object, Any):  # either says nothing
             told = f"{why}; it is annotated with {named.__name__}"
             return Style(sqlalchemy=False, is_async=_only_async(named), how=told)
     is_async = flavour(dependency) in ("coroutine", "async generator")
