@@ -13,8 +13,11 @@ import psycopg2
 import psycopg2.extras
 import pytest
 from psycopg.rows import dict_row
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from tests.sessions.conftest import Base, User
 
-from seatrial.sessions.connections.uncommitted import wrote, wrote_async
+from seatrial.sessions.connections.uncommitted import pending, wrote, wrote_async
 
 DEEDS = {
     "nothing": ("", False),
@@ -92,3 +95,31 @@ def test_so_has_one_of_aiosqlite():
             assert await wrote_async(connection)
 
     asyncio.run(work())
+
+
+def test_one_of_psycopg_in_a_pipeline_is_not_asked(copy):
+    with psycopg.connect(copy.address.url()) as connection, connection.pipeline():
+        connection.execute("insert into users (email) values ('a')")
+        assert not wrote(connection)
+        connection.execute("insert into users (email) values ('b')")
+        connection.commit()
+    assert copy.emails() == ["a", "b"]
+
+
+def test_an_object_that_is_set_to_what_it_was_is_not_to_be_written():
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine, autoflush=False) as session:
+        user = User(email="a")
+        assert not pending(session)
+        session.add(user)
+        assert pending(session)
+        session.commit()
+        user.email = user.email[:]
+        assert not pending(session)
+        user.email = "b"
+        assert pending(session)
+        session.commit()
+        session.delete(user)
+        assert pending(session)
+    engine.dispose()

@@ -145,17 +145,6 @@ def test_what_is_thrown_reaches_the_async_dependencys_own_except() -> None:
     assert asyncio.run(request()) == ["open", "rollback", "close"]
 
 
-def test_closing_closes_an_async_one() -> None:
-    async def request() -> list[str]:
-        log: list[str] = []
-        running = wrap(async_generator, adopted)(log)
-        await anext(running)
-        await running.aclose()
-        return log
-
-    assert asyncio.run(request()) == ["open", "close"]
-
-
 def test_an_async_value_that_is_refused_closes_the_dependency() -> None:
     async def request() -> list[str]:
         log: list[str] = []

@@ -22,7 +22,7 @@ def wrote(connection: Any) -> bool:
         if getattr(connection, "info", None) is None or connection.info.transaction_status != _IN_TRANSACTION:
             return False
         if hasattr(connection, "pgconn"):  # below psycopg, whose adapters and factories are the fixture's own
-            return not connection.pgconn.pipeline_status and connection.pgconn.exec_(_ASK.encode()).ntuples > 0
+            return bool(connection.pgconn.exec_(_ASK.encode()).ntuples)  # within a pipeline it refuses
         with connection.cursor() as cursor:
             cursor.execute(_ASK)
             return cursor.fetchone() is not None

@@ -117,9 +117,6 @@ def _generate_async(dependency: Callable[..., Any], adopt: Adopt) -> Callable[..
                 raise
             try:
                 sent = yield adopted
-            except GeneratorExit:
-                await inner.aclose()
-                raise
             except BaseException as error:  # noqa: BLE001  # whatever it is, it is the dependency's to handle
                 step = inner.athrow(error)
             else:
