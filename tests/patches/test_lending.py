@@ -81,6 +81,17 @@ def test_it_is_as_it_was_opened_once_it_is_gathered(uses: Uses, copy: RealCopy, 
     assert uses(STATE) == before
 
 
+def test_it_is_gathered_though_the_end_before_was_broken_off_before_that(
+    uses: Uses, copy: RealCopy, pools: Pools
+) -> None:
+    before = uses(STATE)
+    uses(MARKED)
+    pools.restore(copy.address)
+    pools.restore(copy.address)
+    pools.gather(copy.address)
+    assert uses(STATE) == before
+
+
 def test_held_is_what_was_not_back_in_its_pool_at_the_end_of_a_test(copy: RealCopy, pools: Pools) -> None:
     engine = create_engine(copy.address.url("psycopg"), pool_size=2)
     held = engine.connect()

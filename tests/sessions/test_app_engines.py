@@ -128,6 +128,29 @@ def test_an_engine_of_another_driver_than_the_running_transaction_is_refused(
     assert sessions.end() == ()
 
 
+def test_the_driver_of_an_engine_that_was_there_is_the_tests_though_one_of_another_is_made_first_thing(
+    engine: Any, sessions: Any
+) -> None:
+    app = engine()
+    sessions.begin(joined=True)
+    other = engine("psycopg2")
+    add(app, "app")
+    with pytest.raises(IsolationError, match="uses psycopg2"):
+        add(other, "other")
+    assert emails(sessions.session()) == {"app"}
+    assert sessions.end() == ()
+
+
+def test_joined_tests_use_one_connection_after_the_other_test(engine: Any, sessions: Any) -> None:
+    app, found = engine(), set()
+    for _ in range(3):
+        sessions.begin(joined=True)
+        with Session(app) as session:
+            found.add(session.scalar(text("SELECT pg_backend_pid()")))
+        assert sessions.end() == ()
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("level", ["SERIALIZABLE", "AUTOCOMMIT"])
 def test_an_engine_of_another_isolation_level_than_the_running_transaction_is_refused(
     engine: Any, sessions: Any, copy: RealCopy, level: str

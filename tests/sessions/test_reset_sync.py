@@ -201,6 +201,26 @@ def test_a_connection_that_the_test_keeps_open_never_comes_back(engine: Any, ses
     leaked.close()
     del leaked
     gc.collect()
+    sessions.end()
+    sessions.begin(joined=False)
+    with sessions.session().bind.connect() as one, sessions.session().bind.connect() as other:
+        assert pid not in {each.scalar(text("SELECT pg_backend_pid()")) for each in (one, other)}
+
+
+def test_what_a_test_hangs_on_its_session_is_not_there_in_the_next(
+    engine: Any, sessions_of: Callable[..., Any]
+) -> None:
+    sessions, heard = sessions_of(lambda: Session(engine)), []
+    sessions.begin(joined=False)
+    db = sessions.session()
+    db.info["a"] = db.note = 1
+    event.listen(db, "after_begin", lambda *_: heard.append(1))
+    db.execute(text("SELECT 1"))
+    sessions.end()
+    sessions.begin(joined=False)
+    assert sessions.session() is db
+    db.execute(text("SELECT 1"))
+    assert (db.info, hasattr(db, "note"), heard) == ({}, False, [1])
 
 
 def test_after_a_swap_of_the_database_the_next_test_works(
