@@ -149,6 +149,11 @@ def _own_error(what: str, error: BaseException, root: Path, tried: str) -> AppEr
     return AppError(what, cause=cause, fix=fix)
 
 
+def is_installed(path: Path) -> bool:
+    """Whether a file, or a folder, is where libraries are installed."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+
+
 def _belongs(filename: str, root: Path) -> bool:
     path = Path(filename)
     return path.is_relative_to(root) and not {"site-packages", ".venv", "venv"} & set(path.relative_to(root).parts)
@@ -156,8 +161,7 @@ def _belongs(filename: str, root: Path) -> bool:
 
 def _is_own(filename: str) -> bool:
     path = Path(filename)
-    installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return path.is_absolute() and not installed and not path.is_relative_to(sysconfig.get_path("stdlib"))
+    return path.is_absolute() and not is_installed(path) and not path.is_relative_to(sysconfig.get_path("stdlib"))
 
 
 def _is_ours(filename: str) -> bool:

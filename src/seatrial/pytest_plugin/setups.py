@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.apps.load import interface_of
+from seatrial.core.importing import is_installed
 from seatrial.report.setups import Setups
 
 OURS = "seatrial"
@@ -66,7 +67,7 @@ def _place(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 
 def _is_installed(fixturedef: pytest.FixtureDef[object]) -> bool:
     code = getattr(fixturedef.func, "__code__", None)
-    return code is not None and bool({"site-packages", "dist-packages"}.intersection(Path(code.co_filename).parts))
+    return code is not None and is_installed(Path(code.co_filename))
 
 
 def _is_app(value: object) -> bool:

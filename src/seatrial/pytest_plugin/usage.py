@@ -13,11 +13,10 @@ from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
+from seatrial.core.importing import is_installed
+
 _PLAIN = (str, bytes, int, float, complex, tuple, frozenset, type(None), ModuleType, type(annotations))
 """What any two modules may have in common: `from __future__ import annotations` leaves a value in each."""
-
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
-"""Folders of libraries."""
 
 
 class Usage:
@@ -144,8 +143,7 @@ def _of_libraries(besides: Collection[str]) -> Iterator[object]:
         if top in besides or not issubclass(type(module), ModuleType):
             continue
         namespace = ModuleType.__getattribute__(module, "__dict__")  # `vars` would import a lazy module
-        parts = Path(str(namespace.get("__file__"))).parts
-        if top in sys.stdlib_module_names or not _INSTALLED.isdisjoint(parts):
+        if top in sys.stdlib_module_names or is_installed(Path(str(namespace.get("__file__")))):
             yield from list(namespace.values())
 
 

@@ -13,6 +13,8 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from seatrial.core.importing import is_installed
+
 _COMMENT = re.compile(r"#[^\n]*")
 _IMPORT = re.compile(
     r"(?:^|[:;])[ \t]*"
@@ -83,8 +85,7 @@ def _import_path() -> Iterator[Path]:
     others = [path.resolve() for path in (Path(sysconfig.get_path("stdlib")), Path(__file__).parents[3])]
     for entry in sys.path:
         path = Path(entry).absolute()
-        installed = {"site-packages", "dist-packages"} & set(path.parts)
-        if not installed and not any(path.resolve().is_relative_to(each) for each in others):
+        if not is_installed(path) and not any(path.resolve().is_relative_to(each) for each in others):
             yield path
 
 
