@@ -41,7 +41,8 @@ def supervisor_of(pid):
 
 
 def gone(pid, start, timeout=5.0):
-    return wait.until(lambda: processes.started(pid) != start, timeout=timeout)
+    """Whether the process ends; one without a start had ended before it could be asked."""
+    return not start or wait.until(lambda: processes.started(pid) != start, timeout=timeout)
 
 
 def attached(instance, want="this", idle=0.05):
