@@ -32,6 +32,10 @@ class DjangoTests:
         found = {self._ours.resource(connections[alias].settings_dict) for alias in connections} - {""}
         return found | self._meant
 
+    def takes(self, item: pytest.Item) -> tuple[str, ...]:
+        """Fixtures of wider scope that pytest-django asks for only when the test is running, as for its marker."""
+        return ("django_db_setup",) if item.get_closest_marker("django_db") is not None else ()
+
     def encloses(self, item: pytest.Item) -> bool:
         """Whether the test is of a TestCase class, whose transaction is begun before its first test."""
         kind = getattr(item, "cls", None)

@@ -19,6 +19,7 @@ from seatrial.pytest_plugin.plain import plain_errors
 
 OWN_PART = "seatrial_test"
 """The fixture that encloses each test's own part."""
+_WIDEST_FIRST = ("session", "package", "module", "class", "function")
 CLIENTS = ("client", "async_client", "live_app")
 """Those that are of the app."""
 
@@ -123,6 +124,22 @@ def _of_services(harness: Harness) -> dict[str, _Recipe]:
     }
 
 
+def take(item: pytest.Item, name: str) -> None:
+    """Let a test take a fixture as if it were its argument: before `put_first`, which says when it is set up.
+
+    For one that a plugin asks for while the test is running, although it outlives the test.
+    """
+    found = getattr(item, "fixturenames", None)
+    asked = getattr(item, "_fixtureinfo", None)
+    if not isinstance(found, list) or asked is None or name in found:
+        return
+    # There is no public way from a name to what it means for one test.
+    definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001
+    if definitions:
+        asked.name2fixturedefs[name] = definitions
+        found.append(name)
+
+
 def put_first(item: pytest.Item) -> None:
     """Let the own part of a test enclose all of its own fixtures, those that installed plugins run by themselves too.
 
@@ -138,13 +155,16 @@ def put_first(item: pytest.Item) -> None:
     narrowed = getattr(getattr(item, "callspec", None), "_arg2scope", {})  # no more is there to this one
     of_one = {"function"} if item.getparent(pytest.Class) is not None else {"function", "class"}
 
-    def own(name: str) -> bool:
+    def scope(name: str) -> str:
         definitions = asked.name2fixturedefs.get(name)
-        scope = definitions[-1].scope if definitions else "function"
-        return scope in of_one or (name in narrowed and narrowed[name].value in of_one)
+        return definitions[-1].scope if definitions else "function"
+
+    def own(name: str) -> bool:
+        return scope(name) in of_one or (name in narrowed and narrowed[name].value in of_one)
 
     others = [name for name in found if name != OWN_PART]
     wider = [name for name in others if name == "request" or not own(name)]
+    wider.sort(key=lambda name: _WIDEST_FIRST.index(scope(name)))  # pytest has sorted them, but not what was added
     found[:] = [*wider, OWN_PART, *(name for name in others if name not in wider)]
 
 

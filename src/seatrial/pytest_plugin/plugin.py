@@ -113,8 +113,10 @@ class SeatrialPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """See that nothing of a test's own is set up before its own part."""
+        """See that nothing of a test's own is set up before its own part, and all that outlives it is."""
         for item in items:
+            for name in self._django.takes(item):
+                fixtures.take(item, name)
             fixtures.put_first(item)
 
     @pytest.hookimpl(tryfirst=True)
