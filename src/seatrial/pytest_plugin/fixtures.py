@@ -133,8 +133,8 @@ def take(item: pytest.Item, name: str) -> None:
     asked = getattr(item, "_fixtureinfo", None)
     if not isinstance(found, list) or asked is None or name in found:
         return
-    # There is no public way from a name to what it means for one test.
-    definitions = item.session._fixturemanager.getfixturedefs(name, item)  # noqa: SLF001
+    manager = item.session._fixturemanager  # noqa: SLF001 - the only way from a name to what it means for one test
+    definitions = manager.getfixturedefs(name, item)
     if definitions:
         asked.name2fixturedefs[name] = definitions
         found.append(name)
