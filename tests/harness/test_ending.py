@@ -26,3 +26,9 @@ def test_a_connection_that_breaks_without_a_word_is_told_to_its_test_and_no_late
     assert Ending("db").end(sessions, told, joined=False) == ()
     assert [error.what for error in told] == ["a connection of the test's broke: TimeoutError"]
     assert sessions.stale
+
+
+def test_who_broke_a_test_off_in_the_middle_of_a_statement_is_not_sent_to_the_servers_log_alone() -> None:
+    told: list[SeatrialError] = []
+    Ending("db").end(Silent(), told, joined=False)
+    assert [("time-out" in error.cause, "failure of the test" in error.fix) for error in told] == [(True, True)]

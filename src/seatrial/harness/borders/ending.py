@@ -47,8 +47,9 @@ class Ending:
             return self._past_rollback(f"a connection of the test's broke: {said}")
         return IsolationError(
             f"a connection of the test's broke: {said}",
-            cause="the server was restarted, or somebody ended the connection",
-            fix="see the server's log; the next test starts with new connections",
+            cause="the test was broken off in the middle of a statement, as by a time-out; or the server was restarted, "
+            "or somebody ended the connection",
+            fix="see the failure of the test, or the server's log; the next test starts with new connections",
         )
 
     def _past_rollback(self, complaint: str) -> PastRollback:
