@@ -139,7 +139,9 @@ def test_a_folder_for_each_migration_is_taken_whoever_made_it(shape, files, whos
 def test_a_project_of_another_test_runner_is_told_what_there_is_for_that(shape):
     shape.files({"package.json": '{"devDependencies": {"jest": "30"}}'})
     _, printed, _ = shape.run("init", str(shape.folder), "--dry-run")
-    assert "'@seatrial/vitest/core' (Jest and others) and '@seatrial/vitest/node-test'" in printed
+    assert (
+        "preset: '@seatrial/vitest/jest' for Jest, '@seatrial/vitest/node-test', and '@seatrial/vitest/core'" in printed
+    )
 
 
 def test_what_is_left_to_fill_in_without_python_is_what_such_a_project_may_have(shape):

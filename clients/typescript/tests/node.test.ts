@@ -1,4 +1,4 @@
-/** Without Vitest: Jest, node:test, and any other runner. */
+/** Without Vitest: node:test, and any other runner. */
 
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -68,20 +68,6 @@ it('no handle stays open: neither a socket, nor a pipe, nor a timer', async () =
   const { before, inUse, after } = JSON.parse(done.text);
   expect(inUse.files).toBeGreaterThan(before.files);
   expect(after).toEqual(before);
-});
-
-it('Jest: files in two workers, as ES modules and in CommonJS, every test from the baseline and from what its file has written', async () => {
-  const jest = new Place(join(import.meta.dirname, 'jest'));
-  jest.environ['NODE_OPTIONS'] = '--experimental-vm-modules --no-warnings';
-  try {
-    const done = await jest.run('jest', '--maxWorkers=2');
-    expect(done.text).toContain('Tests:       7 passed, 7 total');
-    expect(done.text).not.toContain('did not exit');
-    expect(done.status).toBe(0);
-    expect(jest.servers()).toEqual([]);
-  } finally {
-    await jest.close();
-  }
 });
 
 it('rollback is for PostgreSQL, and chosen for no other resource; a test that could not join it is over; an end without a beginning says nothing more', async () => {

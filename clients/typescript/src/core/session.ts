@@ -1,5 +1,6 @@
 /** What a test runner does around each test, whichever runner it is. */
 
+import type { Load } from '../pg/driver.js';
 import { Pools } from '../pg/pools.js';
 import type { Where } from './connection.js';
 import { isElsewhere } from './elsewhere.js';
@@ -14,6 +15,10 @@ export interface SessionOptions {
   readonly isolation?: Isolation;
   /** Keep the copies of failed tests, and tell their URLs. */
   readonly keep?: boolean;
+  /** The variables that the app reads, where those are not this process's own: they are set too. */
+  readonly environ?: NodeJS.ProcessEnv;
+  /** Loads the app's `pg` from a file, where it is not what this process would import. */
+  readonly load?: Load;
 }
 
 /** One process that runs tests one after the other: `begin` and `end` enclose each. */
@@ -36,10 +41,11 @@ export class Session {
   static async open(where: Where, name: string, options: SessionOptions = {}): Promise<Session> {
     const worker = await Worker.attach(where, name);
     worker.export();
+    if (options.environ !== undefined) worker.export(options.environ);
     const [left] = worker.layers;
     if (left !== undefined) say((await worker.lift(left)).notes); // of a process that was killed
     const urls = Object.values(worker.resources).map((resource) => resource.url).filter(isPostgres);
-    return new Session(worker, await Pools.patch(options.root ?? process.cwd(), urls), options);
+    return new Session(worker, await Pools.patch(options.root ?? process.cwd(), urls, options.load), options);
   }
 
   /** The name of the running test, if one runs. */
@@ -101,7 +107,8 @@ export class Session {
   /** Say once where the app does not read what we have exported: somebody's own database is at stake. */
   #look(): void {
     if (this.#overridden) return;
-    const changed = Object.entries(this.worker.env).filter(([name, value]) => isElsewhere(value, process.env[name]));
+    const environ = this.#options.environ ?? process.env;
+    const changed = Object.entries(this.worker.env).filter(([name, value]) => isElsewhere(value, environ[name]));
     this.#overridden = changed.length > 0;
     if (this.#overridden) say([overridden(changed.map(([name]) => name))]);
   }

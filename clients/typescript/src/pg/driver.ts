@@ -62,8 +62,11 @@ export interface Pg {
 /** Packages that may bring a `pg` of their own. */
 const USERS = ['@prisma/adapter-pg', 'drizzle-orm', 'kysely', 'typeorm', 'knex', '@mikro-orm/postgresql', 'sequelize'];
 
+/** From a file of CommonJS to what it exports, as `require` does; it may take its time. */
+export type Load = (file: string) => unknown;
+
 /** Every `pg` that the project's code can come to import, each once. Empty where it uses none. */
-export async function drivers(root: string): Promise<readonly Pg[]> {
+export async function drivers(root: string, load: Load = imported): Promise<readonly Pg[]> {
   const files = new Set<string>();
   const project = createRequire(join(root, 'package.json'));
   add(files, project);
@@ -71,7 +74,7 @@ export async function drivers(root: string): Promise<readonly Pg[]> {
     const folder = (project.resolve.paths(user) ?? []).map((path) => join(path, user)).find((path) => existsSync(path));
     if (folder !== undefined) add(files, createRequire(join(realpathSync(folder), 'package.json')));
   }
-  return Promise.all([...files].map(load));
+  return Promise.all([...files].map(async (file) => (await load(file)) as Pg));
 }
 
 function add(files: Set<string>, from: NodeJS.Require): void {
@@ -82,8 +85,7 @@ function add(files: Set<string>, from: NodeJS.Require): void {
   }
 }
 
-async function load(file: string): Promise<Pg> {
+async function imported(file: string): Promise<unknown> {
   // Imported, not required: where Vitest runs tests in contexts of their own, this is the copy that they get.
-  const found = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as { default: Pg };
-  return found.default;
+  return ((await import(/* @vite-ignore */ pathToFileURL(file).href)) as { default: unknown }).default;
 }

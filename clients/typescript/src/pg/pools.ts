@@ -1,7 +1,7 @@
 /** The app's `pg` pools and clients that lead to our copies: the only place where another library is changed. */
 
 import { setImmediate, stringify } from '../core/native.js';
-import { drivers, type Pg, type PgClient, type PgPool, type PoolCallback } from './driver.js';
+import { drivers, type Load, type Pg, type PgClient, type PgPool, type PoolCallback } from './driver.js';
 import { outlive } from './ended.js';
 import { Joined, type JoinedConnection } from './joined.js';
 
@@ -38,8 +38,8 @@ export class Pools {
   }
 
   /** Patch every `pg` of the project. Called again in the same process, it takes over from the one before. */
-  static async patch(root: string, urls: readonly string[]): Promise<Pools> {
-    return new Pools(await drivers(root), urls);
+  static async patch(root: string, urls: readonly string[], load?: Load): Promise<Pools> {
+    return new Pools(await drivers(root, load), urls);
   }
 
   /** Whether there is a `pg` here: what rollback needs. */

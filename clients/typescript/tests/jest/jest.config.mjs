@@ -1,7 +1,5 @@
 export default {
-  globalSetup: './global-setup.mjs',
-  globalTeardown: './global-teardown.mjs',
-  setupFilesAfterEnv: ['./setup.mjs'],
+  preset: '@seatrial/vitest/jest',
   testMatch: ['**/tests/*.test.[cm]js'],
   testTimeout: 60_000,
   transform: {},

@@ -99,7 +99,8 @@ def _show(proposal: Proposal, file: Path, tables: str, out: Output, *, written: 
     if proposal.javascript:
         then = (
             "write plugins: [seatrial()] in vitest.config.ts, with `seatrial` from '@seatrial/vitest'; without Vitest "
-            "there are '@seatrial/vitest/core' (Jest and others) and '@seatrial/vitest/node-test'"
+            "there are preset: '@seatrial/vitest/jest' for Jest, '@seatrial/vitest/node-test', and "
+            "'@seatrial/vitest/core'"
         )
     out.line(f"Next: `seatrial doctor` checks whether a test database works; then {then}.")
 

@@ -1,0 +1,1 @@
+test.concurrent('beside another one', async () => undefined);
