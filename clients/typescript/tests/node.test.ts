@@ -1,8 +1,18 @@
 /** Without Vitest: node:test, and any other runner. */
 
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { Place } from './project.js';
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
 
 const place = new Place();
 afterAll(() => place.close());
@@ -46,6 +56,19 @@ it('node:test: where a test can not begin, none after it runs without isolation'
     expect(done.text.match(/✖ without it, time \d/g)?.length).toBeGreaterThanOrEqual(3);
     expect(done.text).toContain('seatrial does not answer');
     expect(done.status).toBe(1);
+  } finally {
+    await own.close();
+  }
+});
+
+it('node:test: files that are run one after the other can have a fixed address', async () => {
+  const own = new Place();
+  own.environ['SEATRIAL_DB_AT'] = `postgresql://test:test@127.0.0.1:${await freePort()}/shop`;
+  try {
+    const argv = ['--test', '--test-concurrency=1', 'node-test/customers.mjs', 'node-test/unended.mjs'];
+    const done = await own.run(process.execPath, ...argv);
+    expect(done.text).toContain('# pass 6');
+    expect(done.status).toBe(0);
   } finally {
     await own.close();
   }

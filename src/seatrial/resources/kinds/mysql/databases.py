@@ -138,7 +138,7 @@ class Databases:
             raise IsolationError(
                 f'another run of this project is using the copy "{name}"',
                 cause="two runs at once take different names, except where `at` fixes one",
-                fix="wait for the other run to end",
+                fix="wait for the other run to end; files of node:test are such runs: --test-concurrency=1",
             )
 
     def building(self, key: str) -> None:

@@ -177,7 +177,7 @@ class S3Store:
                 raise IsolationError(
                     f'another run of this project is using the bucket "{bucket}"',
                     cause="two runs at once take different names, except where `at` fixes one",
-                    fix="wait for the other run to end",
+                    fix="wait for the other run to end; files of node:test are such runs: --test-concurrency=1",
                 )
             self._held[bucket] = lock
         return bucket
