@@ -1,6 +1,7 @@
 /** Without Vitest: node:test, and any other runner. */
 
 import { once } from 'node:events';
+import { utimesSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -56,6 +57,7 @@ it('node:test: where a test can not begin, none after it runs without isolation'
     expect(done.text.match(/✖ without it, time \d/g)?.length).toBeGreaterThanOrEqual(3);
     expect(done.text).toContain('seatrial does not answer');
     expect(done.status).toBe(1);
+    expect(own.servers()).toEqual([]); // its sockets, which it could not remove
   } finally {
     await own.close();
   }
@@ -70,6 +72,24 @@ it('node:test: files that are run one after the other can have a fixed address',
     expect(done.text).toContain('# pass 6');
     expect(done.status).toBe(0);
   } finally {
+    await own.close();
+  }
+});
+
+it('sockets of servers that were killed with all of their run are removed by the next run, and those that are listened to stay', async () => {
+  const own = new Place();
+  const [left, busy, other] = ['seatrial-0123456789ab.sock.2', 'seatrial-ba9876543210.sock', 'seatrial-own.sock'] as const;
+  const listening = createServer().listen(join(own.folder, busy));
+  try {
+    for (const name of [left, other]) {
+      const kill = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+      await own.run(process.execPath, '-e', kill, join(own.folder, name));
+    }
+    for (const name of [left, busy, other]) utimesSync(join(own.folder, name), 0, 0);
+    expect((await own.run(process.execPath, 'core.mjs')).status).toBe(0);
+    expect(own.servers().sort()).toEqual([busy, other]);
+  } finally {
+    listening.close();
     await own.close();
   }
 });

@@ -1,14 +1,12 @@
 /** A `seatrial serve` of our own: it lives as long as this process holds its standard input open. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Command, find } from './find.js';
 import type { Where } from './connection.js';
 import { isProblem, SeatrialError } from './errors.js';
+import { free, remove, sweep } from './sockets.js';
 
 /** How Seatrial is started. */
 export interface ServeOptions {
@@ -39,8 +37,12 @@ export async function serve(options: ServeOptions = {}): Promise<Serving> {
   const root = options.root ?? process.cwd();
   if (!existsSync(root)) throw nowhere(root);
   const [program, ...first] = options.command ?? find(root);
-  const argv = [...first, 'serve', '--json', '--until-stdin-closes', ...socket()];
+  // A unix socket costs less per request than a port does.
+  const socket = process.platform === 'win32' ? undefined : free();
+  const argv = [...first, 'serve', '--json', '--until-stdin-closes', ...(socket ? ['--socket', socket] : [])];
   const child = spawn(program, argv, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  if (socket) child.once('close', () => remove(socket)); // it may have been killed
+  const swept = socket && sweep();
   const told = await firstLine(child, program, argv);
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
@@ -50,6 +52,7 @@ export async function serve(options: ServeOptions = {}): Promise<Serving> {
   child.stdout.resume();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket).unref();
   child.unref();
+  await swept;
   return {
     where: { url: told.url, socket: told.socket ?? null, token: told.token },
     pid: told.pid,
@@ -60,12 +63,6 @@ export async function serve(options: ServeOptions = {}): Promise<Serving> {
       await ended;
     },
   };
-}
-
-/** A unix socket costs less per request than a port does; its path must be short. */
-function socket(): string[] {
-  if (process.platform === 'win32') return [];
-  return ['--socket', join(tmpdir(), `seatrial-${randomBytes(6).toString('hex')}.sock`)];
 }
 
 interface Ready extends Where {

@@ -8,11 +8,11 @@
 import { relative } from 'node:path';
 import { SeatrialError } from '../core/errors.js';
 import { Session } from '../core/session.js';
+import { withoutSetup } from './global-setup.js';
 import { HANDED, type Handed } from './handed.js';
 import { Hooks } from './hooks.js';
 import { nodes } from './nodes.js';
 import { where } from './running.js';
-import { withoutSetup } from './demands.js';
 
 /** What we use of an environment of Jest. */
 export interface JestEnvironment {
