@@ -108,6 +108,61 @@ def test_a_module_that_imports_the_app_by_its_full_name_uses_it_and_one_that_imp
     assert outcome.counts() == {"passed": 1}, outcome.text
 
 
+def test_what_one_function_of_a_conftest_imports_is_not_used_by_all_tests_below_it(service):
+    service.write(
+        {
+            "app/prices.py": "PENCE = 100\n",
+            "tests/conftest.py": """
+            from typing import TYPE_CHECKING
+
+            import app.prices
+
+            if TYPE_CHECKING:
+                import app.main
+
+            def own_app():
+                import app.main
+
+                return app.main.app
+            """,
+            "tests/test_prices.py": "def test_prices():\n    pass\n",
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_prices.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+    assert servers(service) == []
+
+
+@pytest.mark.parametrize("how", ["from app.main import app", "from app.main import app as used"])
+def test_an_app_that_a_library_has_made_is_used_by_who_imports_it_from_the_project(service, how):
+    made = (service.folder / "app/main.py").read_text()
+    service.write(
+        {
+            "site-packages/made.py": made,
+            "app/main.py": """
+            import sys
+            from pathlib import Path
+
+            sys.path.append(str(Path(__file__).parents[1] / "site-packages"))
+            from made import app
+            """,
+            "tests/test_app.py": f"""
+            import sys
+
+            from fastapi.testclient import TestClient
+            {how}
+
+            own_client = TestClient(sys.modules["app.main"].app)
+
+            def test_own_client():
+                assert own_client.post("/users", json={{"email": "a@b.c", "name": "A"}}).json()["id"] == 1
+            """,
+        }
+    )
+    outcome = service.pytest("-q", "tests/test_app.py")
+    assert outcome.counts() == {"passed": 1}, outcome.text
+
+
 @pytest.mark.parametrize("how", ["from app.main import app", "from app import main; app = main.app", "import app.main"])
 def test_a_fixture_that_imports_the_app_when_it_runs_has_its_database(service, how):
     service.write(

@@ -78,21 +78,32 @@ class Usage:
             ours = [sys.modules[name] for name in self._modules if name in sys.modules]
             values = (value for module in ours for value in _globals(module) if _belongs(value, module))
             identities = {id(value) for value in (*ours, *values)}  # an `__eq__` may raise
-            shared = (value for value in _globals(namespace) if id(value) in identities)
-            self._seen[id(namespace)] = self._names_one(namespace) or not all(map(self._is_lent, shared))
+            shared = [value for value in _globals(namespace) if id(value) in identities]
+            used = not all(map(self._is_lent, shared)) or self._names_one(namespace, {id(value) for value in shared})
+            self._seen[id(namespace)] = used
         return self._seen[id(namespace)]
 
-    def _names_one(self, namespace: ModuleType) -> bool:
-        """Whether it says `import app.main`: what it has then is `app`, as it has by `import app.prices`."""
-        packages = {name.partition(".")[0] for name in self._modules if "." in name}
-        if not any(name in packages and type(value) is ModuleType for name, value in vars(namespace).items()):
+    def _names_one(self, namespace: ModuleType, shared: set[int]) -> bool:
+        """Whether it says at its top `import app.main`: what it has then is `app`, as it has by `import app.prices`.
+
+        Or, where it has something in common with the app, by identity, that it has that from there: a library may
+        have made the app itself.
+        """
+        own, packages = vars(namespace), {name.partition(".")[0] for name in self._modules if "." in name}
+        if not shared and not any(name in packages and type(value) is ModuleType for name, value in own.items()):
             return False
         try:
             tree = ast.parse(inspect.getsource(namespace))
         except (OSError, TypeError, SyntaxError):  # there is no source
             return False
-        imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
-        return any(each.name in self._modules for node in imports for each in node.names)
+        for node in _at_top(tree):
+            if isinstance(node, ast.Import) and any(each.name in self._modules for each in node.names):
+                return True
+            if isinstance(node, ast.ImportFrom) and _source(node, namespace) in self._modules:
+                names = (each.asname or each.name for each in node.names)
+                if not shared.isdisjoint(id(own.get(name)) for name in names):
+                    return True
+        return False
 
     def _is_lent(self, value: object) -> bool:
         """Whether an object is a library's own, which both have from there: `typing.Optional`, SQLAlchemy's `func`."""
@@ -134,6 +145,24 @@ def _imported(code: CodeType) -> Iterator[str]:
 def _globals(module: ModuleType) -> Iterator[object]:
     """What a module has made or imported, without what Python itself has put there."""
     return (value for name, value in vars(module).items() if not name.startswith("__"))
+
+
+def _at_top(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs when a module is imported: not what is in functions, nor what only a type checker reads."""
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(each, ast.If) and ast.unparse(each.test).rpartition(".")[2] == "TYPE_CHECKING":
+            continue
+        yield each
+        yield from _at_top(each)
+
+
+def _source(node: ast.ImportFrom, namespace: ModuleType) -> str:
+    """The module that a statement imports from, in full."""
+    package = (namespace.__package__ or "").split(".")
+    above = package[: len(package) + 1 - node.level] if node.level else []
+    return ".".join(filter(None, [*above, node.module]))
 
 
 def _of_libraries(besides: Collection[str]) -> Iterator[object]:
