@@ -105,7 +105,11 @@ class Databases:
         return found.oid
 
     def mark(self, name: str, marker: Marker) -> None:
-        """Write the marker. Whoever holds the database itself, in a transaction open or prepared, is ended."""
+        """Write the marker. Whoever clones the database meanwhile is waited for, however long that takes."""
+        self._admin.run(marker.written_on(name))
+
+    def claim(self, name: str, marker: Marker) -> None:
+        """Write it on a copy. Whoever holds that itself, in a transaction open or prepared, is ended."""
         import psycopg
 
         statement = _soon(marker.written_on(name))
@@ -151,7 +155,7 @@ class Databases:
         elif found is not None:
             self.refuse_strangers(found)
             self.release(name)
-            self.mark(name, Marker(what="old", run=marker.run))
+            self.claim(name, Marker(what="old", run=marker.run))
             self._alone(name, lambda: self._admin.run(f"ALTER DATABASE {identifier(name)} RENAME TO {identifier(old)}"))
         self.mark(fresh, marker)
         self._admin.run(f"ALTER DATABASE {identifier(fresh)} RENAME TO {identifier(name)}")

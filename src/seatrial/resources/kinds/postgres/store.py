@@ -173,7 +173,7 @@ class PostgresStore:
         self._leftovers.kept(name)
         self._databases.drop(kept)
         what = "lasting" if forever else "kept"
-        self._databases.mark(name, Marker(what=what, run=self.run, since=self._upkeep.now()))
+        self._databases.claim(name, Marker(what=what, run=self.run, since=self._upkeep.now()))
         self._databases.rename(name, kept)
         for old in self._databases.of("kept")[MOST_KEPT:]:
             self._databases.drop(old.name)
@@ -183,7 +183,7 @@ class PostgresStore:
         """The copy `name` outlives the run, and stays where it is; whoever wants its name sets it aside meanwhile."""
         self._forget(name)
         self._leftovers.kept(name)
-        self._databases.mark(name, Marker(what="lasting", run=self.run, since=self._upkeep.now()))
+        self._databases.claim(name, Marker(what="lasting", run=self.run, since=self._upkeep.now()))
         return self._address(name)
 
     def bring_back(self, name: str) -> bool:
@@ -275,7 +275,7 @@ class PostgresStore:
             reader=self._reader,
             clone=lambda at_once: self._leftovers.note(name, self._clone(key, name, at_once=at_once)),
             remark=marker.written_on(name),
-            claim=lambda: self._databases.mark(name, marker),
+            claim=lambda: self._databases.claim(name, marker),
             reference=lambda: self._reference(key),
             patience=self._patience,
             layer=lambda touched: self._layer(key, name, touched),
