@@ -266,3 +266,21 @@ def test_a_connection_whose_transaction_has_failed_is_ended_and_told(bench) -> N
     assert [ended.pid for ended in one.undo().ended] == [app.info.backend_pid]
     with pytest.raises(psycopg.OperationalError):
         app.execute("rollback")
+
+
+def test_what_was_prepared_and_is_ended_by_its_app_while_we_look_is_no_error(bench) -> None:
+    one = bench(TABLE)
+    with one.connect() as app:
+        app.execute("begin; insert into t (v) values ('x'); prepare transaction 'due'")
+        fence = one.copy._now()._fence
+        busy = fence.busy(())
+        app.execute("commit prepared 'due'")
+        assert fence.roll_back(busy, one.copy._link) == []
+    assert one.undo().rows == 1
+
+
+def test_while_somebody_holds_a_table_a_copy_may_have_changed(bench) -> None:
+    one = bench(TABLE)
+    with one.connect(autocommit=False) as app:
+        app.execute("lock table t")
+        assert one.copy.changed() == (not one.by_log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -261,18 +262,15 @@ def test_a_database_that_is_kept_for_ever_is_not_pushed_out_by_ten_others(opened
 def test_who_notes_that_a_template_is_used_waits_for_another_that_clones_it_and_ends_nobody(opened, admin, name):
     store = opened()
     store.build(name, name, lambda target: target.execute("create table t ()"))
-    template = template_name(name)
-    with psycopg.connect(store.checkout(name, name).address.url(), autocommit=True) as cloning:
-        with psycopg.connect(cloning.info.dsn, dbname=template, password=cloning.info.password) as reading:
-            cloning.execute("begin; " + Marker(what="template", key=name).written_on(template))
-            noting = threading.Thread(target=store._databases.mark, args=(template, Marker(what="template", key=name)))
-            noting.start()
-            waits = "select from pg_locks where locktype = 'object' and not granted"
-            while noting.is_alive() and not admin.execute(waits).fetchall():
-                pass
-            noting.join(0.5)
-            assert noting.is_alive()
-            assert reading.execute("select 1").fetchone() == (1,)
-            cloning.execute("rollback")
-            noting.join()
+    template, marker = template_name(name), Marker(what="template", key=name)
+    copy = store.checkout(name, name).address
+    with psycopg.connect(copy.url()) as cloning, psycopg.connect(replace(copy, database=template).url()) as reading:
+        cloning.execute(marker.written_on(template))
+        noting = threading.Thread(target=store._databases.mark, args=(template, marker))
+        noting.start()
+        noting.join(0.5)
+        assert noting.is_alive()
+        assert reading.execute("select 1").fetchone() == (1,)
+        cloning.rollback()
+        noting.join()
     store.drop(name)

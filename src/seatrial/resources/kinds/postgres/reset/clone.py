@@ -88,12 +88,14 @@ class Clone:
         self._lost = link.losses
 
     def changed(self) -> bool:
-        """Whether anything was committed to it that is not in its baseline."""
+        """Whether anything was committed to it that is not in its baseline, or may be: somebody may hold a table."""
         if self._log is not None:
             return bool(self.late_writes())
+        import psycopg
+
         try:
             return self._altered() or bool(self._search.by_scan())
-        except NeedsClone:
+        except (NeedsClone, psycopg.errors.LockNotAvailable):
             return True
 
     def _altered(self) -> bool:

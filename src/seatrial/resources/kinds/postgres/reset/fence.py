@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from seatrial.core import wait
@@ -131,12 +132,15 @@ class Fence:
 
     @staticmethod
     def roll_back(busy: Sequence[tuple[Any, ...]], inside: Link) -> list[str]:
-        """Roll back what was prepared, of what is `busy`; returns notes."""
+        """Roll back what was prepared, of what is `busy`, and was not ended meanwhile; returns notes."""
+        import psycopg
+
         notes = []
         for pid, _, name, state in busy:
             if not pid and state == "prepared":
-                inside.run(f"ROLLBACK PREPARED {literal(name)}")
-                notes.append(f'the prepared transaction "{name}" was rolled back')
+                with suppress(psycopg.errors.UndefinedObject):
+                    inside.run(f"ROLLBACK PREPARED {literal(name)}")
+                    notes.append(f'the prepared transaction "{name}" was rolled back')
         return notes
 
     def settle(self, own: Sequence[int], busy: Sequence[tuple[Any, ...]]) -> tuple[Ended, ...]:
