@@ -136,6 +136,11 @@ def test_a_folder_for_each_migration_is_taken_whoever_made_it(shape, files, whos
     assert evidence(said, "schema") == ("drizzle", "drizzle", f"1 migration of {whose}, run as the SQL that they are")
 
 
+def test_one_file_with_a_number_among_others_without_makes_no_folder_of_migrations(shape):
+    files = {"scripts/2fa.sql": "CREATE TABLE codes ();", "scripts/cleanup.sql": "DELETE FROM codes;"}
+    assert "schema" not in shape.files({"package.json": "{}"} | files).init()["text"].replace("# schema", "")
+
+
 def test_a_project_of_another_test_runner_is_told_what_there_is_for_that(shape):
     shape.files({"package.json": '{"devDependencies": {"jest": "30"}}'})
     _, printed, _ = shape.run("init", str(shape.folder), "--dry-run")

@@ -97,7 +97,7 @@ def _sql(project: Project) -> Iterator[Candidate]:
         if "CREATE TABLE" not in text:
             continue
         siblings = [one for one in project.files if one.rpartition("/")[0] == folder and builds(one)]
-        numbered = bool(folder) and name[:1].isdigit()
+        numbered = bool(folder) and all(one.rpartition("/")[2][:1].isdigit() for one in siblings)
         if name in _SQL_NAMES or (len(siblings) == 1 and not numbered):
             line = line_at(text, text.index("CREATE TABLE"))
             score = _SQL + (10 if name in _SQL_NAMES else 0) - file.count("/")
