@@ -93,7 +93,9 @@ class Usage:
         if not shared and not any(name in packages and type(value) is ModuleType for name, value in own.items()):
             return False
         try:
-            tree = ast.parse(inspect.getsource(namespace))
+            source = inspect.getsource(namespace)
+            last = {name.rpartition(".")[2] for name in self._modules}  # of any import of one: few are parsed
+            tree = ast.parse(source if any(name in source for name in last) else "")
         except (OSError, TypeError, SyntaxError):  # there is no source
             return False
         for node in _at_top(tree):
