@@ -314,6 +314,37 @@ def test_flask_with_flask_sqlalchemy(shape):
     assert any("SQLALCHEMY_DATABASE_URI" in one["text"] for one in said["notes"])
 
 
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("migrations", "flask --app wsgi:app db upgrade"),
+        ("shop/alembic", "flask --app wsgi:app db upgrade -d shop/alembic"),
+    ],
+)
+def test_flask_migrates_migrations_are_not_passed_over_without_a_word(shape, folder, command):
+    notes = shape.files(
+        {
+            "requirements.txt": "flask\nflask-sqlalchemy\nflask-migrate\npsycopg2-binary==2.9.9\n",
+            "wsgi.py": "from flask import Flask\nfrom models import db\napp = Flask(__name__)\ndb.init_app(app)\n",
+            "models.py": """
+            from flask_sqlalchemy import SQLAlchemy
+
+            db = SQLAlchemy()
+
+            class User(db.Model):
+                id = db.Column(db.Integer, primary_key=True)
+        """,
+            "schema.sql": "create table users ();\n",
+            f"{folder}/alembic.ini": "[alembic]\n",
+            f"{folder}/env.py": "from flask import current_app\n",
+            f"{folder}/versions/0001_x.py": 'revision = "0001"\n',
+        }
+    ).init()["notes"]
+    [note] = [one["text"] for one in notes if "Flask-Migrate" in one["text"]]
+    assert f'schema = ["{command}", "models:db"]' in note
+    assert f'inputs = ["{folder}/**/*.py"]' in note
+
+
 def test_litestar(shape):
     values = shape.files(
         {

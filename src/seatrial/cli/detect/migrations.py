@@ -25,16 +25,25 @@ def _alembic(project: Project) -> Iterator[Candidate]:
         folder = file.rpartition("/")[0]
         scripts = _script_folder(project, file)
         prefix = "/".join(part for part in (folder, scripts) if part and part != ".")
-        revisions = [
-            name
-            for name in project.files
-            if name.startswith(f"{prefix}/") and name.endswith(".py") and "/versions/" in f"/{name}"
-        ]
-        revisions = [name for name in revisions if not name.endswith("__init__.py")]
+        revisions = _revisions(project, prefix)
         if revisions:
-            many = "1 revision" if len(revisions) == 1 else f"{len(revisions)} revisions"
+            many = "1 revision" if revisions == 1 else f"{revisions} revisions"
             why = f"Alembic, with {many} in {prefix}: tests then run on what production runs on"
             yield Candidate(value=file, file=file, line=1, why=why, score=_ALEMBIC - file.count("/"))
+
+
+def _revisions(project: Project, prefix: str) -> int:
+    found = [name for name in project.files if name.startswith(f"{prefix}/") and "/versions/" in f"/{name}"]
+    return sum(name.endswith(".py") and not name.endswith("__init__.py") for name in found)
+
+
+def flask_migrate(project: Project) -> str:
+    """The folder of Flask-Migrate's migrations, which need the app that its own command loads; empty without any."""
+    for file in project.named("alembic.ini"):
+        folder = file.rpartition("/")[0]
+        if "current_app" in project.text(f"{folder}/env.py") and _revisions(project, folder):
+            return folder
+    return ""
 
 
 def _script_folder(project: Project, file: str) -> str:

@@ -12,7 +12,7 @@ from seatrial.cli.detect.conftests import Pattern, adapted, patterns
 from seatrial.cli.detect.database.beside import Beside, beside
 from seatrial.cli.detect.database.buckets import Buckets, buckets
 from seatrial.cli.detect.database.choose import Database, database
-from seatrial.cli.detect.migrations import migrations
+from seatrial.cli.detect.migrations import flask_migrate, migrations
 from seatrial.cli.detect.models import is_flask, models
 from seatrial.cli.detect.project import Project
 from seatrial.cli.detect.roots import installable, pythonpath, root_is_imported, with_pythonpath
@@ -173,6 +173,15 @@ def _framework_notes(
             place=flask.place,
             text="Flask-SQLAlchemy takes its address from app.config['SQLALCHEMY_DATABASE_URI']: set it from the "
             "variable; its sessions need no `override`",
+        )
+    folder = flask_migrate(project) if flask else ""
+    if flask and folder:
+        app = next((one.value.removesuffix("()") for one in found_apps if one.library == "Flask"), "MODULE:APP")
+        command = f"flask --app {app} db upgrade" + ("" if folder == "migrations" else f" -d {folder}")
+        yield Note(
+            place=folder,
+            text="Flask-Migrate: to prove its migrations, too, "
+            f'write schema = ["{command}", "{flask.value}"] and inputs = ["{folder}/**/*.py"]',
         )
     django = [one for one in found_apps if one.library == "Django"]
     for one in django or [one for one in schema[:1] if one.value == "django"]:

@@ -47,8 +47,8 @@ class Ending:
             return self._past_rollback(f"a connection of the test's broke: {said}")
         return IsolationError(
             f"a connection of the test's broke: {said}",
-            cause="the test was broken off in the midst of a statement, as by a time-out; or the server was restarted, "
-            "or somebody ended the connection",
+            cause="the test was broken off in the middle of a statement, as by a time-out; or the server was "
+            "restarted, or somebody ended the connection",
             fix="see the failure of the test, or the server's log; the next test starts with new connections",
         )
 
