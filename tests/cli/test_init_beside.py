@@ -109,3 +109,15 @@ def test_django_without_an_asgi_or_wsgi_module_is_asked_for_nothing(shape):
     assert said["missing"] == []
     assert "#" not in said["text"]
     assert any("beside pytest-django" in note["text"] for note in said["notes"])
+
+
+@pytest.mark.parametrize(("library", "told"), [("redis.asyncio", True), ("redis", False)])
+def test_who_has_an_asynchronous_client_of_redis_hears_what_makes_the_fixture_one(shape, library, told):
+    code = f"""
+        import os
+        from {library} import Redis
+        def get_cache():
+            return Redis.from_url(os.environ["REDIS_URL"])
+    """
+    notes = shape.files({"requirements.txt": "redis\n", "app.py": code}).init()["notes"]
+    assert any("asynchronous client" in one["text"] and "`override`" in one["text"] for one in notes) is told

@@ -56,13 +56,23 @@ def _made(kind: str, opening: Opening, env: str | Mapping[str, str]) -> Beside:
     read = env if isinstance(env, str) else ", ".join(env)
     why = f"it calls {opening.called}()" + (f"; its address is read from {read}" if read else "")
     evidence = Candidate(value=kind, file=opening.source.relative, line=opening.line, why=why, score=0)
+    notes = tuple(_of_client(opening, evidence))
     if env:
-        return Beside(kind=evidence, env="" if env == _DEFAULT[kind] else env)
+        return Beside(kind=evidence, env="" if env == _DEFAULT[kind] else env, notes=notes)
     text = (
         f"which variable holds the address of {kind} was not found: where it is not {_DEFAULT[kind]}, give it in "
         "`env`; where the address is fixed in the code, read it from a variable"
     )
-    return Beside(kind=evidence, env="", notes=(Note(place=evidence.place, text=text),))
+    return Beside(kind=evidence, env="", notes=(Note(place=evidence.place, text=text), *notes))
+
+
+def _of_client(opening: Opening, evidence: Candidate) -> Iterator[Note]:
+    if evidence.value in ("redis", "valkey") and ("asyncio" in opening.called or "aioredis" in opening.called):
+        text = (
+            f"the app has an asynchronous client: the fixture `{evidence.value}` is one, too, if `override` names the "
+            "dependency that yields it"
+        )
+        yield Note(place=evidence.place, text=text)
 
 
 def _env(opening: Opening) -> str | Mapping[str, str]:
