@@ -60,7 +60,7 @@ def test_a_migration_that_fails_shows_what_yoyo_said_and_is_not_kept(project, pa
     outcome = project.pytest("-q")
     assert outcome.counts() == {"error": 3}, outcome.text
     assert 'relation "bocks" does not exist' in outcome.text
-    assert "fix: mend the command, or what it runs" in outcome.text
+    assert "fix: mend the command, or what it runs; the address of the database is in DATABASE_URL" in outcome.text
     project.write({"migrations/0003.year.sql": "ALTER TABLE books ADD year int;\n"})
     passes(passed=3)
 

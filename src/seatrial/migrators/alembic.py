@@ -14,7 +14,7 @@ from pathlib import Path
 from seatrial.core.importing import export_it
 from seatrial.errors import ConfigError, TemplateError
 from seatrial.migrators import content
-from seatrial.migrators.command import printed
+from seatrial.migrators.command import led_by, printed
 from seatrial.migrators.source.modules import Modules, imported
 from seatrial.resources.protocol import Address, Target
 
@@ -69,7 +69,8 @@ class Alembic:
         driver = self._named_driver(target.address.scheme) or self._driver
         # -P: a folder `alembic` of the project's must not stand in the place of the library.
         argv = [sys.executable, "-P", "-m", "seatrial.migrators.alembic_child", str(self._path)]
-        environment = os.environ | self._variables(target.address)
+        variables = self._variables(target.address)
+        environment = os.environ | variables
         environment |= {URL: target.address.url(driver), "PYTHONUNBUFFERED": "1"}
         done = subprocess.run(
             argv,
@@ -87,7 +88,7 @@ class Alembic:
             raise TemplateError(
                 f"the migrations of {self.label} failed",
                 cause=told or f"alembic ended with status {done.returncode} and printed nothing",
-                fix=export_it(told) or "mend the migration, or its env.py",
+                fix=export_it(told) or f"mend the migration, or its env.py{led_by(variables)}",
             )
 
     def _locations(self) -> list[Path]:

@@ -71,11 +71,12 @@ class Command:
                 cause=f"it is neither on PATH, nor beside {sys.executable}, nor in node_modules/.bin",
                 fix=f"install {self._argv[0]}, or correct the name",
             )
+        variables = self._variables(target.address)
         try:
             done = subprocess.run(
                 [program, *self._argv[1:]],
                 cwd=self._root,
-                env=os.environ | {"PATH": search_path(self._root), **self._variables(target.address)},
+                env=os.environ | {"PATH": search_path(self._root), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -94,8 +95,13 @@ class Command:
             raise TemplateError(
                 f"`{self.label}` failed with status {done.returncode}",
                 cause=told or "it printed nothing",
-                fix=export_it(told) or "mend the command, or what it runs",
+                fix=export_it(told) or f"mend the command, or what it runs{led_by(variables)}",
             )
+
+
+def led_by(variables: Mapping[str, str]) -> str:
+    """The end of a fix: what a program must read, for one with an address of its own finds another database."""
+    return f"; the address of the database is in {', '.join(variables)}" if variables else ""
 
 
 def printed(output: str, target: Target) -> str:
