@@ -116,6 +116,20 @@ def test_a_transaction_that_holds_the_database_itself_keeps_nobody_waiting(sea, 
     assert test.told == []
 
 
+def test_who_holds_the_database_from_another_one_is_named_to_the_test(sea, monkeypatch):
+    """And to whoever asks for a clone until he lets go, as `sea` does when the test is over."""
+    monkeypatch.setattr("seatrial.resources.kinds.postgres.databases.PATIENCE", 0.2)
+    name = psycopg.conninfo.conninfo_to_dict(sea.url())["dbname"]
+    with psycopg.connect(sea.url(), dbname="postgres", application_name="dba") as elsewhere:
+        with pytest.raises(IsolationError) as raised, sea.one_test("clone") as test, sea.connect() as connection:
+            connection.execute("INSERT INTO orders (customer_id) VALUES (1)")
+            elsewhere.execute(f"COMMENT ON DATABASE {name} IS 'mine'")
+        for told in (raised.value, *test.told):
+            assert told.what == f'somebody holds the database "{name}", and does not let go of it'
+            assert f"pid {elsewhere.info.backend_pid} (dba)" in told.cause
+    assert len(test.told) == 1
+
+
 @pytest.mark.parametrize("isolation", ["reset", "clone"])
 def test_a_transaction_that_holds_a_table_for_itself_keeps_nobody_waiting(sea, isolation):
     with sea.one_test(isolation) as test, sea.connect() as left:

@@ -271,6 +271,8 @@ class Databases:
                 psycopg.errors.LockNotAvailable,
                 psycopg.errors.InsufficientPrivilege,  # to end others
             ) as error:
+                if wait.now() > until and isinstance(error, psycopg.errors.LockNotAvailable):
+                    raise self._held(name) from error
                 if wait.now() > until or (isinstance(error, psycopg.errors.InsufficientPrivilege) and not others):
                     raise
                 if not shut:  # somebody is in a transaction that has changed the database itself
@@ -278,6 +280,20 @@ class Databases:
                 wait.pause(0.005)
             else:
                 return
+
+    def _held(self, name: str) -> IsolationError:
+        holders = self._admin.rows(
+            f"""select pid, coalesce(application_name, '') from pg_locks left join pg_stat_activity using (pid)
+            where locktype = 'object' and classid = 'pg_database'::regclass and granted and pid <> pg_backend_pid()
+            and objid = (select oid from pg_database where datname = {literal(name)}) order by pid"""
+        )
+        who = ", ".join(f"pid {pid}{f' ({application})' if application else ''}" for pid, application in holders)
+        return IsolationError(
+            f'somebody holds the database "{name}", and does not let go of it',
+            cause="a session of another database has altered it, or clones it, and its transaction is open"
+            + (f": {who}" if who else ""),
+            fix="end that transaction",
+        )
 
 
 def _soon(statement: str) -> str:
