@@ -120,14 +120,21 @@ def test_who_holds_the_database_from_another_one_is_named_to_the_test(sea, monke
     """And to whoever asks for a clone until he lets go, as `sea` does when the test is over."""
     monkeypatch.setattr("seatrial.resources.kinds.postgres.databases.PATIENCE", 0.2)
     name = psycopg.conninfo.conninfo_to_dict(sea.url())["dbname"]
-    with psycopg.connect(sea.url(), dbname="postgres", application_name="dba") as elsewhere:
-        with pytest.raises(IsolationError) as raised, sea.one_test("clone") as test, sea.connect() as connection:
+    told = []
+
+    def one_test() -> None:
+        with sea.one_test("clone") as test, sea.connect() as connection:
+            told.append(test)
             connection.execute("INSERT INTO orders (customer_id) VALUES (1)")
             elsewhere.execute(f"COMMENT ON DATABASE {name} IS 'mine'")
-        for told in (raised.value, *test.told):
-            assert told.what == f'somebody holds the database "{name}", and does not let go of it'
-            assert f"pid {elsewhere.info.backend_pid} (dba)" in told.cause
-    assert len(test.told) == 1
+
+    with psycopg.connect(sea.url(), dbname="postgres", application_name="dba") as elsewhere:
+        with pytest.raises(IsolationError) as raised:
+            one_test()
+        (error,) = told[0].told
+        for each in (error, raised.value):
+            assert each.what == f'somebody holds the database "{name}", and does not let go of it'
+            assert f"pid {elsewhere.info.backend_pid} (dba)" in each.cause
 
 
 @pytest.mark.parametrize("isolation", ["reset", "clone"])
