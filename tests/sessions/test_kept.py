@@ -55,11 +55,18 @@ def go_on(kept: Kept, session: Session) -> None:
     kept.give_back(session)
 
 
-def test_what_an_inner_fixture_changes_of_an_outer_ones_object_holds_until_it_is_torn_down(session: Session) -> None:
-    kept, team = Kept(loads=True), Team(name="outer")
+def made(kept: Kept, session: Session, **values: object) -> Team:
+    """What a fixture named "outer" has committed, and has settled."""
+    team = Team(**values)
     session.add(team)
     session.commit()
     settle(kept, session, "outer")
+    return team
+
+
+def test_what_an_inner_fixture_changes_of_an_outer_ones_object_holds_until_it_is_torn_down(session: Session) -> None:
+    kept = Kept(loads=True)
+    team = made(kept, session, name="outer")
     team.name = "inner"
     session.commit()
     settle(kept, session, "inner")
@@ -73,10 +80,8 @@ def test_what_an_inner_fixture_changes_of_an_outer_ones_object_holds_until_it_is
 def test_what_a_commit_has_expired_is_loaded_anew_where_a_session_can_do_that_by_itself(
     session: Session, loads: bool, name: str
 ) -> None:
-    kept, team = Kept(loads=loads), Team(name="outer")
-    session.add(team)
-    session.commit()
-    settle(kept, session, "outer")
+    kept = Kept(loads=loads)
+    team = made(kept, session, name="outer")
     team.name = "inner"
     session.commit()
     session.expire_all()
@@ -85,10 +90,8 @@ def test_what_a_commit_has_expired_is_loaded_anew_where_a_session_can_do_that_by
 
 
 def test_what_an_outer_fixture_made_goes_with_it_though_another_one_has_changed_it(session: Session) -> None:
-    kept, team = Kept(loads=True), Team(name="outer")
-    session.add(team)
-    session.commit()
-    settle(kept, session, "outer")
+    kept = Kept(loads=True)
+    team = made(kept, session, name="outer")
     team.name = "inner"
     session.commit()
     settle(kept, session, "inner")
@@ -106,10 +109,8 @@ def test_what_a_fixture_did_not_commit_is_not_kept(session: Session) -> None:
 
 
 def test_nor_is_an_uncommitted_change_of_what_an_outer_fixture_made(session: Session) -> None:
-    kept, team = Kept(loads=True), Team(name="outer")
-    session.add(team)
-    session.commit()
-    settle(kept, session, "outer")
+    kept = Kept(loads=True)
+    team = made(kept, session, name="outer")
     team.name = "flushed"
     session.flush()
     settle(kept, session, "inner", lost=True)
@@ -117,10 +118,8 @@ def test_nor_is_an_uncommitted_change_of_what_an_outer_fixture_made(session: Ses
 
 
 def test_an_object_that_another_session_has_by_now_is_left_to_it(session: Session) -> None:
-    kept, team = Kept(loads=True), Team(name="shared")
-    session.add(team)
-    session.commit()
-    settle(kept, session, "fixture")
+    kept = Kept(loads=True)
+    team = made(kept, session, name="shared")
     session.close()
     with Session(session.get_bind()) as other:
         other.add(team)
@@ -131,10 +130,8 @@ def test_an_object_that_another_session_has_by_now_is_left_to_it(session: Sessio
 
 
 def test_what_a_test_does_to_a_column_in_place_is_not_there_in_the_next(session: Session) -> None:
-    kept, team = Kept(loads=True), Team(name="a", settings={"size": 11})
-    session.add(team)
-    session.commit()
-    settle(kept, session, "fixture")
+    kept = Kept(loads=True)
+    team = made(kept, session, name="a", settings={"size": 11})
     for _ in range(2):
         assert team.settings == {"size": 11}
         team.settings["size"] = 5
