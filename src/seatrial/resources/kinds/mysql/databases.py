@@ -13,6 +13,7 @@ from seatrial.resources.kinds.mysql.locks import Locks, run_lock
 from seatrial.resources.kinds.mysql.reset import fence
 from seatrial.resources.kinds.mysql.reset.log import Log
 from seatrial.resources.protocol import Endpoint
+from seatrial.resources.sharing.taken import taken
 
 OURS = "seatrial"
 """The database in which our list stands. MySQL keeps no comments of databases, which could bear a marker."""
@@ -135,11 +136,7 @@ class Databases:
     def hold(self, name: str) -> None:
         """The name is this run's until its connection closes. Raises `IsolationError` where it is another's."""
         if not self._locks.take(f"copy {name}"):
-            raise IsolationError(
-                f'another run of this project is using the copy "{name}"',
-                cause="two runs at once take different names, except where `at` fixes one",
-                fix="wait for the other run to end; files of node:test are such runs: --test-concurrency=1",
-            )
+            raise taken(f'copy "{name}"')
 
     def building(self, key: str) -> None:
         """Nobody else builds this template until `built`. Raises `TemplateError` where somebody does, and for long."""

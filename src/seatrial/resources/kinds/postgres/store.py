@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from seatrial.errors import IsolationError, TemplateError
+from seatrial.errors import TemplateError
 from seatrial.resources.kinds.postgres.abilities import probe
 from seatrial.resources.kinds.postgres.connection import NOTICE, Link
 from seatrial.resources.kinds.postgres.databases import Databases, Found
@@ -26,6 +26,7 @@ from seatrial.resources.kinds.postgres.templates import layers, sealing
 from seatrial.resources.kinds.postgres.templates.templates import Templates
 from seatrial.resources.kinds.postgres.templates.upkeep import Upkeep
 from seatrial.resources.protocol import Address, Target
+from seatrial.resources.sharing.taken import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -334,11 +335,7 @@ class PostgresStore:
             self._databases.refuse_strangers(found)
         self._budget.take()
         if not self._leases.take(name):
-            raise IsolationError(
-                f'another run of this project is using the copy "{name}"',
-                cause="two runs at once take different names, except where `at` fixes one",
-                fix="wait for the other run to end; files of node:test are such runs: --test-concurrency=1",
-            )
+            raise taken(f'copy "{name}"')
         self._held.add(name)
         if _lasts(found):
             self._databases.drop(aside_name(name))

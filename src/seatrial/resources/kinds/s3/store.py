@@ -13,12 +13,13 @@ from typing import Any
 
 from seatrial.core import folders, wait
 from seatrial.core.locks import FileLock
-from seatrial.errors import ConfigError, IsolationError, ProviderError, Refused, TemplateError
+from seatrial.errors import ConfigError, ProviderError, Refused, TemplateError
 from seatrial.resources.kinds.s3 import objects
 from seatrial.resources.kinds.s3.connection import client, resource, session
 from seatrial.resources.kinds.s3.copy import S3Copy, Template
 from seatrial.resources.kinds.s3.notes import OURS, READY, Notes
 from seatrial.resources.protocol import Address, Endpoint, Target
+from seatrial.resources.sharing.taken import taken
 
 _BUILDING = 600
 """Seconds to wait for another process that builds the same template."""
@@ -174,11 +175,7 @@ class S3Store:
         if bucket not in self._held:
             lock = FileLock(self._locks / f"{bucket}.lock")
             if not lock.try_acquire():
-                raise IsolationError(
-                    f'another run of this project is using the bucket "{bucket}"',
-                    cause="two runs at once take different names, except where `at` fixes one",
-                    fix="wait for the other run to end; files of node:test are such runs: --test-concurrency=1",
-                )
+                raise taken(f'bucket "{bucket}"')
             self._held[bucket] = lock
         return bucket
 
